@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twhin_spark.kernels.adagrad import EPSILON, sum_rows, update_parameters, update_rows
+
+
+@given(rows=st.lists(st.integers(0, 9), max_size=40), seed=st.integers(0, 100))
+def test_sum_rows_is_add_at(rows: list[int], seed: int) -> None:
+    gradients = np.random.default_rng(seed).standard_normal((len(rows), 3))
+    expected = np.zeros((10, 3))
+    np.add.at(expected, np.array(rows, int), gradients)
+    distinct, sums = sum_rows(np.array(rows, np.int32), gradients)
+    assert distinct.tolist() == sorted(set(rows))
+    np.testing.assert_allclose(sums, expected[distinct], atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_update_rows_is_the_loop(dtype: type) -> None:
+    rng = np.random.default_rng(0)
+    vectors, accumulators = rng.standard_normal((6, 4)).astype(dtype), rng.random(6).astype(dtype)
+    expected, squares = vectors.copy(), accumulators.copy()
+    for _ in range(3):
+        rows, gradients = rng.integers(5, size=8), rng.standard_normal((8, 4)).astype(dtype)
+        for row in set(rows.tolist()):
+            g = gradients[rows == row].sum(axis=0)
+            squares[row] += (g * g).mean()
+            expected[row] -= 0.1 * g / np.sqrt(squares[row] + EPSILON)
+        update_rows(vectors, accumulators, rows, gradients, 0.1)
+    assert vectors.dtype == accumulators.dtype == dtype
+    np.testing.assert_allclose(vectors, expected, rtol=1e-5)
+    np.testing.assert_allclose(accumulators, squares, rtol=1e-5)
+
+
+def test_a_row_without_gradient_stays() -> None:
+    vectors, accumulators = np.ones((2, 3), np.float32), np.zeros(2, np.float32)
+    update_rows(vectors, accumulators, np.array([1]), np.zeros((1, 3), np.float32), 0.1)
+    np.testing.assert_array_equal(vectors, np.ones((2, 3)))
+
+
+def test_update_parameters_is_the_loop() -> None:
+    parameters, accumulators = np.array([1.0, 2.0]), np.array([0.0, 4.0])
+    update_parameters(parameters, accumulators, np.array([-3.0, 2.0]), 0.5)
+    np.testing.assert_allclose(accumulators, [9, 8])
+    np.testing.assert_allclose(parameters, [1 + 0.5 * 3 / 3, 2 - 0.5 * 2 / np.sqrt(8)])

@@ -1,0 +1,229 @@
+"""The loss of a chunk against its formula in slow Python, and its gradients against finite differences."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from twhin_spark.kernels.losses import Logistic, Loss, Softmax
+from twhin_spark.kernels.operators import OPERATORS
+from twhin_spark.kernels.step import ChunkGradients, Direction, Ends, LossSettings, chunk_gradients
+
+LOSSES: list[Loss] = [Logistic(), Softmax(), Softmax(temperature=0.3)]
+each_loss = pytest.mark.parametrize("loss", LOSSES, ids=str)
+each_operator = pytest.mark.parametrize("operator", OPERATORS)
+each_sidedness = pytest.mark.parametrize("two_sided", [False, True], ids=["one-sided", "two-sided"])
+
+
+@dataclass
+class Inputs:
+    """Everything that a chunk's loss depends on, with as many ids as asked to be drawn from."""
+
+    source: np.ndarray
+    target: np.ndarray
+    forward: np.ndarray
+    backward: np.ndarray | None
+    source_ids: np.ndarray
+    target_ids: np.ndarray
+    weights: np.ndarray
+    operator: str
+    settings: LossSettings
+
+    @classmethod
+    def random(
+        cls,
+        loss: Loss,
+        operator: str,
+        two_sided: bool,
+        edges: int = 5,
+        uniform: int = 4,
+        seed: int = 0,
+        scale: float = 1.0,
+        dtype: type = np.float64,
+        distinct: int = 6,
+    ) -> "Inputs":
+        rng = np.random.default_rng(seed)
+        count = OPERATORS[operator].parameter_count(4)
+        return cls(
+            source=(scale * rng.standard_normal((edges + uniform, 4))).astype(dtype),
+            target=(scale * rng.standard_normal((edges + uniform, 4))).astype(dtype),
+            forward=rng.standard_normal(count).astype(dtype),
+            backward=rng.standard_normal(count).astype(dtype) if two_sided else None,
+            source_ids=rng.integers(distinct, size=edges + uniform),
+            target_ids=rng.integers(distinct, size=edges + uniform),
+            weights=rng.uniform(0.2, 3.0, edges).astype(dtype),
+            operator=operator,
+            settings=LossSettings(loss, in_batch_weight=0.7, uniform_weight=1.6),
+        )
+
+    def gradients(self) -> ChunkGradients:
+        operator = OPERATORS[self.operator]
+        return chunk_gradients(
+            Ends(self.source, self.source_ids),
+            Ends(self.target, self.target_ids),
+            self.weights,
+            Direction(operator, self.forward),
+            None if self.backward is None else Direction(operator, self.backward),
+            self.settings,
+        )
+
+
+def slow_loss(inputs: Inputs) -> float:
+    """The formula, one edge and one negative at a time."""
+    operator = OPERATORS[inputs.operator]
+
+    def forward(s: np.ndarray, t: np.ndarray) -> float:
+        return float(operator.apply(inputs.forward, s[None])[0] @ t)
+
+    def backward(s: np.ndarray, t: np.ndarray) -> float:
+        return forward(s, t) if inputs.backward is None else float(s @ operator.apply(inputs.backward, t[None])[0])
+
+    total, mean = 0.0, inputs.weights.mean()
+    edges = len(inputs.weights)
+    for i in range(edges):
+        s, t = inputs.source[i], inputs.target[i]
+        sides = [
+            (forward(s, t), inputs.target_ids, [forward(s, other) for other in inputs.target]),
+            (backward(s, t), inputs.source_ids, [backward(other, t) for other in inputs.source]),
+        ]
+        for positive, ids, scores in sides:
+            negatives = []
+            for n, score in enumerate(scores):
+                if ids[n] == ids[i]:
+                    continue
+                in_batch = inputs.settings.in_batch_weight * (inputs.weights[n] / mean if n < edges else 0)
+                negatives.append((in_batch if n < edges else inputs.settings.uniform_weight, score))
+            total += inputs.weights[i] * slow_edge_loss(inputs.settings.loss, positive, negatives)
+    return total
+
+
+def slow_edge_loss(loss: Loss, positive: float, negatives: list[tuple[float, float]]) -> float:
+    if isinstance(loss, Softmax):
+        e = math.exp(positive / loss.temperature)
+        return -math.log(e / (e + sum(weight * math.exp(f / loss.temperature) for weight, f in negatives)))
+
+    def sigmoid(f: float) -> float:
+        return 1 / (1 + math.exp(-f))
+
+    return -math.log(sigmoid(positive)) - sum(w / len(negatives) * math.log(sigmoid(-f)) for w, f in negatives)
+
+
+@each_sidedness
+@each_operator
+@each_loss
+def test_loss_is_the_formula(loss: Loss, operator: str, two_sided: bool) -> None:
+    for seed in range(3):
+        inputs = Inputs.random(loss, operator, two_sided, seed=seed)
+        assert inputs.gradients().loss == pytest.approx(slow_loss(inputs), rel=1e-10)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    loss=st.sampled_from(LOSSES),
+    two_sided=st.booleans(),
+    edges=st.integers(1, 7),
+    uniform=st.integers(0, 5),
+    distinct=st.integers(1, 20),
+    seed=st.integers(0, 1000),
+)
+def test_loss_is_the_formula_for_any_shape(
+    loss: Loss, two_sided: bool, edges: int, uniform: int, distinct: int, seed: int
+) -> None:
+    inputs = Inputs.random(loss, "translation", two_sided, edges, uniform, seed, distinct=distinct)
+    assert inputs.gradients().loss == pytest.approx(slow_loss(inputs), rel=1e-10, abs=1e-12)
+
+
+@each_sidedness
+@each_operator
+@each_loss
+@pytest.mark.parametrize(("edges", "uniform"), [(5, 4), (1, 3), (3, 0), (1, 0)])
+def test_gradients_are_finite_differences(
+    loss: Loss, operator: str, two_sided: bool, edges: int, uniform: int
+) -> None:
+    inputs = Inputs.random(loss, operator, two_sided, edges, uniform, seed=3)
+    gradients = inputs.gradients()
+    names = ["source", "target", "forward"] + (["backward"] if two_sided else [])
+    for name in names:
+        expected = finite_differences(inputs, getattr(inputs, name))
+        np.testing.assert_allclose(getattr(gradients, name), expected, rtol=1e-6, atol=1e-8, err_msg=name)
+
+
+def finite_differences(inputs: Inputs, values: np.ndarray, step: float = 1e-5) -> np.ndarray:
+    """Central differences of the loss at each of values, which is one of the inputs."""
+    differences = np.zeros_like(values)
+    for index in np.ndindex(values.shape):
+        there = values[index]
+        values[index] = there + step
+        above = inputs.gradients().loss
+        values[index] = there - step
+        below = inputs.gradients().loss
+        values[index] = there
+        differences[index] = (above - below) / (2 * step)
+    return differences
+
+
+@each_loss
+def test_one_sided_is_two_sided_where_both_directions_score_alike(loss: Loss) -> None:
+    one = Inputs.random(loss, "identity", two_sided=False).gradients()
+    two = Inputs.random(loss, "identity", two_sided=True).gradients()
+    assert one.loss == pytest.approx(two.loss)
+    np.testing.assert_allclose(one.source, two.source)
+    np.testing.assert_allclose(one.target, two.target)
+
+
+@each_sidedness
+@each_loss
+def test_an_edge_without_negatives_has_only_its_own_loss(loss: Loss, two_sided: bool) -> None:
+    inputs = Inputs.random(loss, "translation", two_sided, edges=4, uniform=3, distinct=1)
+    gradients = inputs.gradients()
+    if isinstance(loss, Softmax):
+        assert gradients.loss == pytest.approx(0, abs=1e-12)
+        assert not gradients.source.any()
+    else:
+        assert gradients.loss == pytest.approx(slow_loss(inputs))
+    assert not gradients.source[4:].any()  # masked uniform negatives
+    assert not gradients.target[4:].any()
+
+
+@each_sidedness
+@each_loss
+@pytest.mark.parametrize("kind", ["in_batch", "uniform"])
+def test_a_kind_of_weight_zero_takes_no_part(loss: Loss, two_sided: bool, kind: str) -> None:
+    inputs = Inputs.random(loss, "translation", two_sided, distinct=50)
+    weights = {"in_batch_weight": 1.0, "uniform_weight": 1.0, f"{kind}_weight": 0.0}
+    inputs.settings = LossSettings(loss, **weights)
+    gradients = inputs.gradients()
+    assert gradients.loss == pytest.approx(slow_loss(inputs))
+    assert gradients.target[5:].any() == (kind == "in_batch")
+
+
+@each_sidedness
+@each_loss
+def test_loss_is_proportional_to_the_weights(loss: Loss, two_sided: bool) -> None:
+    inputs = Inputs.random(loss, "translation", two_sided)
+    once = inputs.gradients()
+    inputs.weights = inputs.weights * 2
+    twice = inputs.gradients()
+    assert twice.loss == pytest.approx(2 * once.loss)
+    np.testing.assert_allclose(twice.target, 2 * once.target)
+
+
+@each_sidedness
+@each_operator
+@each_loss
+@pytest.mark.parametrize("sign", [1, -1])
+def test_scores_of_ten_thousand_stay_finite_in_float32(
+    loss: Loss, operator: str, two_sided: bool, sign: int
+) -> None:
+    inputs = Inputs.random(loss, operator, two_sided, scale=100, dtype=np.float32)
+    inputs.target *= sign
+    assert np.abs(inputs.source @ inputs.target.T).max() > 1e4
+    gradients = inputs.gradients()
+    assert np.isfinite(gradients.loss)
+    assert gradients.loss > 0
+    for gradient in (gradients.source, gradients.target, gradients.forward):
+        assert gradient.dtype == np.float32
+        assert np.isfinite(gradient).all()

@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+
+from twhin_spark.kernels.initial import initial_vectors
+from twhin_spark.kernels.losses import Logistic, Loss, Softmax
+from twhin_spark.kernels.operators import OPERATORS
+from twhin_spark.kernels.step import LossSettings
+from twhin_spark.kernels.train import (
+    Edges,
+    EntityRows,
+    Model,
+    Parameters,
+    Relation,
+    TrainSettings,
+    train_edges,
+)
+
+DIM, USERS, TWEETS = 8, 60, 80
+
+
+def fresh_parameters(operator: str) -> Parameters:
+    values = OPERATORS[operator].initial_parameters(DIM)
+    return Parameters(values, np.zeros_like(values))
+
+
+def fresh_relation(source: str, target: str, operator: str, two_sided: bool, weight: float = 1.0) -> Relation:
+    backward = fresh_parameters(operator) if two_sided else None
+    return Relation(source, target, operator, weight, fresh_parameters(operator), backward)
+
+
+def two_blocks(operator: str = "translation", two_sided: bool = False) -> tuple[Model, Edges]:
+    """Users follow users and favorite tweets of their own half (even or odd rows)."""
+    model = Model(
+        {
+            "user": EntityRows(initial_vectors(np.arange(USERS), DIM, 0.1, 0), np.zeros(USERS, np.float32)),
+            "tweet": EntityRows(initial_vectors(np.arange(TWEETS), DIM, 0.1, 1), np.zeros(TWEETS, np.float32)),
+        },
+        {
+            3: fresh_relation("user", "user", operator, two_sided),
+            5: fresh_relation("user", "tweet", operator, two_sided, weight=2.0),
+        },
+    )
+    rng = np.random.default_rng(0)
+    source = rng.integers(USERS, size=2000, dtype=np.int32)
+    relation = np.where(np.arange(2000) < 900, 3, 5).astype(np.int16)
+    half = np.where(relation == 3, USERS // 2, TWEETS // 2)
+    target = (2 * rng.integers(half) + source % 2).astype(np.int32)
+    return model, Edges(source, target, relation, np.ones(2000, np.float32))
+
+
+def settings(loss: Loss) -> TrainSettings:
+    return TrainSettings(LossSettings(loss), 50, 20, entity_learning_rate=0.1, relation_learning_rate=0.01)
+
+
+@pytest.mark.parametrize("two_sided", [False, True])
+@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("loss", [Logistic(), Softmax()], ids=str)
+def test_loss_falls_and_blocks_come_apart(loss: Loss, operator: str, two_sided: bool) -> None:
+    model, edges = two_blocks(operator, two_sided)
+    rng = np.random.default_rng(0)
+    passes = [train_edges(model, edges, settings(loss), rng) for _ in range(5)]
+    assert all(result.edges == {3: 900, 5: 1100} and result.non_finite is None for result in passes)
+    for number in (3, 5):
+        assert passes[-1].loss[number] < 0.95 * passes[0].loss[number]
+    users, tweets = model.entities["user"].vectors, model.entities["tweet"].vectors
+    scores = OPERATORS[operator].apply(model.relations[5].forward.values, users) @ tweets.T
+    same = np.arange(USERS)[:, None] % 2 == np.arange(TWEETS) % 2
+    assert scores[same].min() > scores[~same].max() - 0.5 * scores.std()
+    assert scores[same].mean() > scores[~same].mean() + scores.std()
+
+
+def test_the_same_generator_gives_the_same_bits() -> None:
+    runs = []
+    for _ in range(2):
+        model, edges = two_blocks(two_sided=True)
+        train_edges(model, edges, settings(Logistic()), np.random.default_rng(4))
+        runs.append(model)
+    for name in ("user", "tweet"):
+        np.testing.assert_array_equal(runs[0].entities[name].vectors, runs[1].entities[name].vectors)
+        np.testing.assert_array_equal(runs[0].entities[name].accumulators, runs[1].entities[name].accumulators)
+
+
+def test_relations_learn_in_both_directions() -> None:
+    model, edges = two_blocks(two_sided=True)
+    train_edges(model, edges, settings(Logistic()), np.random.default_rng(4))
+    for relation in model.relations.values():
+        assert relation.forward.values.any()
+        assert relation.backward is not None
+        assert relation.backward.values.any()
+
+
+def test_edge_weight_times_relation_weight() -> None:
+    heavy, edges = two_blocks()
+    plain, _ = two_blocks()
+    plain.relations[5].weight = 1.0
+    weighted = Edges(edges.source, edges.target, edges.relation, np.where(edges.relation == 5, 2, 1).astype(np.float32))
+    first = train_edges(heavy, edges, settings(Logistic()), np.random.default_rng(0))
+    second = train_edges(plain, weighted, settings(Logistic()), np.random.default_rng(0))
+    assert first.loss == second.loss
+    np.testing.assert_array_equal(heavy.entities["tweet"].vectors, plain.entities["tweet"].vectors)
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf])
+@pytest.mark.parametrize("loss", [Logistic(), Softmax()], ids=str)
+def test_a_loss_that_is_not_finite_stops_the_pass_at_its_relation(loss: Loss, poison: float) -> None:
+    model, edges = two_blocks()
+    model.entities["tweet"].vectors[:] = poison
+    result = train_edges(model, edges, settings(loss), np.random.default_rng(0))
+    assert result.non_finite == 5
+    assert result.edges.get(3, 0) < 900
+    assert 5 not in result.edges
+    assert np.isfinite(model.entities["user"].vectors).all()
+
+
+def test_no_edges() -> None:
+    model, edges = two_blocks()
+    none = Edges(edges.source[:0], edges.target[:0], edges.relation[:0], edges.weight[:0])
+    result = train_edges(model, none, settings(Logistic()), np.random.default_rng(0))
+    assert (result.edges, result.loss, result.non_finite) == ({}, {}, None)
