@@ -1,0 +1,95 @@
+"""What no single option can know: whether the sections of a config agree with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from twhin_spark.config.sections import Config
+
+
+def problems(config: Config) -> list[str]:
+    """One line for each disagreement: dotted path, what was found, what is allowed."""
+    return [*_entity_types(config), *_relations(config), *_logs(config), *_times(config), *_model(config)]
+
+
+def _one_of(names: list[str]) -> str:
+    return "one of " + ", ".join(names)
+
+
+def _entity_types(config: Config) -> Iterator[str]:
+    types = config.entity_types
+    for i, name in enumerate(types):
+        if name in types[:i]:
+            yield f"entity_types.{i}: found '{name}' again; allowed: each type once"
+    for name, relation in config.relations.items():
+        for end in ("source", "target"):
+            if (found := getattr(relation, end)) not in types:
+                yield f"relations.{name}.{end}: found '{found}'; allowed: a declared entity type, {_one_of(types)}"
+    for name in config.graph.min_degree:
+        if name not in types:
+            yield f"graph.min_degree.{name}: unknown entity type; allowed: {_one_of(types)}"
+
+
+def _relations(config: Config) -> Iterator[str]:
+    undone_by: dict[str, str] = {}
+    for name, relation in config.relations.items():
+        if (relation.cap is not None) != (relation.repeats == "cap"):
+            found = "nothing" if relation.cap is None else relation.cap
+            yield f"relations.{name}.cap: found {found} with repeats: {relation.repeats}; allowed: with repeats: cap"
+        if relation.undone_by is None:
+            continue
+        if relation.undone_by in config.relations:
+            yield (
+                f"relations.{name}.undone_by: found '{relation.undone_by}', which is a relation itself; "
+                "allowed: a name that is not under relations"
+            )
+        if (other := undone_by.setdefault(relation.undone_by, name)) != name:
+            yield (
+                f"relations.{name}.undone_by: found '{relation.undone_by}', which undoes '{other}' already; "
+                "allowed: a name of its own"
+            )
+
+
+def _logs(config: Config) -> Iterator[str]:
+    for name, log in config.logs.items():
+        if config.split.by == "time" and log.select.timestamp is None:
+            yield (
+                f"logs.{name}.select.timestamp: found nothing; required with split.by: time "
+                "(or set split.by to fraction or source)"
+            )
+        if (config.split.by == "source") != (log.select.split is not None):
+            found = "nothing" if log.select.split is None else f"'{log.select.split}'"
+            yield f"logs.{name}.select.split: found {found} with split.by: {config.split.by}; allowed: with by: source"
+        if log.replays == "all_fields" and log.select.event_id is not None:
+            yield f"logs.{name}.replays: found all_fields beside select.event_id; allowed: one of the two"
+        if log.columns is not None and log.format not in ("csv", "json"):
+            yield f"logs.{name}.columns: found a value with format: {log.format}; allowed: with csv or json"
+
+
+def _times(config: Config) -> Iterator[str]:
+    window, graph = config.window, config.graph
+    if window.from_ and window.until and window.from_ >= window.until:
+        yield f"window.until: found {window.until:%Y-%m-%dT%H:%M:%S}; allowed: after window.from"
+    if graph.earliest >= graph.latest:
+        yield f"graph.latest: found {graph.latest:%Y-%m-%dT%H:%M:%S}; allowed: after graph.earliest"
+    if config.split.by != "source" and config.split.test + config.split.validation >= 1:
+        yield f"split.test: found {config.split.test} with validation {config.split.validation}; allowed: below 1 together"
+    for name, log in config.logs.items():
+        if (window.from_ or window.until) and log.select.timestamp is None:
+            yield f"logs.{name}.select.timestamp: found nothing; required with a window"
+
+
+def _model(config: Config) -> Iterator[str]:
+    training = config.training
+    if training.groups is not None and training.groups > config.graph.partitions:
+        yield f"training.groups: found {training.groups}; allowed: at most graph.partitions, {config.graph.partitions}"
+    if training.batch_size == 1 and training.uniform_negatives == 0:
+        yield "training.uniform_negatives: found 0 with batch_size 1; allowed: some negatives, of either kind"
+    for name, relation in config.relations.items():
+        if relation.operator == "complex" and training.dim % 2:
+            yield f"training.dim: found {training.dim}; allowed: an even number (relations.{name}.operator is complex)"
+    for i, gate in enumerate(config.publishing.gates):
+        if gate.relation not in config.relations:
+            yield f"publishing.gates.{i}.relation: found '{gate.relation}'; allowed: {_one_of(list(config.relations))}"
+        if (gate.at_least is None) == (gate.beats is None):
+            yield f"publishing.gates.{i}: found {'both' if gate.beats else 'none'} of at_least and beats; allowed: one"

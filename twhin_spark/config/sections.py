@@ -1,0 +1,190 @@
+"""The sections of a configuration file: every option's type, range, default, unit and line of help, in one place.
+
+`docs/config.md` is printed from these classes (`make docs`); what they refuse is refused before Spark starts.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+Operator = Literal["identity", "translation", "diagonal", "complex"]
+Repeats = Literal["sum", "log", "cap"]
+Metric = Literal["mrr", "hits@1", "hits@3", "hits@10", "recall@10", "recall@20"]
+
+
+def _utc(value: datetime) -> datetime:
+    """A time without a zone is UTC; one with a zone is moved to UTC."""
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, (list, tuple)) else [value]
+
+
+Name = Annotated[str, Field(min_length=1)]
+Time = Annotated[datetime, AfterValidator(_utc)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Relation(Section):
+    source: Name = Field(description="Entity type at the source end; one of `entity_types`.")
+    target: Name = Field(description="Entity type at the target end; one of `entity_types`.")
+    weight: Positive = Field(1.0, description="Factor on the loss of every edge of this relation.")
+    half_life_days: Positive | None = Field(
+        None, description="Days in which an event's weight halves, back from the end of training; null: no decay."
+    )
+    operator: Operator = Field("translation", description="What the relation does to the source vector.")
+    two_sided: bool = Field(
+        False, description="Learn a second parameter vector that ranks sources; for knowledge graphs."
+    )
+    repeats: Repeats = Field(
+        "sum", description="How repeated events of one edge add up: sum, ln(1 + sum), or sum up to `cap`."
+    )
+    cap: Positive | None = Field(None, description="Upper bound of an edge's weight where `repeats` is cap.")
+    undone_by: Name | None = Field(
+        None, description="Name of the events that take this relation back (unfollow); earlier events are dropped."
+    )
+
+
+class Select(Section):
+    """Spark SQL expressions over the raw columns of a log."""
+
+    relation: Name = Field(description="Relation name of the event.")
+    source: Name = Field(description="Id of the source entity.")
+    target: Name = Field(description="Id of the target entity; may be an `explode(...)`.")
+    timestamp: Name | None = Field(
+        None, description="Time of the event: a TIMESTAMP, an ISO 8601 string (UTC), or a number of Unix seconds."
+    )
+    weight: Name | None = Field(None, description="Weight of the event, above zero; without it every event is 1.")
+    split: Name | None = Field(None, description="train, validation or test; only where `split.by` is source.")
+    event_id: Name | None = Field(
+        None, description="Id that two deliveries of one event share; later copies count as replayed."
+    )
+
+
+class Log(Section):
+    path: Annotated[list[Name], BeforeValidator(_listed), Field(min_length=1)] = Field(
+        description="File, folder or glob, or a list of them; relative to the working directory."
+    )
+    format: Literal["csv", "json", "parquet", "delta", "text"] = Field(description="Format of the files.")
+    options: dict[str, str | bool | int | float] = Field(
+        default_factory=dict, description="Options of Spark's reader for that format, as `header: true`, `sep: ';'`."
+    )
+    columns: Name | None = Field(
+        None, description="Column names and types as Spark DDL (`id STRING, n INT`); null: from the files."
+    )
+    where: Name | None = Field(None, description="Spark SQL condition; rows that fail it are left out, and counted.")
+    select: Select = Field(description="Where the fields of an event come from.")
+    replays: Literal["keep", "all_fields"] = Field(
+        "keep", description="Without `select.event_id`: all_fields counts events equal in every field once."
+    )
+
+
+class Split(Section):
+    by: Literal["time", "fraction", "source"] = Field(
+        "time", description="time: the last events; fraction: a seeded draw of edges; source: `select.split` says."
+    )
+    test: Share = Field(0.1, description="Share of the events (of the edges, by fraction) that are held out as test.")
+    validation: Share = Field(0.05, description="Share that is held out to tune baselines and settings; before test.")
+    seed: int = Field(0, ge=0, description="Seed of the draw where `by` is fraction.")
+
+
+class Window(Section):
+    from_: Time | None = Field(None, alias="from", description="First time that is read (UTC); null: open.")
+    until: Time | None = Field(None, description="First time that is no longer read (UTC); null: open.")
+
+
+class Graph(Section):
+    partitions: int = Field(
+        32, ge=1, le=32_768, description="Partitions of every entity type; fixed for ever by the first build."
+    )
+    min_degree: dict[str, Annotated[int, Field(ge=1)]] = Field(
+        default_factory=dict, description="By entity type: entities with fewer training edges are dropped, once."
+    )
+    self_loops: Literal["keep", "drop"] = Field("drop", description="What becomes of edges from an entity to itself.")
+    block_edges: int = Field(65_536, ge=1, description="Most edges in one packed row of `edge_buckets`.")
+    earliest: Time = Field(
+        datetime(2000, 1, 1, tzinfo=UTC), description="Timestamps before it are rejected as out of range."
+    )
+    latest: Time = Field(
+        datetime(2100, 1, 1, tzinfo=UTC), description="Timestamps from it on are rejected as out of range."
+    )
+    max_rejected: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.1, description="Largest share of rejected rows of a log before the build fails."
+    )
+
+
+class Training(Section):
+    dim: int = Field(64, ge=1, le=4096, description="Dimension of the vectors.")
+    epochs: int = Field(10, ge=1, description="Passes over all edges.")
+    seed: int = Field(0, ge=0, description="Seed of everything random in training.")
+    batch_size: int = Field(
+        512, ge=1, description="Edges in one gradient step; each other edge of the batch is an in-batch negative."
+    )
+    uniform_negatives: int = Field(
+        512, ge=0, description="Entities drawn uniformly for a batch, on each side, as negatives."
+    )
+    in_batch_weight: NotNegative = Field(1.0, description="Factor on the loss of in-batch negatives.")
+    uniform_weight: NotNegative = Field(1.0, description="Factor on the loss of uniform negatives.")
+    loss: Literal["logistic", "softmax"] = Field("logistic", description="Loss of a positive and its negatives.")
+    temperature: Positive = Field(1.0, description="Divisor of scores in the softmax loss.")
+    learning_rate: Positive = Field(0.1, description="Step of row-wise Adagrad on entities.")
+    relation_learning_rate: Positive = Field(0.1, description="Step of Adagrad on relation parameters.")
+    init_scale: Positive = Field(0.01, description="Standard deviation of an entity's first vector.")
+    groups: int | None = Field(
+        None, ge=1, description="Groups that an epoch deals the partitions into; null: from task slots and memory."
+    )
+    task_memory_gb: Positive = Field(1.0, description="GB of vectors and accumulators that one task may hold.")
+
+
+class Als(Section):
+    rank: int = Field(64, ge=1, description="Factors of the ALS baseline.")
+    iterations: int = Field(10, ge=1, description="Iterations of the ALS baseline.")
+    regularization: Annotated[list[Positive], BeforeValidator(_listed), Field(min_length=1)] = Field(
+        [0.1], description="Regularisation; of several values, validation MRR picks one for each relation."
+    )
+    alpha: Annotated[list[Positive], BeforeValidator(_listed), Field(min_length=1)] = Field(
+        [10.0], description="Confidence of an observed edge; of several values, validation MRR picks one."
+    )
+
+
+class Evaluation(Section):
+    als: Als = Field(default_factory=lambda: Als(), description="The ALS baseline.")
+
+
+class Gate(Section):
+    relation: Name = Field(description="Relation whose metric must reach the bound.")
+    metric: Metric = Field(description="Metric of the twhin model on the test split.")
+    at_least: float | None = Field(None, description="Bound of the metric.")
+    beats: Literal["popularity", "als"] | None = Field(None, description="Baseline whose metric is the bound.")
+
+
+class Publishing(Section):
+    gates: list[Gate] = Field(default_factory=list, description="What a model must reach to be published.")
+
+
+class Config(Section):
+    """A data set and a model."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")] = Field(
+        description="Name of the model; run ids and model versions start with it."
+    )
+    output: Name = Field(description="Folder or URI of tables, state and reports.")
+    entity_types: Annotated[list[Name], Field(min_length=1)] = Field(description="The types of entities.")
+    relations: Annotated[dict[Name, Relation], Field(min_length=1)] = Field(description="The relations, by name.")
+    logs: Annotated[dict[Name, Log], Field(min_length=1)] = Field(description="The logs that are read, by name.")
+    split: Split = Field(default_factory=lambda: Split(), description="What is held out of training.")
+    window: Window = Field(default_factory=lambda: Window(), description="The events of a backfill.")
+    graph: Graph = Field(default_factory=lambda: Graph(), description="Cleaning and building the graph.")
+    training: Training = Field(default_factory=lambda: Training(), description="Training the vectors.")
+    evaluation: Evaluation = Field(default_factory=lambda: Evaluation(), description="Metrics and baselines.")
+    publishing: Publishing = Field(default_factory=lambda: Publishing(), description="Committing a version.")
