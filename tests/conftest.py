@@ -1,0 +1,34 @@
+"""What all tests share: one Spark session, started when the first test asks for it, and a folder for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from twhin_spark.tables.session import open_session
+
+# Small enough to run beside another one, and quick to start rather than quick in the long run.
+_SMALL = {
+    "spark.master": "local[2]",
+    "spark.driver.memory": "2g",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+    "spark.sql.shuffle.partitions": "2",
+}
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """The session of all tests of this process. A test that changes its properties must change them back."""
+    log_file = tmp_path_factory.mktemp("spark") / "spark.log"
+    session = open_session("twhin-spark tests", log_file=log_file, extra=_SMALL)
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Path:
+    """An empty folder of the test's own, for tables and files."""
+    return tmp_path

@@ -1,0 +1,114 @@
+"""Reading and writing the project's Delta tables. The only module that knows Delta."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from twhin_spark.tables.schemas import Table
+
+# Time travel reaches as far as the log and the files do. Delta's 30 and 7 days would end a model version's life early.
+_PROPERTIES = {
+    "delta.logRetentionDuration": "interval 3650 days",
+    "delta.deletedFileRetentionDuration": "interval 3650 days",
+    "delta.enableDeletionVectors": "false",  # readable by engines of the first reader protocol
+}
+
+
+class TableStore:
+    """The tables of one output folder."""
+
+    def __init__(self, spark: SparkSession, output: str) -> None:
+        self.spark = spark
+        self.output = output.rstrip("/")
+
+    def path(self, table: Table) -> str:
+        """Absolute path or URI of a table."""
+        folder = f"{self.output}/tables/{table.name}"
+        return folder if "://" in folder else str(Path(folder).absolute())
+
+    def exists(self, table: Table) -> bool:
+        return DeltaTable.isDeltaTable(self.spark, self.path(table))
+
+    def version(self, table: Table) -> int | None:
+        """Number of the latest commit, or None where there is no table."""
+        if not self.exists(table):
+            return None
+        latest = DeltaTable.forPath(self.spark, self.path(table)).history(1).select("version").first()
+        assert latest is not None
+        return int(latest["version"])
+
+    def read(self, table: Table, version: int | None = None) -> DataFrame:
+        """The table as of `version`, by default the latest."""
+        reader = self.spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        return reader.load(self.path(table))
+
+    def overwrite(
+        self,
+        table: Table,
+        rows: DataFrame,
+        *,
+        where: str | None = None,
+        partition_by: tuple[str, ...] = (),
+        user_metadata: str | None = None,
+    ) -> int:
+        """Replaces the table (the rows that meet `where`) in one commit; returns the commit's version.
+
+        A second write of the same rows leaves one copy, and a reader sees all of the old rows or all of the new.
+        """
+        writer = _shaped(table, rows).write.format("delta").mode("overwrite").options(**_PROPERTIES)
+        if where is not None and self.exists(table):
+            writer = writer.option("replaceWhere", where)
+        else:
+            writer = writer.option("overwriteSchema", "true").partitionBy(*partition_by)
+        if user_metadata is not None:
+            writer = writer.option("userMetadata", user_metadata)
+        writer.save(self.path(table))
+        return self._committed()
+
+    def append(self, table: Table, rows: DataFrame) -> int:
+        """Appends in one commit; returns the commit's version."""
+        _shaped(table, rows).write.format("delta").mode("append").options(**_PROPERTIES).save(self.path(table))
+        return self._committed()
+
+    def history(self, table: Table) -> DataFrame:
+        """Delta's history: version, timestamp, operation, userMetadata, newest first."""
+        return DeltaTable.forPath(self.spark, self.path(table)).history()
+
+    def constraint(self, table: Table, name: str) -> str | None:
+        """The condition of the CHECK constraint of that name without its spaces, or None."""
+        if not self.exists(table):
+            return None
+        detail = DeltaTable.forPath(self.spark, self.path(table)).detail().select("properties").first()
+        assert detail is not None
+        condition: str | None = detail["properties"].get(f"delta.constraints.{name.lower()}")
+        return condition and condition.replace(" ", "")  # Delta stores it spaced out
+
+    def require(self, table: Table, name: str, condition: str) -> None:
+        """Adds a CHECK constraint, which every later write must meet."""
+        self.spark.sql(f"ALTER TABLE delta.`{self.path(table)}` ADD CONSTRAINT {name} CHECK ({condition})")
+
+    def release(self, table: Table, name: str) -> None:
+        """Drops a CHECK constraint, where there is one."""
+        self.spark.sql(f"ALTER TABLE delta.`{self.path(table)}` DROP CONSTRAINT IF EXISTS {name}")
+
+    def _committed(self) -> int:
+        """Version of this session's last commit, whoever else writes to the table."""
+        version = self.spark.conf.get("spark.databricks.delta.lastCommitVersionInSession")
+        assert version is not None
+        return int(version)
+
+
+def _shaped(table: Table, rows: DataFrame) -> DataFrame:
+    """The rows with the table's columns, order, types and comments; a missing column is an error of ours."""
+    return rows.select(
+        *[
+            F.col(column.name).cast(column.type).alias(column.name, metadata={"comment": column.comment})
+            for column in table.columns
+        ]
+    )

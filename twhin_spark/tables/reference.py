@@ -1,0 +1,26 @@
+"""Prints the tables' schemas, docs/tables.md: `python -m twhin_spark.tables.reference`."""
+
+from __future__ import annotations
+
+from twhin_spark.tables.schemas import TABLES
+
+_HEAD = """# Tables
+
+<!-- Printed from the code by `make docs`. -->
+
+Delta tables under `OUTPUT/tables/NAME`. The column comments stand in the tables as well.
+"""
+
+
+def reference() -> str:
+    """The schemas in Markdown, one table for each, in the order in which the jobs write them."""
+    parts = [_HEAD]
+    for table in TABLES:
+        parts.append(f"## {table.name}\n\n{table.comment}.\n\n| column | type | meaning |\n| --- | --- | --- |")
+        parts += [f"| `{column.name}` | {column.type} | {column.comment} |" for column in table.columns]
+        parts.append("")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    print(reference())

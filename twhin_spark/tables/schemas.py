@@ -1,0 +1,203 @@
+"""The Delta tables: names, columns, types and comments. `docs/tables.md` is printed from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Column:
+    name: str
+    type: str  # Spark DDL
+    comment: str
+
+
+@dataclass(frozen=True)
+class Table:
+    name: str
+    comment: str
+    columns: tuple[Column, ...]
+
+    @property
+    def names(self) -> list[str]:
+        return [column.name for column in self.columns]
+
+
+_RELATION = Column("relation", "STRING", "Name of the relation")
+_ENDS = (
+    Column("source_type", "STRING", "Entity type of the source"),
+    Column("source_id", "STRING", "Id of the source entity"),
+    Column("target_type", "STRING", "Entity type of the target"),
+    Column("target_id", "STRING", "Id of the target entity"),
+)
+_ENTITY = (
+    Column("entity_type", "STRING", "Type of the entity"),
+    Column("entity_id", "STRING", "Id of the entity, as the logs give it"),
+)
+_LOG = Column("log", "STRING", "Name of the log in the config")
+_SPLIT = Column("split", "STRING", "train, validation or test")
+_RUN = Column("run_id", "STRING", "Training run: config and graph in one id")
+_VERSION = Column("model_version", "STRING", "Published version; the run_id of its training run")
+
+EVENTS = Table(
+    "events",
+    "Accepted events, each once",
+    (
+        _LOG,
+        Column("event_id", "STRING", "Id of the event, where the log has one"),
+        Column("relation", "STRING", "Name of the relation, or of the event that takes it back"),
+        *_ENDS,
+        Column("timestamp", "TIMESTAMP", "Time of the event (UTC)"),
+        Column("weight", "DOUBLE", "Weight of the event as the log gives it; 1 without"),
+        _SPLIT,
+    ),
+)
+REJECTED_EVENTS = Table(
+    "rejected_events",
+    "Rows that are no events, with the reason",
+    (_LOG, Column("reason", "STRING", "Why the row was rejected"), Column("raw", "STRING", "The row as it was read")),
+)
+ROW_COUNTS = Table(
+    "row_counts",
+    "What became of every row: read = accepted + replayed + rejected for each log, and "
+    "accepted = in_edges + taken_back + self_loop + below_min_degree over all logs",
+    (
+        Column("log", "STRING", "Name of the log in the config; null for counts over all accepted events"),
+        Column(
+            "outcome",
+            "STRING",
+            "read, accepted, replayed, rejected, left_out; in_edges, taken_back, self_loop, below_min_degree",
+        ),
+        Column("reason", "STRING", "Reason of a rejected or left-out row, else null"),
+        Column("rows", "BIGINT", "Number of rows (events)"),
+    ),
+)
+EDGES = Table(
+    "edges",
+    "One row for each relation, source, target and split",
+    (
+        _RELATION,
+        *_ENDS,
+        _SPLIT,
+        Column("weight", "DOUBLE", "Decayed weights of the edge's events, added up as the relation says"),
+        Column("event_count", "BIGINT", "Events behind the edge"),
+        Column("first_time", "TIMESTAMP", "Time of its first event (UTC)"),
+        Column("last_time", "TIMESTAMP", "Time of its last event (UTC)"),
+    ),
+)
+ENTITIES = Table(
+    "entities",
+    "Every entity that training has ever seen; partition and row never change",
+    (
+        *_ENTITY,
+        Column("partition", "INT", "Partition: entity_key modulo the number of partitions"),
+        Column("row", "INT", "Row within type and partition, from 0"),
+        Column("entity_key", "BIGINT", "64-bit hash (xxhash64) of type and id"),
+        Column("degree", "BIGINT", "Distinct training edges at the entity in this graph"),
+        Column("out_degree", "MAP<STRING,BIGINT>", "Distinct training edges by relation, entity as source"),
+        Column("in_degree", "MAP<STRING,BIGINT>", "Distinct training edges by relation, entity as target"),
+    ),
+)
+EDGE_BUCKETS = Table(
+    "edge_buckets",
+    "Training edges, packed: one row for each block of a bucket, arrays as little-endian binary",
+    (
+        Column("source_partition", "INT", "Partition of the sources"),
+        Column("target_partition", "INT", "Partition of the targets"),
+        Column("block", "INT", "Number of the block in its bucket, from 0"),
+        Column("edges", "INT", "Edges in the block"),
+        Column("source", "BINARY", "int32: row of each source in its partition"),
+        Column("target", "BINARY", "int32: row of each target in its partition"),
+        Column("relation", "BINARY", "int16: index of each relation in graph_versions.relations"),
+        Column("weight", "BINARY", "float32: weight of each edge"),
+    ),
+)
+GRAPH_VERSIONS = Table(
+    "graph_versions",
+    "One row for each finished build: the versions of the tables that belong together",
+    (
+        Column("graph_id", "STRING", "Fingerprint of the graph's content"),
+        Column("built_at", "TIMESTAMP", "When the build finished (UTC)"),
+        Column("tables", "MAP<STRING,BIGINT>", "Delta version of each table of this graph"),
+        Column("relations", "ARRAY<STRING>", "Relations by their index in edge_buckets"),
+        Column("partitions", "INT", "Number of partitions"),
+        Column("reference_time", "TIMESTAMP", "End of training, where decay starts (UTC)"),
+        Column("hash_collisions", "BIGINT", "Entities that share an entity_key with another; kept apart by id"),
+        Column("rows", "STRING", "Row counts of the build (JSON)"),
+        Column("config", "STRING", "Config of the build (JSON)"),
+    ),
+)
+TRAINING_ROUNDS = Table(
+    "training_rounds",
+    "Progress of training: one row for each epoch, round and relation",
+    (
+        _RUN,
+        Column("epoch", "INT", "Epoch, from 0"),
+        Column("round", "INT", "Round of the epoch, from 0"),
+        _RELATION,
+        Column("edges", "BIGINT", "Edges trained"),
+        Column("loss", "DOUBLE", "Mean loss of an edge, both sides"),
+        Column("seconds", "DOUBLE", "Wall time of the round"),
+        Column("learning_rate", "DOUBLE", "Learning rate of entities"),
+    ),
+)
+METRICS = Table(
+    "metrics",
+    "Metrics of each run on the test split, beside its baselines",
+    (
+        _RUN,
+        _RELATION,
+        Column("model", "STRING", "twhin, popularity or als"),
+        Column("metric", "STRING", "mrr, hits@k or recall@k"),
+        Column("value", "DOUBLE", "Value of the metric, 0 to 1"),
+        Column("queries", "BIGINT", "Queries averaged over: edges for mrr and hits@k, sources for recall@k"),
+        Column("cold_share", "DOUBLE", "Share of new test edges left out as an end is not in training"),
+    ),
+)
+RELATIONS = Table(
+    "relations",
+    "Parameters of the relations of every published version",
+    (
+        _VERSION,
+        _RELATION,
+        Column("source_type", "STRING", "Entity type of the source"),
+        Column("target_type", "STRING", "Entity type of the target"),
+        Column("operator", "STRING", "identity, translation, diagonal or complex"),
+        Column("weight", "DOUBLE", "Weight of the relation in training"),
+        Column("side", "STRING", "target: parameters that rank targets; source: that rank sources (two-sided)"),
+        Column("parameters", "ARRAY<FLOAT>", "Parameters of the operator; empty for identity"),
+    ),
+)
+EMBEDDINGS = Table(
+    "embeddings",
+    "Vectors of the current model version; earlier ones by time travel",
+    (
+        *_ENTITY,
+        Column("embedding", "ARRAY<FLOAT>", "The entity's vector"),
+        Column("norm", "FLOAT", "Euclidean norm of the vector"),
+        Column("degree", "BIGINT", "Distinct training edges at the entity"),
+        _VERSION,
+    ),
+)
+MODEL_VERSIONS = Table(
+    "model_versions",
+    "Every published version; can be rebuilt from the history of embeddings",
+    (
+        _VERSION,
+        Column("table_version", "BIGINT", "Delta version of embeddings that holds it"),
+        _RUN,
+        Column("graph_id", "STRING", "Graph it was trained on"),
+        Column("published_at", "TIMESTAMP", "Time of the commit (UTC)"),
+        Column("alias", "STRING", "current for the latest version, else null"),
+        Column("metrics", "STRING", "Metrics of the run (JSON)"),
+        Column("config", "STRING", "Config of the run (JSON)"),
+    ),
+)
+
+GRAPH_TABLES = (EVENTS, REJECTED_EVENTS, ROW_COUNTS, EDGES, ENTITIES, EDGE_BUCKETS)
+TABLES = (*GRAPH_TABLES, GRAPH_VERSIONS, TRAINING_ROUNDS, METRICS, RELATIONS, EMBEDDINGS, MODEL_VERSIONS)
+
+
+def ddl(table: Table) -> str:
+    """The table's columns as Spark DDL, for `createDataFrame`."""
+    return ", ".join(f"`{column.name}` {column.type}" for column in table.columns)
