@@ -1,0 +1,1 @@
+"""graph → trained run: partitions, groups, rounds, state."""

@@ -1,0 +1,59 @@
+"""The state before the first round: each entity's first vector, from its key alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import uuid4
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from twhin_spark.kernels.initial import initial_vectors
+from twhin_spark.training.state import EntityState, RunFolder, StateFile
+
+_RESULT_SCHEMA = "partition INT, name STRING, bytes BIGINT, crc32 BIGINT"
+
+
+def write_initial_state(
+    entities: DataFrame, folder: RunFolder, *, types: tuple[str, ...], partitions: int, dim: int, scale: float, seed: int
+) -> list[StateFile]:
+    """Writes one file for each partition, also for those without entities; returns the files by partition."""
+    columns = ("entity_type", "partition", "row", "entity_key")
+    # A row without a type for each partition, so that one that holds no entity gets its file as well.
+    markers = entities.sparkSession.range(partitions).select(
+        F.lit(None).cast("string").alias("entity_type"),
+        F.col("id").cast("int").alias("partition"),
+        F.lit(0).alias("row"),
+        F.lit(0).cast("bigint").alias("entity_key"),
+    )
+    write = _writer(folder.output, folder.run_id, types, dim, scale, seed)
+    rows = entities.select(*columns).union(markers).groupBy("partition").applyInArrow(write, _RESULT_SCHEMA).collect()
+    return [StateFile(row["name"], row["bytes"], row["crc32"]) for row in sorted(rows, key=lambda r: r["partition"])]
+
+
+def _writer(
+    output: str, run_id: str, types: tuple[str, ...], dim: int, scale: float, seed: int
+) -> Callable[[pa.Table], pa.Table]:
+    def write(group: pa.Table) -> pa.Table:
+        """Runs on workers: one partition's entities → its state file."""
+        partition = group["partition"][0].as_py()
+        state = {}
+        for name in types:
+            own = group.filter(pc.equal(group["entity_type"], name))
+            keys = np.empty(own.num_rows, np.int64)
+            keys[own["row"].to_numpy()] = own["entity_key"].to_numpy()
+            state[name] = EntityState(initial_vectors(keys, dim, scale, seed), np.zeros(len(keys), np.float32))
+        file = RunFolder(output, run_id).write_partition(f"p{partition:05d}-first-{uuid4().hex[:12]}", state)
+        return pa.table(
+            {
+                "partition": pa.array([partition], pa.int32()),
+                "name": [file.name],
+                "bytes": [file.bytes],
+                "crc32": [file.crc32],
+            }
+        )
+
+    return write
