@@ -1,0 +1,1 @@
+"""A planted data set, and what a person does with the model of it."""
