@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from twhin_spark.config.sections import Gate
+from twhin_spark.publishing.gate import failures
+
+METRICS = [
+    {"relation": "like", "model": "twhin", "metric": "mrr", "value": 0.30},
+    {"relation": "like", "model": "popularity", "metric": "mrr", "value": 0.30},
+    {"relation": "like", "model": "als", "metric": "mrr", "value": 0.29},
+]
+
+
+@pytest.mark.parametrize(
+    ("gate", "passes"),
+    [
+        ({"at_least": 0.30}, True),
+        ({"at_least": 0.31}, False),
+        ({"beats": "als"}, True),
+        ({"beats": "popularity"}, False),
+        ({"metric": "recall@10", "at_least": 0.0}, False),
+        ({"relation": "follow", "beats": "als"}, False),
+    ],
+)
+def test_a_gate(gate: dict[str, Any], passes: bool) -> None:
+    lines = failures([Gate(**{"relation": "like", "metric": "mrr", **gate})], METRICS)
+    assert (lines == []) == passes
+
+
+def test_a_failure_says_what_was_found_and_asked() -> None:
+    gates = [Gate(relation="like", metric="mrr", beats="popularity"), Gate(relation="x", metric="mrr", at_least=0.1)]
+    assert failures(gates, METRICS) == [
+        "publishing.gates.0: found like mrr 0.3000; asked for above popularity's 0.3000",
+        "publishing.gates.1: found x mrr not measured; asked for at least 0.1",
+    ]

@@ -1,0 +1,1 @@
+"""A trained run → a version of `embeddings` that everyone reads."""
