@@ -1,7 +1,7 @@
 """The errors that a person can act on. Anything else that is raised is a bug.
 
-Each message is one line: what was found, what is allowed or expected, what to do. `cli` prints it without a stack trace and
-exits with the error's code.
+Each message is one line: what was found, what is allowed or expected, what to do. `cli` prints it without a stack trace
+and exits with the error's code.
 """
 
 from __future__ import annotations

@@ -34,9 +34,9 @@ def require_java() -> Path:
     home = find_java()
     if home is None:
         raise TwhinError(
-            f"no Java that Spark runs on: looked at JAVA_HOME ({os.environ.get('JAVA_HOME') or 'not set'}), the PATH and "
-            f"{', '.join(_JVM_FOLDERS)}; install Java {' or '.join(map(str, VERSIONS))} with the module {_VECTOR_MODULE} "
-            "(Debian and Ubuntu: apt-get install openjdk-17-jre-headless) or point JAVA_HOME to one"
+            f"no Java that Spark runs on: looked at JAVA_HOME ({os.environ.get('JAVA_HOME') or 'not set'}), the PATH "
+            f"and {', '.join(_JVM_FOLDERS)}; install Java {' or '.join(map(str, VERSIONS))} with the module "
+            f"{_VECTOR_MODULE} (Debian, Ubuntu: apt-get install openjdk-17-jre-headless) or point JAVA_HOME to one"
         )
     return home
 
@@ -84,6 +84,6 @@ def _ask(command: Path, *arguments: str) -> str:
 
 if __name__ == "__main__":
     try:
-        print(require_java())
+        sys.stdout.write(f"{require_java()}\n")
     except TwhinError as error:
         sys.exit(f"twhin-spark: {error}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from twhin_spark.tables.schemas import TABLES
 
 _HEAD = """# Tables
@@ -23,4 +25,4 @@ def reference() -> str:
 
 
 if __name__ == "__main__":
-    print(reference())
+    sys.stdout.write(reference() + "\n")

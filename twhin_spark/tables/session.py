@@ -19,9 +19,10 @@ from twhin_spark.tables.java import require_java
 _LOCAL_CONF = Path(__file__).parent / "local"
 _DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 _DELTA_PACKAGE = "io.delta:delta-spark_4.2_2.13:4.4.0"
+_STDERR = 2
 
-# What the jobs' results depend on, wherever they run. What only their speed depends on is the cluster's affair, or that of
-# local/spark-defaults.conf.
+# What the jobs' results depend on, wherever they run. What only their speed depends on is the affair of the cluster, or
+# of local/spark-defaults.conf.
 _SETTINGS = {
     "spark.sql.extensions": _DELTA_EXTENSION,
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
@@ -46,15 +47,20 @@ def open_session(
 
     Parameters
     ----------
-    app_name: what Spark's own pages show.
-    verbose: let Spark, the JVM and the Python workers write to stderr.
-    log_file: where they write otherwise, appended; None drops it. Not used under `spark-submit`, whose JVM is older than
-        this process: its log is switched off instead.
-    extra: further Spark properties, stronger than any other. Memory sizes count only where this call starts the JVM.
+    app_name
+        What Spark's own pages show.
+    verbose
+        Lets Spark, the JVM and the Python workers write to stderr.
+    log_file
+        Where they write otherwise, appended; None drops it. Not used under `spark-submit`, whose JVM is older than this
+        process: its log is switched off instead.
+    extra
+        Further Spark properties, stronger than any other. A memory size counts only where this call starts the JVM.
 
     Raises
     ------
-    TwhinError: no Java that fits, the JVM did not start, or Delta's jars are not on its class path.
+    TwhinError
+        There is no Java that fits, the JVM did not start, or Delta's jars are not on its class path.
     """
     # Otherwise the workers take the PATH's python, which need not have our packages.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
@@ -79,7 +85,7 @@ def _has_jvm() -> bool:
 
 
 def _hush(conf: SparkConf) -> None:
-    """Silences what writes to this process's stderr by itself; a failure is still raised, with all that these would print."""
+    """Silences what would write to stderr by itself. A failure is still raised, with all that these would print."""
     for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
         PySparkLogger.getLogger(name).disabled = True
     if _under_spark_submit():
@@ -87,29 +93,31 @@ def _hush(conf: SparkConf) -> None:
 
 
 def _start_jvm(conf: SparkConf, log_file: Path | None) -> None:
-    """Starts the JVM and its Spark context. All that it and the Python workers print goes to `log_file`, else to stderr.
+    """Starts the JVM and its Spark context. What it and the Python workers print goes to `log_file`, else to stderr.
 
     Never to stdout, which carries the job's result.
     """
     os.environ["JAVA_HOME"] = str(require_java())
     os.environ.setdefault("SPARK_CONF_DIR", str(_LOCAL_CONF))
-    stderr = sys.__stderr__.fileno() if log_file is None else os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    log = _STDERR if log_file is None else os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
-        gateway = launch_gateway(conf, popen_kwargs={"stdout": stderr, "stderr": stderr})
+        gateway = launch_gateway(conf, popen_kwargs={"stdout": log, "stderr": log})  # type: ignore[no-untyped-call]
     except PySparkRuntimeError as error:
-        where = "on stderr" if log_file is None else f"in {log_file}"
+        where = "above" if log_file is None else f"in {log_file}"
         raise TwhinError(f"Spark's JVM did not start; what it said is {where}") from error
     finally:
-        if log_file is not None:
-            os.close(stderr)  # the JVM holds its own copy
+        if log != _STDERR:
+            os.close(log)  # the JVM holds its own copy
     SparkContext(conf=conf, gateway=gateway)
 
 
 def _check_delta(spark: SparkSession) -> None:
     """Spark itself only warns of an extension that it cannot load, and fails much later."""
-    if not spark._jvm.org.apache.spark.util.Utils.classIsLoadable(_DELTA_EXTENSION):
+    jvm = spark._jvm
+    assert jvm is not None
+    if not jvm.org.apache.spark.util.Utils.classIsLoadable(_DELTA_EXTENSION):
         spark.stop()
         raise TwhinError(
-            f"Delta's jars are not on Spark's class path: run `make` set-up (`make jars`), or start the job with "
+            f"Delta's jars are not on Spark's class path: run `make setup`, or start the job with "
             f"`spark-submit --packages {_DELTA_PACKAGE}`"
         )

@@ -1,0 +1,89 @@
+# Each target makes what it needs: from a clone alone, `make test` and `make demo` end well.
+# Set-up needs the network once. Its output goes to stderr, so that stdout carries nothing but a job's result.
+
+PYTHON ?= python3
+SCALE ?= 1
+demo: OUT ?= build/demo
+higgs: OUT ?= build/higgs
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+JARS := $(VENV)/.jars
+DELTA_JARS := delta-spark_4.2_2.13 delta-storage
+DELTA_VERSION := 4.4.0
+JRE := openjdk-17-jre-headless
+SUDO := $(if $(filter-out 0,$(shell id -u)),sudo -n)
+
+MAKEFLAGS += --no-print-directory
+SHELL := bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup java jars lint test test-all demo higgs docs clean
+# The Spark of the virtual environment, whichever else the caller works with.
+unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYSPARK_SUBMIT_ARGS
+
+help:  ## print this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  OUT=folder says where demo and higgs write, SCALE=factor how large the demo is, PYTHON=command which Python to use"
+
+setup: $(JARS)  ## make the virtual environment, find or install Java, fetch Delta's jars
+
+lint: $(INSTALLED)  ## check style, format and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy twhin_spark
+
+test: $(JARS)  ## run the tests, without the slow ones
+	@$(BIN)/python -m pytest
+
+test-all: $(JARS)  ## run all tests
+	@$(BIN)/python -m pytest -m ""
+
+demo: $(JARS)  ## train on generated logs and show what came out
+	@$(BIN)/twhin-spark demo --out "$(OUT)" --scale "$(SCALE)"
+
+higgs: $(JARS)  ## train on the Higgs data set: real retweets, mentions and replies
+	@$(BIN)/twhin-spark higgs --out "$(OUT)"
+
+docs: $(INSTALLED)  ## print the reference pages from the code
+	@$(BIN)/python -m twhin_spark.config.reference > docs/config.md
+	@$(BIN)/python -m twhin_spark.tables.reference > docs/tables.md
+
+clean:  ## remove what runs left; the virtual environment stays
+	@rm -rf build .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find twhin_spark tests jobs -name __pycache__ -prune -exec rm -rf {} +
+
+# pip and setuptools are pinned like everything else. With both at hand, installing once more needs no network.
+$(INSTALLED): setup.cfg constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "twhin-spark: $(PYTHON) is not Python 3.11 or newer; name one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || \
+		{ echo "twhin-spark: $(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "twhin-spark: installing into $(VENV)" >&2
+	@$(PYTHON) -m venv $(VENV) >&2
+	@$(BIN)/python -m pip install -qq --constraint constraints.txt pip setuptools >&2
+	@$(BIN)/python -m pip install -qq --constraint constraints.txt --no-build-isolation --editable '.[test,dev]' >&2
+	@touch $@
+
+java: $(INSTALLED)
+	@$(BIN)/python -m twhin_spark.tables.java > /dev/null 2>&1 || { \
+		command -v apt-get > /dev/null && echo "twhin-spark: installing $(JRE)" >&2 && \
+		$(SUDO) apt-get update -qq >&2 && \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(JRE) >&2; } || true
+	@$(BIN)/python -m twhin_spark.tables.java > /dev/null
+
+# Spark carries Ivy, which knows where Maven's artifacts are. Not transitive: Delta's other dependencies are older
+# versions of what Spark already has. Beside Spark's own jars, each way of starting Spark finds them.
+$(JARS): $(INSTALLED) | java
+	@echo "twhin-spark: fetching Delta's jars" >&2
+	@java="$$($(BIN)/python -m twhin_spark.tables.java)/bin/java"; \
+	jars="$$($(BIN)/python -c 'import pyspark; print(pyspark.__path__[0])')/jars"; \
+	for jar in $(DELTA_JARS); do \
+		"$$java" -cp "$$jars/*" org.apache.ivy.Main -warn -cache "$(CURDIR)/$(VENV)/ivy" -notransitive -confs default \
+			-dependency io.delta $$jar $(DELTA_VERSION) -types jar \
+			-retrieve "$$jars/[artifact]-[revision].[ext]" -overwriteMode always > $(VENV)/ivy.log 2>&1 || { \
+			cat $(VENV)/ivy.log >&2; \
+			echo "twhin-spark: could not fetch io.delta:$$jar:$(DELTA_VERSION); Ivy's reason is above" >&2; exit 1; }; \
+	done
+	@touch $@
