@@ -1,0 +1,188 @@
+"""Runs the stages logs and graph. The last commit, one row of `graph_versions`, is what makes a build exist."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from twhin_spark.config import Config
+from twhin_spark.errors import ConfigError, InputError, TwhinError
+from twhin_spark.graph.buckets import locate, pack_buckets
+from twhin_spark.graph.degrees import degrees, drop_rare
+from twhin_spark.graph.edges import aggregate
+from twhin_spark.graph.entities import count_collisions, place_entities
+from twhin_spark.graph.fates import count_fates, with_fates
+from twhin_spark.graph.fingerprint import Content, content_of, fingerprint
+from twhin_spark.graph.version import GraphVersion, find_latest_graph
+from twhin_spark.logs.clean import SPLITS
+from twhin_spark.logs.counts import RowCount
+from twhin_spark.logs.run import CleanLogs, clean_logs, write_row_counts
+from twhin_spark.tables.delta import TableStore
+from twhin_spark.tables.hold import hold
+from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES, EVENTS, GRAPH_VERSIONS, ROW_COUNTS
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class WrittenEdges:
+    """The table `edges` as it was written.
+
+    content: by split, where there are edges.
+    events: what became of the accepted events: in_edges, taken_back, self_loop, below_min_degree.
+    reference_time: the last training event's time, UTC.
+    """
+
+    version: int
+    rows: DataFrame
+    content: dict[str, Content]
+    events: dict[str, int]
+    reference_time: datetime | None
+
+    def row_counts(self) -> list[RowCount]:
+        return [(None, outcome, None, count) for outcome, count in self.events.items()]
+
+
+@dataclass(frozen=True)
+class WrittenEntities:
+    """The table `entities` as it was written. The content that counts is who is where."""
+
+    version: int
+    rows: DataFrame
+    content: Content
+    collisions: int
+
+
+def build_graph(spark: SparkSession, config: Config, progress: Progress) -> GraphVersion:
+    """Reads the logs, writes all tables of the graph, and last the row of `graph_versions` that ties them together.
+
+    Raises
+    ------
+    ConfigError
+        An expression or option is wrong, or `graph.partitions` is not what the first build has fixed.
+    InputError
+        The logs cannot be read, are rejected too often, or leave no training edge.
+    """
+    store = TableStore(spark, config.output)
+    earlier = find_latest_graph(store)
+    if earlier is not None and earlier.partitions != config.graph.partitions:
+        raise ConfigError(
+            f"graph.partitions: found {config.graph.partitions}; allowed: {earlier.partitions}, which the first build "
+            f"in {store.output} has fixed (another number needs another output)"
+        )
+    cleaned = clean_logs(spark, config, store, progress)
+    edges = _write_edges(store, config, cleaned, progress)
+    known = None if earlier is None else store.read(ENTITIES, earlier.tables[ENTITIES.name])
+    entities = _write_entities(store, config, edges, known, progress)
+    relations = tuple(config.relations)
+    located = locate(edges.rows, entities.rows, relations, entities.content.rows)
+    tables = {
+        **cleaned.tables,
+        EDGES.name: edges.version,
+        ENTITIES.name: entities.version,
+        EDGE_BUCKETS.name: store.overwrite(EDGE_BUCKETS, pack_buckets(located, config.graph.block_edges)),
+        ROW_COUNTS.name: write_row_counts(store, [*cleaned.row_counts(), *edges.row_counts()]),
+    }
+    graph = GraphVersion(
+        graph_id=fingerprint(edges.content, entities.content, relations, config.graph.partitions),
+        tables=tables,
+        relations=relations,
+        partitions=config.graph.partitions,
+        reference_time=edges.reference_time,
+        rows=_rows(cleaned, edges),
+    )
+    _commit(store, graph, entities.collisions, config)
+    progress(f"graph {graph.graph_id} is complete")
+    return graph
+
+
+def _write_edges(store: TableStore, config: Config, cleaned: CleanLogs, progress: Progress) -> WrittenEdges:
+    events = store.read(EVENTS, cleaned.tables[EVENTS.name])
+    with ExitStack() as held:
+        fates = with_fates(events, config, held)
+        counted = count_fates(fates)
+        edges = aggregate(fates, config, counted.reference_time)
+        below = 0
+        if config.graph.min_degree:
+            edges = hold(edges, held)
+            kept = hold(drop_rare(edges, config.graph.min_degree, held), held)
+            below = _sum_events(edges) - _sum_events(kept)
+            edges = kept
+        version = store.overwrite(EDGES, edges)
+    rows = store.read(EDGES, version)
+    content = content_of(EDGES.names).alias("content")
+    by_split = {
+        row["split"]: row for row in rows.groupBy("split").agg(content, F.sum("event_count").alias("events")).collect()
+    }
+    events_of = {
+        "in_edges": sum(row["events"] for row in by_split.values()),
+        "taken_back": counted.taken_back,
+        "self_loop": counted.self_loop,
+        "below_min_degree": below,
+    }
+    accepted = cleaned.total.accepted
+    if sum(events_of.values()) != accepted:
+        raise TwhinError(f"{accepted:,} events do not add up to {_told(events_of)}; this is a bug in twhin-spark")
+    contents = {split: Content(**by_split[split]["content"].asDict()) for split in SPLITS if split in by_split}
+    edges_of = {split: content.rows for split, content in contents.items()}
+    if "train" not in edges_of:
+        raise InputError(
+            f"no training edge is left of {accepted:,} accepted events ({_told(events_of)}; edges: {_told(edges_of)}); "
+            "check split, undone_by, graph.self_loops and graph.min_degree"
+        )
+    progress(f"edges: {_told(edges_of)}; events: {_told(events_of)}")
+    return WrittenEdges(version, rows, contents, events_of, counted.reference_time)
+
+
+def _write_entities(
+    store: TableStore, config: Config, edges: WrittenEdges, known: DataFrame | None, progress: Progress
+) -> WrittenEntities:
+    version = store.overwrite(ENTITIES, place_entities(degrees(edges.rows), known, config.graph.partitions))
+    rows = store.read(ENTITIES, version)
+    row = rows.agg(content_of(("entity_type", "entity_id", "partition", "row")).alias("content")).first()
+    assert row is not None
+    content = Content(**row["content"].asDict())
+    progress(f"entities: {content.rows:,} in {config.graph.partitions} partitions of each type")
+    return WrittenEntities(version, rows, content, count_collisions(rows))
+
+
+def _sum_events(edges: DataFrame) -> int:
+    row = edges.agg(F.coalesce(F.sum("event_count"), F.lit(0))).first()
+    assert row is not None
+    return int(row[0])
+
+
+def _rows(cleaned: CleanLogs, edges: WrittenEdges) -> dict[str, Any]:
+    return {
+        **cleaned.total.as_dict(),
+        "by_log": {name: counts.as_dict() for name, counts in cleaned.counts.items()},
+        "events": edges.events,
+    }
+
+
+def _commit(store: TableStore, graph: GraphVersion, collisions: int, config: Config) -> None:
+    """Builds of the same content share a row, which holds the latest versions."""
+    row = {
+        "graph_id": graph.graph_id,
+        "built_at": datetime.now(UTC),
+        "tables": graph.tables,
+        "relations": list(graph.relations),
+        "partitions": graph.partitions,
+        "reference_time": graph.reference_time,
+        "hash_collisions": collisions,
+        "rows": json.dumps(graph.rows),
+        "config": config.model_dump_json(by_alias=True),
+    }
+    schema = ", ".join(f"{column.name} {column.type}" for column in GRAPH_VERSIONS.columns)
+    store.overwrite(GRAPH_VERSIONS, store.spark.createDataFrame([row], schema), where=f"graph_id = '{graph.graph_id}'")
+
+
+def _told(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "none"

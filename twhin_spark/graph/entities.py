@@ -1,0 +1,45 @@
+"""Gives every entity its place: a partition by a stable hash, and a row that never changes."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from twhin_spark.graph.degrees import ENTITY
+
+
+def entity_key(entity_type: Column, entity_id: Column) -> Column:
+    """64-bit hash of an entity. It only spreads entities over partitions: which one is meant, type and id say."""
+    return F.xxhash64(entity_type, entity_id)
+
+
+def place_entities(degrees: DataFrame, known: DataFrame | None, partitions: int) -> DataFrame:
+    """Rows of the table `entities`: those of `degrees`, and those that an earlier build has `known`.
+
+    Rows are numbered from 0 in each (type, partition), by id. Known entities keep partition and row, whether this
+    graph has them or not, and new ones follow behind them.
+    """
+    if known is None:
+        entities = degrees.withColumn("known_row", F.lit(None).cast("int"))
+    else:
+        entities = degrees.join(known.select(*ENTITY, F.col("row").alias("known_row")), ENTITY, "full")
+    empty = F.create_map().cast("map<string,bigint>")
+    key = entity_key(F.col("entity_type"), F.col("entity_id"))
+    placed = entities.withColumn("entity_key", key).withColumn("partition", F.pmod("entity_key", F.lit(partitions)))
+    # The known rows of a (type, partition) are 0 to n - 1 without a gap, so the new ones begin at n.
+    known_first = Window.partitionBy("entity_type", "partition").orderBy(F.col("known_row").isNull(), "entity_id")
+    return placed.select(
+        *ENTITY,
+        "partition",
+        F.coalesce("known_row", F.row_number().over(known_first) - 1).alias("row"),
+        "entity_key",
+        F.coalesce("degree", F.lit(0)).alias("degree"),
+        F.coalesce("out_degree", empty).alias("out_degree"),
+        F.coalesce("in_degree", empty).alias("in_degree"),
+    )
+
+
+def count_collisions(entities: DataFrame) -> int:
+    """Entities that share their entity_key with another."""
+    shared = entities.groupBy("entity_key").count().where("count > 1").agg(F.sum("count").alias("entities")).first()
+    return 0 if shared is None else shared["entities"] or 0

@@ -1,0 +1,49 @@
+"""Packs the edges of a bucket into blocks, and unpacks them. Runs on workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+# The arrays of a block: little-endian, one element for each edge.
+DTYPES = {"source": "<i4", "target": "<i4", "relation": "<i2", "weight": "<f4"}
+
+BLOCK_SCHEMA = pa.schema(
+    [
+        ("source_partition", pa.int32()),
+        ("target_partition", pa.int32()),
+        ("block", pa.int32()),
+        ("edges", pa.int32()),
+        *[(name, pa.binary()) for name in DTYPES],
+    ]
+)
+
+
+def pack(bucket: tuple[int, int], edges: pa.Table, block_edges: int) -> pa.Table:
+    """One row for each block of at most `block_edges` edges, sorted by (relation, source, target).
+
+    bucket: source and target partition.
+    edges: columns source, target, relation, weight; no two edges with the same (relation, source, target), so that the
+        order, and with it every byte, is the same however Spark delivers them.
+    """
+    columns = {name: edges[name].to_numpy().astype(dtype) for name, dtype in DTYPES.items()}
+    order = np.lexsort((columns["target"], columns["source"], columns["relation"]))
+    blocks = [order[start : start + block_edges] for start in range(0, order.size, block_edges)]
+    return pa.table(
+        [
+            pa.array([bucket[0]] * len(blocks), pa.int32()),
+            pa.array([bucket[1]] * len(blocks), pa.int32()),
+            pa.array(range(len(blocks)), pa.int32()),
+            pa.array([block.size for block in blocks], pa.int32()),
+            *[pa.array([array[block].tobytes() for block in blocks], pa.binary()) for array in columns.values()],
+        ],
+        schema=BLOCK_SCHEMA,
+    )
+
+
+def unpack(blocks: pa.Table) -> Iterator[dict[str, np.ndarray]]:
+    """The arrays of each block by name."""
+    for row in blocks.select(list(DTYPES)).to_pylist():
+        yield {name: np.frombuffer(row[name], dtype) for name, dtype in DTYPES.items()}

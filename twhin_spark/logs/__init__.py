@@ -1,0 +1,1 @@
+"""From raw logs to events: read → clean → quarantine."""

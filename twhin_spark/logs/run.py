@@ -1,0 +1,180 @@
+"""The stage from raw logs to the tables `events` and `rejected_events`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import reduce
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from twhin_spark.config import Config
+from twhin_spark.errors import InputError
+from twhin_spark.logs import counts
+from twhin_spark.logs.clean import OUTCOME, RAW_ROW, REASON, judge
+from twhin_spark.logs.counts import LogCounts, RowCount
+from twhin_spark.logs.expressions import check_expressions
+from twhin_spark.logs.failures import FAILURES, one_line
+from twhin_spark.logs.inputs import check_inputs
+from twhin_spark.logs.relations import by_relation
+from twhin_spark.logs.replays import COPY, mark_copies
+from twhin_spark.logs.sources import KIND, RawLog, check_headers, has_header, read_log
+from twhin_spark.logs.splits import with_splits
+from twhin_spark.tables.delta import TableStore
+from twhin_spark.tables.hold import hold, small_side
+from twhin_spark.tables.schemas import EVENTS, REJECTED_EVENTS, ROW_COUNTS
+
+__all__ = ["CleanLogs", "check_inputs", "clean_logs", "write_row_counts"]
+
+_NUMBER = "__number"  # of a judged row, unique over all logs
+
+Outcomes = Counter[tuple[str, str, str | None]]  # rows by log, outcome and reason
+
+
+@dataclass(frozen=True)
+class CleanLogs:
+    """What the stage wrote (Delta versions by table) and found (counts by log)."""
+
+    tables: dict[str, int]
+    counts: dict[str, LogCounts]
+
+    @property
+    def total(self) -> LogCounts:
+        return counts.total(self.counts.values())
+
+    def row_counts(self) -> list[RowCount]:
+        return [row for name, log in self.counts.items() for row in log.as_rows(name)]
+
+
+def clean_logs(spark: SparkSession, config: Config, store: TableStore, progress: Callable[[str], None]) -> CleanLogs:
+    """Reads every log once and writes `rejected_events`, then `events`.
+
+    Raises
+    ------
+    ConfigError
+        Spark refuses an expression, `columns` or an option of a log.
+    InputError
+        A log cannot be read, more than `graph.max_rejected` of its rows are rejected, or no event is left. The
+        rejected rows and their counts are in `rejected_events` and `row_counts` all the same.
+    """
+    progress(f"reading {', '.join(config.logs)}")
+    with ExitStack() as held:
+        raw, judged = {}, []
+        for name, log in config.logs.items():
+            raw[name] = read_log(spark, name, log)
+            expressions = check_expressions(raw[name], name, log)
+            if expressions.multiplies:  # a second pass counts the raw rows that yield nothing
+                raw[name] = replace(raw[name], rows=hold(raw[name].rows, held))
+            judged.append(judge(raw[name], expressions, config).withColumn("log", F.lit(name)))
+        rows = hold(reduce(DataFrame.unionByName, judged).withColumn(_NUMBER, F.monotonically_increasing_id()), held)
+        outcomes = _count_outcomes(rows, raw, config)
+        _check_headers(rows, raw, config)
+        events, replayed = _each_once(rows.where(F.col(OUTCOME) == "accepted"), config, held)
+        found = {name: _counts_of(name, outcomes, replayed[name]) for name in config.logs}
+        for name, log_counts in found.items():
+            progress(f"log {name}: {log_counts.told()}")
+
+        rejected = store.overwrite(REJECTED_EVENTS, rows.where(F.col(OUTCOME) == "rejected"))
+        try:
+            _check_counts(config, found, store)
+        except InputError:
+            write_row_counts(store, CleanLogs({}, found).row_counts())
+            raise
+        version = store.overwrite(EVENTS, _with_types(with_splits(events, config), config))
+    return CleanLogs({REJECTED_EVENTS.name: rejected, EVENTS.name: version}, found)
+
+
+def write_row_counts(store: TableStore, rows: list[RowCount]) -> int:
+    """Replaces `row_counts`; returns the commit's version."""
+    columns = "log STRING, outcome STRING, reason STRING, rows BIGINT"
+    return store.overwrite(ROW_COUNTS, store.spark.createDataFrame(rows, columns).coalesce(1))
+
+
+def _count_outcomes(rows: DataFrame, raw: dict[str, RawLog], config: Config) -> Outcomes:
+    """Rows by log, outcome and reason. This is where the logs are read."""
+    try:
+        counted = rows.groupBy("log", OUTCOME, REASON).agg(F.count("*"), F.max(RAW_ROW)).collect()
+    except FAILURES as error:
+        raise _read_failure(error, raw, config) from None
+    outcomes = Counter({(log, outcome, reason): number for log, outcome, reason, number, _ in counted})
+    for name in {log for log, *_, raw_row in counted if raw_row is not None}:  # the select multiplies rows
+        of_log = rows.where((F.col("log") == name) & F.col(RAW_ROW).isNotNull())
+        sound = raw[name].rows.where(F.col(KIND) == "row")
+        outcomes[name, "left_out", "where"] = sound.count() - of_log.select(RAW_ROW).distinct().count()
+    return outcomes
+
+
+def _read_failure(error: BaseException, raw: dict[str, RawLog], config: Config) -> InputError:
+    """Says which log it is that cannot be read."""
+    for name, log in raw.items():
+        try:
+            log.rows.agg(F.max(F.xxhash64(*log.rows.columns))).collect()
+        except FAILURES as cause:
+            return InputError(
+                f"logs.{name}.path: reading {', '.join(config.logs[name].path)} failed: {one_line(cause)}; check the "
+                "files, and the format and columns that the config gives them"
+            )
+    return InputError(f"logs: reading {', '.join(raw)} failed: {one_line(error)}")
+
+
+def _check_headers(rows: DataFrame, raw: dict[str, RawLog], config: Config) -> None:
+    """Raises InputError where a file of a log lacks the header of the others."""
+    for name, log in config.logs.items():
+        if has_header(log) and len(files := raw[name].rows.inputFiles()) > 1:
+            headers = rows.where((F.col("log") == name) & (F.col(OUTCOME) == "header")).select("raw").distinct()
+            check_headers(rows.sparkSession, name, log, files, {row["raw"] for row in headers.collect()})
+
+
+def _each_once(accepted: DataFrame, config: Config, held: ExitStack) -> tuple[DataFrame, Counter[str]]:
+    """The events without their replays, and the number of those by log."""
+    copies = mark_copies(accepted, config, _NUMBER)
+    if copies is None:
+        return accepted, Counter()
+    again = hold(copies.where(F.col(COPY) > 1), held)
+    replayed = Counter({row["log"]: row["count"] for row in again.groupBy("log").count().collect()})
+    if not replayed:
+        return accepted, replayed
+    return accepted.join(small_side(again.select(_NUMBER), replayed.total()), _NUMBER, "left_anti"), replayed
+
+
+def _counts_of(log: str, outcomes: Outcomes, replayed: int) -> LogCounts:
+    return LogCounts(
+        accepted=outcomes[log, "accepted", None] - replayed,
+        replayed=replayed,
+        rejected_by_reason={
+            str(reason): number
+            for (name, outcome, reason), number in outcomes.items()
+            if (name, outcome) == (log, "rejected")
+        },
+        left_out={reason: outcomes[log, "left_out", reason] for reason in ("where", "window")},
+    )
+
+
+def _check_counts(config: Config, found: dict[str, LogCounts], store: TableStore) -> None:
+    allowed = config.graph.max_rejected
+    for name, log in found.items():
+        if log.rejected > allowed * log.read:
+            raise InputError(
+                f"logs.{name}: {log.rejected:,} of {log.read:,} rows were rejected ({log.rejected / log.read:.1%}), "
+                f"more than graph.max_rejected, {allowed:.1%}: {log.reasons()}; "
+                f"the rows are in {store.path(REJECTED_EVENTS)}"
+            )
+    whole = counts.total(found.values())
+    if whole.accepted == 0:
+        raise InputError(
+            f"logs: found no event in {', '.join(found)} ({whole.told()}); check the paths, `where` and the window"
+        )
+
+
+def _with_types(events: DataFrame, config: Config) -> DataFrame:
+    """Adds source_type and target_type, as the event's relation says, or the relation that it takes back."""
+    relations = {**config.relations, **{r.undone_by: r for r in config.relations.values() if r.undone_by is not None}}
+    return events.withColumns(
+        {
+            "source_type": by_relation(relations, lambda relation: relation.source),
+            "target_type": by_relation(relations, lambda relation: relation.target),
+        }
+    )
