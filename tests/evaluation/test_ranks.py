@@ -1,0 +1,98 @@
+"""Ranks through Spark and files, against the loop over all candidates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pyspark.sql import SparkSession
+from world import ENDS, RELATIONS, World, config
+
+from twhin_spark.evaluation.facts import Facts, QuerySet, write_facts
+from twhin_spark.evaluation.held import Split, read_held_edges
+from twhin_spark.evaluation.models import Models
+from twhin_spark.evaluation.places import place_of
+from twhin_spark.evaluation.queries import Queries, queries_of
+from twhin_spark.evaluation.rank import Ranks, rank
+from twhin_spark.evaluation.rank_task import Ranking, compare_within
+from twhin_spark.evaluation.scratch import Scratch
+from twhin_spark.evaluation.vectors import Factors, Model, Ones, Popularity
+
+Ranked = dict[tuple[str, str], tuple[float, float]]
+
+
+def by_edge(world: World, name: str, partitions: int, queries: Queries, ranks: Ranks) -> Ranked:
+    """Ranks among new and filtered, by the ids of source and target."""
+    ids = {
+        (kind, int(place_of(partition, np.array(row)))): entity
+        for (kind, entity), (partition, row) in world.place(partitions).items()
+    }
+    source = [ids[ENDS[name][0], place] for place in queries.sources[queries.source].tolist()]
+    target = [ids[ENDS[name][1], place] for place in queries.target.tolist()]
+    pairs = zip(ranks.among_new.tolist(), ranks.filtered.tolist(), strict=True)
+    return dict(zip(zip(source, target, strict=True), pairs, strict=True))
+
+
+@pytest.mark.parametrize("partitions", [1, 3, 7])
+def test_every_rank_is_the_loops(spark: SparkSession, scratch: Path, partitions: int) -> None:
+    world = World()
+    entities, buckets = world.entities_table(spark, partitions), world.buckets_table(spark, partitions)
+    held = read_held_edges(world.edges_table(spark), entities, RELATIONS)
+    sets = {}
+    for number, name in enumerate(RELATIONS):
+        splits: list[Split] = ["test", "validation"]
+        for split, other in zip(splits, reversed(splits), strict=True):
+            queries = queries_of(held[name, split], held[name, other])
+            assert len(queries) == len(world.queries(name, split))
+            if len(queries):
+                sets[name, split] = QuerySet(f"{split}-{number}", number, queries)
+    assert sorted(sets) == [
+        ("follow", "test"),
+        ("follow", "validation"),
+        ("like", "test"),
+        ("like", "validation"),
+        ("share", "test"),
+    ]
+    facts = Facts(Scratch(str(scratch / "files")))
+    targets = write_facts(entities, buckets, facts, [ENDS[name][1] for name in RELATIONS], list(sets.values()))
+    models = Models(config(str(scratch)), world.run(scratch, partitions), buckets, facts)
+
+    rankings, expected = [], []
+    for (name, split), asked in sets.items():
+        popularity = [Model(Ones(), Popularity(facts, asked.relation, by)) for by in ("degree", "weight")]
+        scores = [world.trained_score(name), world.popularity(name, "degree"), world.popularity(name, "weight")]
+        for i, (model, score) in enumerate(zip([models.trained(asked.relation), *popularity], scores, strict=True)):
+            rankings.append(Ranking(f"{name}-{split}-{i}", asked, model))
+            expected.append({edge: answer.ranks for edge, answer in world.answers(name, split, score).items()})
+    found = rank(spark, facts, rankings, partitions=partitions, targets=targets)
+    for ranking, ranks, answers in zip(rankings, found, expected, strict=True):
+        name = RELATIONS[ranking.asked.relation]
+        assert by_edge(world, name, partitions, ranking.asked.queries, ranks) == answers, ranking.name
+
+
+def test_factors_put_unknown_targets_last(scratch: Path) -> None:
+    files = Scratch(str(scratch))
+    sources, targets = Factors(files, "f", "source", 2), Factors(files, "f", "target", 2)
+    sources.write(0, np.array([1, 4]), np.array([[3, -5], [0, 0]], np.float32))
+    targets.write(0, np.array([2, 3]), np.array([[-7, 9], [1, 1]], np.float32))
+    vectors = sources.read(0, np.array([1, 4])).astype(float) @ targets.read(0, np.array([0, 2, 3, 5])).astype(float).T
+    np.testing.assert_array_equal(vectors[:, 1:3], [[-66, -2], [0, 0]])
+    assert vectors[:, [0, 3]].max() < -(2.0**99)
+    np.testing.assert_array_equal(vectors[:, 0], vectors[:, 3])  # unknown targets tie
+    np.testing.assert_array_equal(sources.read(0, np.array([0])), np.zeros((1, 3)))
+    assert (targets.read(1, np.array([0]))[:, -1] < 0).all()  # a partition without any factors
+
+
+def test_compare_within_is_the_loop() -> None:
+    rng = np.random.default_rng(0)
+    group, own_group = rng.integers(6, size=80), rng.integers(7, size=50)
+    score, own_score = rng.integers(5, size=80) / 2, rng.integers(-1, 6, size=50) / 2
+    greater, equal = compare_within(group, score, own_group, own_score)
+    for k in range(50):
+        mine = score[group == own_group[k]]
+        assert greater[k] == (mine > own_score[k]).sum()
+        assert equal[k] == (mine == own_score[k]).sum()
+    nothing = np.empty(0)
+    assert compare_within(nothing.astype(int), nothing, own_group, own_score)[0].tolist() == [0] * 50
+    assert len(compare_within(group, score, nothing.astype(int), nothing)[0]) == 0

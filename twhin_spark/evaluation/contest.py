@@ -1,0 +1,98 @@
+"""A contest: one relation's queries and the models that answer them, the trained one and the baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from twhin_spark.evaluation.facts import QuerySet
+from twhin_spark.evaluation.metrics import mrr
+from twhin_spark.evaluation.queries import Queries
+from twhin_spark.evaluation.rank import Ranks
+from twhin_spark.evaluation.rank_task import Ranking
+from twhin_spark.evaluation.vectors import Model
+
+Rank = Callable[[Sequence[Ranking]], list[Ranks]]
+ModelName = Literal["twhin", "popularity", "als"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A model with one of the values that it may be tuned among."""
+
+    label: str
+    model: Model
+
+
+@dataclass(frozen=True)
+class Contest:
+    """The models of one relation, by name, each in one setting or more.
+
+    als has no setting where no source of a query has a training edge of the relation: it has nothing to go by.
+    """
+
+    relation: str
+    test: QuerySet
+    validation: QuerySet
+    models: Mapping[ModelName, Sequence[Setting]]
+
+
+def tune(contests: Sequence[Contest], rank: Rank, progress: Callable[[str], None]) -> list[Contest]:
+    """The contests with one setting of each model: that of the best validation MRR, the first without validation."""
+    open_models = [
+        replace(contest, models={name: some for name, some in contest.models.items() if len(some) > 1})
+        for contest in contests
+    ]
+    tuned = []
+    for contest, found in zip(contests, _ranks(open_models, "validation", rank), strict=True):
+        queries = contest.validation.queries
+        best = dict.fromkeys(contest.models, 0)
+        for name, ranks in found.items():
+            if name == "als":
+                ranks = [fall_back(one, found["popularity"][best["popularity"]], queries) for one in ranks]
+            values = [mrr(one.filtered) for one in ranks]
+            best[name] = int(np.argmax(values))
+            setting = contest.models[name][best[name]].label
+            progress(f"{contest.relation}: {name} by {setting}, validation MRR {max(values):.4f}, of {len(values)}")
+        chosen = {name: [some[best[name]]] for name, some in contest.models.items() if some}
+        tuned.append(replace(contest, models=chosen))
+    return tuned
+
+
+def run_test(contests: Sequence[Contest], rank: Rank) -> list[dict[ModelName, Ranks]]:
+    """For each contest of tuned models, the ranks of the test queries' answers under each model."""
+    found = []
+    for contest, ranks in zip(contests, _ranks(contests, "test", rank), strict=True):
+        best = {name: ranks[name][0] for name in ranks}
+        als = best.get("als", best["popularity"])
+        found.append(best | {"als": fall_back(als, best["popularity"], contest.test.queries)})
+    return found
+
+
+def fall_back(als: Ranks, popularity: Ranks, queries: Queries) -> Ranks:
+    """ALS does not know a source without a training edge of the relation; popularity answers in its stead."""
+    known = queries.connected[queries.source]  # (m,)
+    return Ranks(
+        np.where(known, als.among_new, popularity.among_new), np.where(known, als.filtered, popularity.filtered)
+    )
+
+
+def _ranks(
+    contests: Sequence[Contest], split: Literal["validation", "test"], rank: Rank
+) -> list[dict[ModelName, list[Ranks]]]:
+    """For each contest and model, the ranks under each setting; nothing where the split has no query."""
+    rankings, places = [], []
+    for number, contest in enumerate(contests):
+        asked = contest.test if split == "test" else contest.validation
+        for name, settings in contest.models.items():
+            for setting, one in enumerate(settings):
+                if len(asked.queries):
+                    rankings.append(Ranking(f"{asked.name}-{name}-{setting}", asked, one.model))
+                    places.append((number, name))
+    found: list[dict[ModelName, list[Ranks]]] = [{} for _ in contests]
+    for (number, name), ranks in zip(places, rank(rankings), strict=True):
+        found[number].setdefault(name, []).append(ranks)
+    return found

@@ -1,0 +1,74 @@
+"""The models that are measured on a relation: the trained one, popularity and ALS, in the settings of the config."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame
+
+from twhin_spark.config import Config
+from twhin_spark.evaluation.als import AlsSettings, fit_als
+from twhin_spark.evaluation.contest import ModelName, Setting
+from twhin_spark.evaluation.facts import Facts, QuerySet
+from twhin_spark.evaluation.vectors import Model, Ones, Popularity, Trained
+from twhin_spark.training.run import TrainedRun
+
+
+@dataclass(frozen=True)
+class Models:
+    """What the models are made of: a complete run, and its graph's training edges for the baselines."""
+
+    config: Config
+    run: TrainedRun
+    buckets: DataFrame
+    facts: Facts
+
+    def of(
+        self, test: QuerySet, validation: QuerySet, progress: Callable[[str], None]
+    ) -> dict[ModelName, list[Setting]]:
+        """The models of the relation that the queries are of; ALS is fitted here."""
+        models: dict[ModelName, list[Setting]] = {
+            "twhin": [Setting("as trained", self.trained(test.relation))],
+            "popularity": [
+                Setting("number of edges", Model(Ones(), Popularity(self.facts, test.relation, "degree"))),
+                Setting("weight of edges", Model(Ones(), Popularity(self.facts, test.relation, "weight"))),
+            ],
+        }
+        if test.queries.connected.any():
+            settings = self._als_settings()
+            if len(settings) > 1 and not len(validation.queries):
+                relation = self.run.graph.relations[test.relation]
+                progress(f"{relation}: no validation query to tune ALS on, so it has {_label(settings[0])}")
+                settings = settings[:1]
+            fits = fit_als(
+                self.buckets,
+                test.relation,
+                settings,
+                self.facts.scratch,
+                partitions=self.run.graph.partitions,
+                seed=self.config.training.seed,
+            )
+            models["als"] = [Setting(_label(one), fit) for one, fit in zip(settings, fits, strict=True)]
+        return models
+
+    def trained(self, number: int) -> Model:
+        """The run's model of a relation, by number, which ranks its targets."""
+        name = self.run.graph.relations[number]
+        relation = self.config.relations[name]
+        files, types = self.run.manifest.partitions, self.config.entity_types
+        parameters = self.run.manifest.relations[name].parameters["target"]
+        return Model(
+            Trained(self.run.folder, files, types, relation.source, relation.operator, parameters),
+            Trained(self.run.folder, files, types, relation.target),
+        )
+
+    def _als_settings(self) -> list[AlsSettings]:
+        als = self.config.evaluation.als
+        values = itertools.product(als.regularization, als.alpha)
+        return [AlsSettings(als.rank, als.iterations, *one) for one in values]
+
+
+def _label(als: AlsSettings) -> str:
+    return f"regularization {als.regularization:g}, alpha {als.alpha:g}"

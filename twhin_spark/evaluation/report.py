@@ -1,0 +1,140 @@
+"""The report: one HTML file that needs nothing beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+import jinja2
+import yaml
+from pyarrow import fs
+from pyspark.sql import functions as F
+
+from twhin_spark.config import Config
+from twhin_spark.evaluation import figures, summary
+from twhin_spark.evaluation.figures import MODEL_COLOURS
+from twhin_spark.tables.delta import TableStore
+from twhin_spark.tables.schemas import EDGES, ENTITIES, TRAINING_ROUNDS
+from twhin_spark.training.run import TrainedRun
+from twhin_spark.training.state import absolute
+
+_CHARTS = {
+    "mrr": ("MRR", "mean of 1 / rank, other known targets left out"),
+    "recall@10": ("recall@10", "share of a source's new targets among its first ten"),
+}
+Metrics = Sequence[Mapping[str, Any]]  # relation, model, metric, value, queries
+
+
+def write_report(
+    store: TableStore, config: Config, run: TrainedRun, metrics: Metrics, cold_share: Mapping[str, float]
+) -> str:
+    """Writes report.html to the run's folder, at once; returns its absolute path or URI."""
+    html = _render(store, config, run, metrics, cold_share)
+    location = f"{absolute(run.folder.location)}/report.html"
+    filesystem, path = fs.FileSystem.from_uri(location)
+    with filesystem.open_output_stream(f"{path}.new") as stream:
+        stream.write(html.encode())
+    filesystem.move(f"{path}.new", path)
+    return location
+
+
+def _render(
+    store: TableStore, config: Config, run: TrainedRun, metrics: Metrics, cold_share: Mapping[str, float]
+) -> str:
+    graph = run.graph
+    entities = store.read(ENTITIES, graph.tables["entities"])
+    rounds = store.read(TRAINING_ROUNDS).where(F.col("run_id") == run.run_id)
+    degrees = summary.degree_counts(entities)
+    edges = summary.edge_counts(store.read(EDGES, graph.tables["edges"]))
+    projection = summary.project(entities, run.folder, run.manifest, config.entity_types, config.training.seed)
+    names = list(dict.fromkeys(row["metric"] for row in metrics))
+    return _template().render(
+        name=config.name,
+        run_id=run.run_id,
+        graph_id=graph.graph_id,
+        tiles=list(_tiles(config, graph.rows, degrees, edges)),
+        metric_names=names,
+        relations=[_relation(name, names, metrics, cold_share.get(name)) for name in graph.relations],
+        rows=list(_rows(graph.rows)),
+        edges=list(_edges(config, graph.relations, edges)),
+        config=_yaml(config),
+        figures={
+            "metrics": [(*caption, _chart(metrics, name)) for name, caption in _CHARTS.items() if metrics],
+            "loss": figures.loss_figure(summary.loss_by_epoch(rounds)),
+            "degrees": figures.degree_figure(degrees),
+            "projection": figures.projection_figure(projection) if projection else None,
+        },
+    )
+
+
+def _template() -> jinja2.Template:
+    text = resources.files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8")
+    return jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(text)
+
+
+def _tiles(
+    config: Config, rows: Mapping[str, Any], degrees: summary.Degrees, edges: Mapping[str, summary.EdgeCounts]
+) -> Iterator[tuple[str, str]]:
+    """Label and value of the numbers at the top."""
+    yield "rows read", f"{rows['read']:,}"
+    yield "rows accepted", f"{rows['accepted']:,}"
+    yield "rows rejected", f"{rows['rejected']:,}"
+    for kind, (_, counts) in degrees.items():
+        yield f"entities: {kind}", f"{counts.sum():,}"
+    yield "training edges", f"{sum(counts.train for counts in edges.values()):,}"
+    yield "dimension", f"{config.training.dim}"
+    yield "epochs", f"{config.training.epochs}"
+
+
+def _rows(rows: Mapping[str, Any]) -> Iterator[tuple[int, str, int]]:
+    """Depth, label and count: counts of a depth add up to the one above that is less deep."""
+    yield 0, "read", rows["read"]
+    yield 1, "accepted", rows["accepted"]
+    yield 1, "replayed", rows["replayed"]
+    yield 1, "rejected", rows["rejected"]
+    for reason, count in sorted(rows["rejected_by_reason"].items()):
+        yield 2, reason, count
+    for condition, count in rows["left_out"].items():
+        yield 0, f"left out by {condition}", count
+
+
+def _edges(
+    config: Config, relations: Sequence[str], edges: Mapping[str, summary.EdgeCounts]
+) -> Iterator[dict[str, Any]]:
+    for name in relations:
+        relation, counts = config.relations[name], edges.get(name, summary.EdgeCounts(0, 0, 0, 0))
+        numbers = (counts.train, counts.validation, counts.test, counts.events)
+        yield {"name": name, "source": relation.source, "target": relation.target, "counts": numbers}
+
+
+def _chart(metrics: Metrics, metric: str) -> str:
+    values: dict[str, dict[str, float]] = {}
+    for row in metrics:
+        if row["metric"] == metric:
+            values.setdefault(row["relation"], {})[row["model"]] = row["value"]
+    return figures.metric_figure(values)
+
+
+def _relation(name: str, metric_names: Sequence[str], metrics: Metrics, cold_share: float | None) -> dict[str, Any]:
+    """One relation's part of the table of metrics."""
+    mine = {(row["model"], row["metric"]): row for row in metrics if row["relation"] == name}
+    models = []
+    for model, colour in MODEL_COLOURS.items() if mine else ():
+        cells = []
+        for metric in metric_names:
+            best = max(mine[other, metric]["value"] for other in MODEL_COLOURS)
+            value = mine[model, metric]["value"]
+            cells.append((value, value == best))
+        models.append({"name": model, "colour": colour, "cells": cells})
+    return {
+        "name": name,
+        "models": models,
+        "queries": mine["twhin", "mrr"]["queries"] if mine else 0,
+        "sources": mine["twhin", "recall@10"]["queries"] if mine else 0,
+        "cold_share": cold_share,
+    }
+
+
+def _yaml(config: Config) -> str:
+    return yaml.safe_dump(config.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True)

@@ -1,0 +1,112 @@
+"""Evaluation: held-out edges → queries → ranks of each model → metrics, and a report of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from twhin_spark.config import Config
+from twhin_spark.evaluation.contest import Contest, run_test, tune
+from twhin_spark.evaluation.facts import Facts, QuerySet, write_facts
+from twhin_spark.evaluation.held import Split, read_held_edges
+from twhin_spark.evaluation.metrics import metrics_of, mrr
+from twhin_spark.evaluation.models import Models
+from twhin_spark.evaluation.queries import HeldEdges, queries_of
+from twhin_spark.evaluation.rank import rank
+from twhin_spark.evaluation.report import write_report
+from twhin_spark.evaluation.scratch import Scratch
+from twhin_spark.tables.delta import TableStore
+from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES, METRICS, ddl
+from twhin_spark.training.run import TrainedRun
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """metrics: rows of relation, model, metric, value, queries. report: path or URI of the HTML file.
+
+    cold_share: by relation, of the new test edges the share that is not asked for, as an end is not in training.
+    """
+
+    metrics: list[dict[str, Any]]
+    cold_share: dict[str, float]
+    report: str
+
+
+def evaluate(spark: SparkSession, config: Config, run: TrainedRun, progress: Callable[[str], None]) -> Evaluation:
+    """Measures a complete run and its baselines on the test split; writes `metrics` and the report.
+
+    A second evaluation of the same run replaces the first.
+    """
+    store = TableStore(spark, config.output)
+    edges = store.read(EDGES, run.graph.tables["edges"])
+    entities = store.read(ENTITIES, run.graph.tables["entities"])
+    held = read_held_edges(edges, entities, run.graph.relations)
+    shares = {name: held[name, "test"].cold_share for name in run.graph.relations}
+    cold_share = {name: share for name, share in shares.items() if share is not None}
+
+    scratch = Scratch(f"{run.folder.location}/scratch")
+    scratch.remove()  # what a killed evaluation may have left
+    try:
+        metrics = _Measurement(store, config, run, Facts(scratch), progress).measure(held)
+    finally:
+        scratch.remove()
+    rows = [(run.run_id, *row.values(), cold_share[row["relation"]]) for row in metrics]
+    store.overwrite(METRICS, spark.createDataFrame(rows, ddl(METRICS)), where=f"run_id = '{run.run_id}'")
+    return Evaluation(metrics, cold_share, write_report(store, config, run, metrics, cold_share))
+
+
+@dataclass(frozen=True)
+class _Measurement:
+    store: TableStore
+    config: Config
+    run: TrainedRun
+    facts: Facts
+    progress: Callable[[str], None]
+
+    def measure(self, held: Mapping[tuple[str, Split], HeldEdges]) -> list[dict[str, Any]]:
+        """The rows of Evaluation.metrics, by relation, model and metric."""
+        graph = self.run.graph
+        asked = self._asked(held)
+        if not asked:
+            return []
+        buckets = self.store.read(EDGE_BUCKETS, graph.tables["edge_buckets"])
+        targets = write_facts(
+            self.store.read(ENTITIES, graph.tables["entities"]),
+            buckets,
+            self.facts,
+            [self.config.relations[name].target for name in graph.relations],
+            [queries for pair in asked.values() for queries in pair],
+        )
+        models = Models(self.config, self.run, buckets, self.facts)
+        contests = [
+            Contest(name, test, validation, models.of(test, validation, self.progress))
+            for name, (test, validation) in asked.items()
+        ]
+        rank_here = partial(rank, self.store.spark, self.facts, partitions=graph.partitions, targets=targets)
+        contests = tune(contests, rank_here, self.progress)
+        metrics: list[dict[str, Any]] = []
+        for contest, ranks in zip(contests, run_test(contests, rank_here), strict=True):
+            queries = contest.test.queries
+            for model, found in ranks.items():
+                measured = metrics_of(found, queries.source)
+                metrics += [{"relation": contest.relation, "model": model, **asdict(metric)} for metric in measured]
+            values = ", ".join(f"{model} {mrr(found.filtered):.4f}" for model, found in ranks.items())
+            self.progress(f"{contest.relation}: test MRR {values}, of {len(queries):,} queries")
+        return metrics
+
+    def _asked(self, held: Mapping[tuple[str, Split], HeldEdges]) -> dict[str, tuple[QuerySet, QuerySet]]:
+        """The test and validation queries of every relation that has test queries."""
+        asked = {}
+        for number, name in enumerate(self.run.graph.relations):
+            test, validation = held[name, "test"], held[name, "validation"]
+            queries = queries_of(test, validation)
+            if len(queries):
+                tuning = queries_of(validation, test)
+                asked[name] = QuerySet(f"test-{number}", number, queries), QuerySet(f"tune-{number}", number, tuning)
+            else:
+                self.progress(f"{name}: no new test edge with both ends in training, so no metrics")
+        return asked

@@ -1,0 +1,47 @@
+"""Arrays that the workers of one evaluation hand to each other, as files beside the run. Used on driver and workers."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+from pyarrow import fs
+
+from twhin_spark.training.state import absolute
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class Scratch:
+    """A folder of named groups of arrays: a local path or a URI that pyarrow.fs knows. Names may contain slashes."""
+
+    def __init__(self, location: str) -> None:
+        self._fs, self._root = fs.FileSystem.from_uri(absolute(location))
+
+    def write(self, name: str, **arrays: NDArray[Any]) -> None:
+        """Writes a group of arrays. A task that runs twice writes the same content again, never half of it."""
+        content = io.BytesIO()
+        np.savez(content, allow_pickle=False, **arrays)
+        path = f"{self._root}/{name}"
+        folder, _, base = path.rpartition("/")
+        self._fs.create_dir(folder)
+        attempt = f"{folder}/.{base}-{uuid4().hex[:12]}"
+        with self._fs.open_output_stream(attempt) as stream:
+            stream.write(content.getbuffer())
+        self._fs.move(attempt, path)
+
+    def read(self, name: str) -> Arrays:
+        """The arrays of a group, by name. Raises FileNotFoundError where it was not written."""
+        with self._fs.open_input_file(f"{self._root}/{name}") as stream, np.load(io.BytesIO(stream.read())) as arrays:
+            return dict(arrays)
+
+    def has(self, name: str) -> bool:
+        return bool(self._fs.get_file_info(f"{self._root}/{name}").type == fs.FileType.File)
+
+    def remove(self) -> None:
+        """Deletes the folder with all that is in it."""
+        if self._fs.get_file_info(self._root).type == fs.FileType.Directory:
+            self._fs.delete_dir(self._root)
