@@ -73,7 +73,8 @@ def _times(config: Config) -> Iterator[str]:
     if graph.earliest >= graph.latest:
         yield f"graph.latest: found {graph.latest:%Y-%m-%dT%H:%M:%S}; allowed: after graph.earliest"
     if config.split.by != "source" and config.split.test + config.split.validation >= 1:
-        yield f"split.test: found {config.split.test} with validation {config.split.validation}; allowed: below 1 together"
+        found = f"{config.split.test} with validation {config.split.validation}"
+        yield f"split.test: found {found}; allowed: below 1 together"
     for name, log in config.logs.items():
         if (window.from_ or window.until) and log.select.timestamp is None:
             yield f"logs.{name}.select.timestamp: found nothing; required with a window"

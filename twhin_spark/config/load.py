@@ -23,7 +23,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.MarkedYAMLError(problem=f"key '{key}' is given twice", problem_mark=key_node.start_mark)
             seen.add(key)
@@ -100,7 +100,7 @@ def _explain(detail: ErrorDetails) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """" (did you mean 'x'?)" for the nearest of the known words, or nothing."""
+    """A hint at the nearest of the known words, as in `(did you mean 'dim'?)`, or an empty string."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f" (did you mean '{close[0]}'?)" if close else ""
 
@@ -114,8 +114,8 @@ def _model_at(location: Sequence[str | int]) -> type[BaseModel]:
             annotation = fields[str(part)].annotation
         elif get_origin(annotation) in (dict, list):
             annotation = get_args(annotation)[-1]
-    assert isinstance(annotation, type) and issubclass(annotation, BaseModel), location
-    return annotation
+    section: type[BaseModel] = annotation
+    return section
 
 
 def _keys(model: type[BaseModel]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import types
 from collections.abc import Iterator
 from datetime import datetime
@@ -47,8 +48,10 @@ def _models(path: str, annotation: Any) -> list[tuple[str, type[BaseModel]]]:
     """The sections that an option holds: itself, by name, or by number."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [(path, annotation)]
-    suffix = {dict: ".NAME", list: ".N"}.get(get_origin(annotation) or object)
-    return _models(path + suffix, get_args(annotation)[-1]) if suffix else []
+    for container, suffix in ((dict, ".NAME"), (list, ".N")):
+        if get_origin(annotation) is container:
+            return _models(path + suffix, get_args(annotation)[-1])
+    return []
 
 
 def _type(annotation: Any, metadata: list[Any]) -> str:
@@ -93,4 +96,4 @@ def _default(field: FieldInfo) -> str:
 
 
 if __name__ == "__main__":
-    print(reference())
+    sys.stdout.write(reference() + "\n")

@@ -62,7 +62,7 @@ class Select(Section):
     source: Name = Field(description="Id of the source entity.")
     target: Name = Field(description="Id of the target entity; may be an `explode(...)`.")
     timestamp: Name | None = Field(
-        None, description="Time of the event: a TIMESTAMP, an ISO 8601 string (UTC), or a number of Unix seconds."
+        None, description="Time of the event: a TIMESTAMP, ISO 8601 text (UTC), or Unix seconds as number or text."
     )
     weight: Name | None = Field(None, description="Weight of the event, above zero; without it every event is 1.")
     split: Name | None = Field(None, description="train, validation or test; only where `split.by` is source.")

@@ -18,7 +18,14 @@ _RESULT_SCHEMA = "partition INT, name STRING, bytes BIGINT, crc32 BIGINT"
 
 
 def write_initial_state(
-    entities: DataFrame, folder: RunFolder, *, types: tuple[str, ...], partitions: int, dim: int, scale: float, seed: int
+    entities: DataFrame,
+    folder: RunFolder,
+    *,
+    types: tuple[str, ...],
+    partitions: int,
+    dim: int,
+    scale: float,
+    seed: int,
 ) -> list[StateFile]:
     """Writes one file for each partition, also for those without entities; returns the files by partition."""
     columns = ("entity_type", "partition", "row", "entity_key")

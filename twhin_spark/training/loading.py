@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from twhin_spark.kernels.arrays import Integers
+from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.train import Edges, EntityRows
 from twhin_spark.training.schedule import Round
 from twhin_spark.training.state import EntityState, RunFolder, StateFile
@@ -63,7 +63,8 @@ def edges_of(
     rows.sort(key=lambda row: (row["source_partition"], row["target_partition"], row["block"]))
     first_source = np.stack([loaded.first_row[source] for source, _ in ends])  # (relations, partitions + 1)
     first_target = np.stack([loaded.first_row[target] for _, target in ends])
-    parts: list[tuple[Integers, ...]] = [(np.empty(0, np.int32),) * 3 + (np.empty(0, np.float32),)]
+    none = np.empty(0, np.int32)
+    parts: list[tuple[Integers, Integers, Integers, Floats]] = [(none, none, none, np.empty(0, np.float32))]
     for row in rows:
         share = this.share(row["source_partition"], row["target_partition"])
         relation = np.frombuffer(row["relation"], "<i2")[share]

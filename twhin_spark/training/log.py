@@ -29,7 +29,16 @@ class RoundLog:
             for relation, edges in sorted(report.edges.items()):
                 loss = report.loss[relation] / edges
                 self._rows.append(
-                    (self._run_id, report.epoch, report.number, relation, edges, loss, report.seconds, self._learning_rate)
+                    (
+                        self._run_id,
+                        report.epoch,
+                        report.number,
+                        relation,
+                        edges,
+                        loss,
+                        report.seconds,
+                        self._learning_rate,
+                    )
                 )
         if last or self._written is None or time.monotonic() - self._written > _SECONDS_BETWEEN_COMMITS:
             self._write()

@@ -36,7 +36,7 @@ def initial_state(settings: RelationSettings, dim: int) -> RelationState:
     """Parameters under which the operator changes nothing."""
     fresh = OPERATORS[settings.operator].initial_parameters(dim).tolist()
     sides = ("target", "source") if settings.two_sided else ("target",)
-    return RelationState({side: fresh for side in sides}, {side: [0.0] * len(fresh) for side in sides})
+    return RelationState(dict.fromkeys(sides, fresh), {side: [0.0] * len(fresh) for side in sides})
 
 
 def to_kernel(settings: RelationSettings, state: RelationState) -> Relation:

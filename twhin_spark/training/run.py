@@ -54,7 +54,9 @@ def find_run(config: Config, store: TableStore) -> TrainedRun:
     manifest = folder.latest()
     if manifest is None or not manifest.complete:
         found = "no training" if manifest is None else f"a training that ended in epoch {manifest.epoch + 1}"
-        raise InputError(f"{folder.location}: found {found} for this config and graph; run train with this config first")
+        raise InputError(
+            f"{folder.location}: found {found} for this config and graph; run train with this config first"
+        )
     return TrainedRun(run_id, folder, manifest, graph)
 
 

@@ -104,9 +104,7 @@ class RunFolder:
     def latest(self) -> Manifest | None:
         """The last committed round, or None where nothing was committed."""
         selector = fs.FileSelector(f"{self.root}/manifests", allow_not_found=True)
-        names = sorted(
-            info.path for info in self._fs.get_file_info(selector) if not info.base_name.startswith(".")
-        )
+        names = sorted(info.path for info in self._fs.get_file_info(selector) if not info.base_name.startswith("."))
         if not names:
             return None
         with self._fs.open_input_file(names[-1]) as stream:

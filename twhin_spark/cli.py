@@ -1,0 +1,166 @@
+"""The command line: argv → config → session → a job → exit code.
+
+Exit codes: 0 done; 2 the config or the input is wrong; 1 anything else.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from pyspark.sql import SparkSession
+
+from twhin_spark import __version__, jobs
+from twhin_spark.config import Config, load_config
+from twhin_spark.console import Narrator
+from twhin_spark.demo.show import show_demo
+from twhin_spark.demo.sources import demo_overrides, higgs_overrides
+from twhin_spark.errors import TwhinError
+from twhin_spark.logs.run import check_inputs
+from twhin_spark.tables.session import open_session
+
+RunJob = Callable[[SparkSession, Config, jobs.Progress], jobs.Summary]
+
+_EPILOG = "The last line of stdout is the result as one JSON object; progress and errors go to stderr."
+
+
+def main(*arguments: str) -> None:
+    """Runs the command line; `arguments` come before those of the process. Ends the process with the exit code."""
+    cli.main(args=[*arguments, *sys.argv[1:]], prog_name="twhin-spark")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(__version__)
+def cli() -> None:
+    """Interaction logs in, versioned Delta tables of TwHIN embeddings out."""
+
+
+def _config_options(default: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        for option in (
+            click.option("--verbose", is_flag=True, help="Spark's log and stack traces on stderr."),
+            click.option(
+                "--set", "overrides", multiple=True, metavar="A.B=VALUE",
+                help="Override one option of the config (value in YAML); may be given again.",
+            ),
+            click.option(
+                "--config", "config_file", required=default is None, default=default, metavar="FILE",
+                help="Config in YAML; docs/config.md lists its options with defaults and units.",
+            ),
+        ):  # fmt: skip
+            command = option(command)
+        return command
+
+    return add
+
+
+def _job(name: str, run: RunJob, help_text: str, *, reads_logs: bool = False) -> None:
+    @cli.command(name, help=help_text, epilog=_EPILOG)
+    @_config_options()
+    def command(config_file: str, overrides: tuple[str, ...], verbose: bool) -> None:
+        _run(run, config_file, overrides, verbose, reads_logs=reads_logs)
+
+
+_job("build-graph", jobs.build_graph_job, "Clean the logs and build the graph's tables.", reads_logs=True)
+_job("train", jobs.train_job, "Train the vectors on the latest graph.")
+_job("evaluate", jobs.evaluate_job, "Measure the trained run beside its baselines; write the report.")
+_job("publish", jobs.publish_job, "Commit the trained run as the current model version.")
+_job("pipeline", jobs.pipeline_job, "build-graph, train, evaluate and publish, one after the other.", reads_logs=True)
+
+
+@cli.command(epilog=_EPILOG)
+@_config_options("conf/demo.yaml")
+@click.option("--out", default="build/demo", help="Folder for logs, tables and report.")
+@click.option("--scale", default=1.0, type=click.FloatRange(min=0, min_open=True), help="1 is 1M events.")
+def demo(config_file: str, overrides: tuple[str, ...], verbose: bool, out: str, scale: float) -> None:
+    """Generate logs with planted communities, run the pipeline on them, show what comes out."""
+    narrator = Narrator()
+    planted = demo_overrides(Path(out), scale, narrator.progress)
+    _run(jobs.pipeline_job, config_file, [*planted, *overrides], verbose, reads_logs=True, then=show_demo)
+
+
+@cli.command(epilog=_EPILOG)
+@_config_options("conf/higgs.yaml")
+@click.option("--out", default="build/higgs", help="Folder for tables and report.")
+def higgs(config_file: str, overrides: tuple[str, ...], verbose: bool, out: str) -> None:
+    """Run the pipeline on real Twitter logs (SNAP Higgs): TWHIN_DATA_HOME, ../shared/data, or a download."""
+    narrator = Narrator()
+    try:
+        found = higgs_overrides(Path(out), narrator.progress)
+    except TwhinError as error:
+        _fail(narrator, error)
+    _run(jobs.pipeline_job, config_file, [*found, *overrides], verbose, reads_logs=True)
+
+
+@cli.command()
+@click.argument("query")
+@click.option("--rows", default=100, type=click.IntRange(min=1), help="Most rows that are shown.")
+def sql(query: str, rows: int) -> None:
+    """Run one Spark SQL query over the tables: SELECT * FROM delta.`build/demo/tables/embeddings` LIMIT 3."""
+    narrator = Narrator()
+    try:
+        spark = open_session("twhin-spark sql")
+        spark.sql(query).show(rows, truncate=60)
+        spark.stop()
+    except Exception as error:  # a wrong query is the user's, and one line says what is wrong with it
+        _fail(narrator, error)
+
+
+def _run(
+    run: RunJob,
+    config_file: str,
+    overrides: Sequence[str],
+    verbose: bool,
+    *,
+    reads_logs: bool,
+    then: Callable[[SparkSession, Config, dict[str, Any], Narrator], None] | None = None,
+) -> None:
+    """Runs a job and ends the process."""
+    narrator = Narrator()
+    log_file: Path | None = None
+    try:
+        config = load_config(config_file, overrides)
+        if reads_logs:
+            check_inputs(config)
+        log_file = _log_file(config)
+        spark = open_session(f"twhin-spark {config.name}", verbose=verbose, log_file=log_file)
+        summary = run(spark, config, narrator.progress).as_dict()
+        narrator.summary(summary)
+        if then:
+            then(spark, config, summary, narrator)
+        spark.stop()
+    except Exception as error:  # whatever it is, the user gets one line and an exit code
+        if verbose:
+            traceback.print_exc()
+        _fail(narrator, error, log_file)
+    except KeyboardInterrupt:
+        narrator.error("interrupted")
+        sys.exit(1)
+    click.echo(json.dumps(summary))
+
+
+def _log_file(config: Config) -> Path | None:
+    """Where Spark's own log goes: beside the tables if they are on a local disk."""
+    if "://" in config.output:
+        return None
+    folder = Path(config.output)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TwhinError(f"output: cannot write to '{config.output}': {error.strerror}") from None
+    return folder / "spark.log"
+
+
+def _fail(narrator: Narrator, error: Exception, log_file: Path | None = None) -> None:
+    if isinstance(error, TwhinError):
+        narrator.error(str(error))
+        sys.exit(error.exit_code)
+    first_line = next((line for line in str(error).splitlines() if line.strip()), "")
+    where = f"; Spark's log is {log_file}" if log_file else ""
+    narrator.error(f"{type(error).__name__}: {first_line}{where}; --verbose shows all")
+    sys.exit(1)

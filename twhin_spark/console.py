@@ -1,0 +1,67 @@
+"""What a job says to a person: progress while it runs, a table of metrics at its end, one line for an error.
+
+All of it goes to stderr; stdout is kept for the result.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+METRICS = ("mrr", "hits@1", "hits@3", "hits@10", "recall@10", "recall@20")
+
+
+class Narrator:
+    """Prints to stderr, with the time since the job began."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._started = time.monotonic()
+
+    def progress(self, line: str) -> None:
+        minutes, seconds = divmod(int(time.monotonic() - self._started), 60)
+        self.console.print(f"[dim]{minutes:02d}:{seconds:02d}[/dim]  ", end="")
+        self.console.print(line, markup=False)
+
+    def error(self, message: str) -> None:
+        for line in message.splitlines():
+            self.console.print("[red]error:[/red] ", end="")
+            self.console.print(line, markup=False)
+
+    def summary(self, summary: Mapping[str, Any]) -> None:
+        """The rows, metrics, tables and report of a job's result."""
+        rows = summary["rows"]
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in rows["rejected_by_reason"].items())
+        counts = ", ".join(f"{name} {rows[name]:,}" for name in ("read", "accepted", "replayed", "rejected"))
+        self.console.print(f"\nrows: {counts}" + (f" ({reasons})" if reasons else ""), markup=False)
+        if summary["metrics"]:
+            self.console.print(metrics_table(summary["metrics"]))
+        for name, table in summary["tables"].items():
+            self.console.print(f"{name}: {table['path']} version {table['version']}", markup=False)
+        if summary["report"]:
+            self.console.print(f"report: {summary['report']}", markup=False)
+
+
+def metrics_table(metrics: Sequence[Mapping[str, Any]]) -> Table:
+    """Metrics by relation and model, the best of each relation in bold."""
+    values = {(m["relation"], m["model"], m["metric"]): m["value"] for m in metrics}
+    queries = {m["relation"]: m["queries"] for m in metrics if m["metric"] == "mrr"}
+    table = Table(title="Test split", title_justify="left")
+    for heading in ("relation", "queries", "model", *METRICS):
+        table.add_column(heading, justify="left" if heading in ("relation", "model") else "right")
+    for relation, count in queries.items():
+        models = [model for r, model, metric in values if r == relation and metric == "mrr"]
+        best = {metric: max(values[relation, model, metric] for model in models) for metric in METRICS}
+        for i, model in enumerate(models):
+            cells = [values[relation, model, metric] for metric in METRICS]
+            shown = [
+                f"[bold]{v:.4f}[/bold]" if v == best[m] else f"{v:.4f}" for m, v in zip(METRICS, cells, strict=True)
+            ]
+            table.add_row(
+                "" if i else relation, "" if i else f"{count:,}", model, *shown, end_section=model == models[-1]
+            )
+    return table

@@ -1,0 +1,134 @@
+"""The jobs: each runs its stages and says in one shape what it did."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from twhin_spark.config import Config
+from twhin_spark.evaluation import run as evaluation
+from twhin_spark.graph.build import build_graph
+from twhin_spark.graph.version import GraphVersion
+from twhin_spark.publishing import run as publishing
+from twhin_spark.tables.delta import TableStore
+from twhin_spark.tables.schemas import TABLES, Table
+from twhin_spark.training import run as training
+
+Progress = Callable[[str], None]
+
+
+@dataclass
+class Summary:
+    """What a job did; the last line of its stdout is this as JSON.
+
+    rows: read, accepted, replayed, rejected, rejected_by_reason and left_out of the graph's build.
+    tables: path and Delta version of each table that the job wrote.
+    metrics: relation, model, metric, value and queries of each metric that the job measured.
+    """
+
+    job: str
+    run_id: str
+    seconds: float
+    rows: dict[str, Any]
+    tables: dict[str, dict[str, Any]] = field(default_factory=dict)
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+    report: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Job:
+    """The summary of a running job, which its stages add to."""
+
+    def __init__(self, name: str, spark: SparkSession, config: Config, progress: Progress) -> None:
+        self.spark, self.config, self.progress = spark, config, progress
+        self.store = TableStore(spark, config.output)
+        self._started = time.monotonic()
+        self._summary = Summary(name, "", 0.0, {})
+
+    def build_graph(self) -> GraphVersion:
+        graph = build_graph(self.spark, self.config, self.progress)
+        self._on(graph, training.run_id_of(self.config, graph))
+        self._wrote({**graph.tables, "graph_versions": self._version("graph_versions")})
+        return graph
+
+    def train(self) -> training.TrainedRun:
+        run = training.train(self.spark, self.config, self.progress)
+        self._on(run.graph, run.run_id)
+        self._wrote({"training_rounds": self._version("training_rounds")})
+        return run
+
+    def find_run(self) -> training.TrainedRun:
+        run = training.find_run(self.config, self.store)
+        self._on(run.graph, run.run_id)
+        return run
+
+    def evaluate(self, run: training.TrainedRun) -> None:
+        evaluated = evaluation.evaluate(self.spark, self.config, run, self.progress)
+        self._wrote({"metrics": self._version("metrics")})
+        self._summary.metrics = evaluated.metrics
+        self._summary.report = evaluated.report
+
+    def publish(self, run: training.TrainedRun) -> None:
+        self._wrote(publishing.publish(self.spark, self.config, run, self.progress).tables)
+
+    def summary(self) -> Summary:
+        self._summary.seconds = round(time.monotonic() - self._started, 1)
+        return self._summary
+
+    def _on(self, graph: GraphVersion, run_id: str) -> None:
+        self._summary.run_id = run_id
+        counts = ("read", "accepted", "replayed", "rejected", "rejected_by_reason", "left_out")
+        self._summary.rows = {name: graph.rows[name] for name in counts}
+
+    def _wrote(self, versions: dict[str, int]) -> None:
+        for name, version in versions.items():
+            self._summary.tables[name] = {"path": self.store.path(_table(name)), "version": version}
+
+    def _version(self, name: str) -> int:
+        version = self.store.version(_table(name))
+        assert version is not None, name
+        return version
+
+
+def build_graph_job(spark: SparkSession, config: Config, progress: Progress) -> Summary:
+    job = Job("build-graph", spark, config, progress)
+    job.build_graph()
+    return job.summary()
+
+
+def train_job(spark: SparkSession, config: Config, progress: Progress) -> Summary:
+    job = Job("train", spark, config, progress)
+    job.train()
+    return job.summary()
+
+
+def evaluate_job(spark: SparkSession, config: Config, progress: Progress) -> Summary:
+    job = Job("evaluate", spark, config, progress)
+    job.evaluate(job.find_run())
+    return job.summary()
+
+
+def publish_job(spark: SparkSession, config: Config, progress: Progress) -> Summary:
+    job = Job("publish", spark, config, progress)
+    job.publish(job.find_run())
+    return job.summary()
+
+
+def pipeline_job(spark: SparkSession, config: Config, progress: Progress) -> Summary:
+    """build-graph, train, evaluate, publish."""
+    job = Job("pipeline", spark, config, progress)
+    job.build_graph()
+    run = job.train()
+    job.evaluate(run)
+    job.publish(run)
+    return job.summary()
+
+
+def _table(name: str) -> Table:
+    return next(table for table in TABLES if table.name == name)
