@@ -34,9 +34,9 @@ def by_edge(world: World, name: str, partitions: int, queries: Queries, ranks: R
     return dict(zip(zip(source, target, strict=True), pairs, strict=True))
 
 
-@pytest.mark.parametrize("partitions", [1, 3, 7])
-def test_every_rank_is_the_loops(spark: SparkSession, scratch: Path, partitions: int) -> None:
-    world = World()
+@pytest.mark.parametrize(("partitions", "self_loops"), [(1, False), (3, True), (7, False)])
+def test_every_rank_is_the_loops(spark: SparkSession, scratch: Path, partitions: int, self_loops: bool) -> None:
+    world = World(self_loops=self_loops)
     entities, buckets = world.entities_table(spark, partitions), world.buckets_table(spark, partitions)
     held = read_held_edges(world.edges_table(spark), entities, RELATIONS)
     sets = {}
@@ -46,7 +46,9 @@ def test_every_rank_is_the_loops(spark: SparkSession, scratch: Path, partitions:
             queries = queries_of(held[name, split], held[name, other])
             assert len(queries) == len(world.queries(name, split))
             if len(queries):
-                sets[name, split] = QuerySet(f"{split}-{number}", number, queries)
+                sets[name, split] = QuerySet(
+                    f"{split}-{number}", number, queries, omits_source=name == "follow" and not self_loops
+                )
     assert sorted(sets) == [
         ("follow", "test"),
         ("follow", "validation"),

@@ -77,7 +77,8 @@ class World:
     at the sources of its test edges.
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, *, self_loops: bool = False) -> None:
+        self.self_loops = self_loops
         rng = np.random.default_rng(seed)
         users, tweets = [f"u{i}" for i in range(40)], [f't,{i} "é"' for i in range(60)]
         self.edges: dict[str, dict[str, dict[Edge, float]]] = {
@@ -91,7 +92,8 @@ class World:
                 known = -4 if split == "train" else None
                 source = users[:known][int(rng.beta(0.6, 1.5) * len(users[:known]))]
                 target = targets[:known][int(rng.beta(0.6, 1.5) * len(targets[:known]))]
-                self.edges[name][split][source, target] = float(rng.integers(1, 4))
+                if source != target or self_loops:
+                    self.edges[name][split][source, target] = float(rng.integers(1, 4))
         self.edges["block"]["train"] = {("u0", "u1"): 1.0, ("u2", "u3"): 1.0}
         self.edges["block"]["test"] = {("u0", "u1"): 1.0}
         self.edges["share"]["train"] = {("u0", 't,0 "é"'): 1.0, ("u1", 't,0 "é"'): 2.0, ("u1", 't,2 "é"'): 2.0}
@@ -208,7 +210,10 @@ class World:
             own = score(source, target)
             counts = {}
             for which, hidden in (("new", known["train"]), ("filtered", set().union(*known.values()))):
-                others = [score(source, c) for c in candidates if c != target and (source, c) not in hidden]
+                itself = None if self.self_loops else source
+                others = [
+                    score(source, c) for c in candidates if c not in (itself, target) and (source, c) not in hidden
+                ]
                 counts[which] = (sum(s > own for s in others), sum(s == own for s in others))
             found[source, target] = Answer(source, target, counts["new"], counts["filtered"])
         return found

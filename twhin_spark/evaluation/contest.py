@@ -56,7 +56,9 @@ def tune(contests: Sequence[Contest], rank: Rank, progress: Callable[[str], None
             values = [mrr(one.filtered) for one in ranks]
             best[name] = int(np.argmax(values))
             setting = contest.models[name][best[name]].label
-            progress(f"{contest.relation}: {name} by {setting}, validation MRR {max(values):.4f}, of {len(values)}")
+            progress(
+                f"{contest.relation}: {name} by {setting}, validation MRR {max(values):.4f}, best of {len(values)}"
+            )
         chosen = {name: [some[best[name]]] for name, some in contest.models.items() if some}
         tuned.append(replace(contest, models=chosen))
     return tuned

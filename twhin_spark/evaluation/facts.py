@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from twhin_spark.evaluation.places import find, place_of
+from twhin_spark.evaluation.places import find, place_of, row_of, span
 from twhin_spark.evaluation.queries import Queries
 from twhin_spark.evaluation.scratch import Arrays, Scratch
 from twhin_spark.graph.packing import DTYPES
@@ -25,11 +25,15 @@ from twhin_spark.kernels.arrays import Integers
 
 @dataclass(frozen=True)
 class QuerySet:
-    """The queries of one relation (by number) and split, under a name of their own."""
+    """The queries of one relation (by number) and split, under a name of their own.
+
+    omits_source: a source is no candidate of its own queries, as the graph has no edge from an entity to itself.
+    """
 
     name: str
     relation: int
     queries: Queries
+    omits_source: bool
 
 
 class Block(NamedTuple):
@@ -62,7 +66,10 @@ class Facts:
         return self.scratch.read(f"targets/{relation}/{partition}")
 
     def known(self, queries: str, partition: int) -> Arrays:
-        """The training edges (k,) of a query set's sources: source, its position, ascending; row of the target."""
+        """What is no answer to a query set's sources (k,): source, its position, ascending; row of the candidate.
+
+        Their training edges and, where the set omits it, the source itself.
+        """
         return self.scratch.read(f"known/{queries}/{partition}")
 
     def write(
@@ -75,7 +82,7 @@ class Facts:
             rows = np.sort(entities.filter(pc.equal(entities["entity_type"], kind))["row"].to_numpy())
             self.scratch.write(f"targets/{number}/{partition}", **_popularity(edges, number, rows))
         for one in sets:
-            self.scratch.write(f"known/{one.name}/{partition}", **_known(edges, one))
+            self.scratch.write(f"known/{one.name}/{partition}", **_known(edges, one, partition))
         return pa.table({"partition": pa.array([partition], pa.int32())})
 
 
@@ -105,9 +112,10 @@ def _popularity(blocks: Sequence[Block], relation: int, rows: Integers) -> Array
     return {"row": rows, "degree": degree.astype(np.float32), "weight": weight.astype(np.float32)}
 
 
-def _known(blocks: Sequence[Block], one: QuerySet) -> Arrays:
-    sources: list[Integers] = [np.empty(0, np.int64)]
-    rows: list[Integers] = [np.empty(0, np.int32)]
+def _known(blocks: Sequence[Block], one: QuerySet, partition: int) -> Arrays:
+    itself = span(one.queries.sources, partition, partition + 1 if one.omits_source else partition)
+    sources: list[Integers] = [np.arange(itself.start, itself.stop)]
+    rows: list[Integers] = [row_of(one.queries.sources[itself])]
     for block in blocks:
         mine = block.relation == one.relation
         source = find(place_of(block.source_partition, block.source[mine]), one.queries.sources)

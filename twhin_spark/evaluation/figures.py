@@ -59,7 +59,7 @@ def loss_figure(loss: Mapping[str, Sequence[float]]) -> str:
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylim(bottom=0)
-        axes.legend()
+        _legend(axes)
 
     return _image(draw)
 
@@ -78,7 +78,7 @@ def metric_figure(values: Mapping[str, Mapping[str, float]]) -> str:
         axes.set_yticks(middles, list(values), color=INK)
         axes.margins(x=0.16)
         axes.grid(visible=False, axis="y")
-        axes.figure.legend(loc="outside upper left", ncols=len(models))
+        _legend(axes)
 
     return _image(draw, height=max(_HEIGHT, 0.9 + 0.26 * (len(models) + 1) * len(values)))
 
@@ -96,7 +96,7 @@ def degree_figure(degrees: Mapping[str, tuple[Integers, Integers]]) -> str:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:g}%"))
         axes.set_xlabel("training edges, at least")
-        axes.legend()
+        _legend(axes)
 
     return _image(draw)
 
@@ -110,14 +110,20 @@ def projection_figure(projection: Projection) -> str:
             axes.scatter(x, y, s=6, color=colour, alpha=0.45, linewidths=0, label=kind, rasterized=True)
         axes.set_xlabel(f"first axis: {projection.share[0]:.0%} of the variance")
         axes.set_ylabel(f"second axis: {projection.share[1]:.0%}")
-        axes.set_xticklabels([])
-        axes.set_yticklabels([])
+        axes.set_xticks([])
+        axes.set_yticks([])
         axes.set_aspect("equal", adjustable="datalim")
-        for handle in axes.legend(markerscale=2.5).legend_handles:
-            if handle is not None:
-                handle.set_alpha(1)
+        _legend(axes)
 
     return _image(draw, height=4.4)
+
+
+def _legend(axes: Axes) -> None:
+    """Names above the axes, where they cover nothing."""
+    legend = axes.figure.legend(loc="outside upper left", ncols=4, markerscale=2, handlelength=1.2, columnspacing=1.4)
+    for handle in legend.legend_handles:
+        if handle is not None:
+            handle.set_alpha(1)
 
 
 def _coloured(names: Iterable[str]) -> Iterable[tuple[str, str]]:

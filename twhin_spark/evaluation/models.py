@@ -37,11 +37,12 @@ class Models:
             ],
         }
         if test.queries.connected.any():
+            relation = self.run.graph.relations[test.relation]
             settings = self._als_settings()
             if len(settings) > 1 and not len(validation.queries):
-                relation = self.run.graph.relations[test.relation]
                 progress(f"{relation}: no validation query to tune ALS on, so it has {_label(settings[0])}")
                 settings = settings[:1]
+            progress(f"{relation}: fitting ALS of rank {settings[0].rank}")
             fits = fit_als(
                 self.buckets,
                 test.relation,

@@ -27,10 +27,9 @@ def row_of(places: Places) -> Places:
     return places & ((1 << ROW_BITS) - 1)
 
 
-def span(ordered: Places, first: int, last: int | None = None) -> slice:
-    """Where the partitions first up to, not including, last (one partition without it) lie in ascending places."""
-    ends = np.array([first, first + 1 if last is None else last], np.int64) << ROW_BITS
-    begin, end = np.searchsorted(ordered, ends)
+def span(ordered: Places, first: int, last: int) -> slice:
+    """Where the partitions first up to, not including, last lie in ascending places."""
+    begin, end = np.searchsorted(ordered, np.array([first, last], np.int64) << ROW_BITS)
     return slice(int(begin), int(end))
 
 

@@ -32,6 +32,7 @@ class Ranks:
 
     among_new: among the candidates that are no training target of the source.
     filtered: among those that are no other target of the source in any split.
+    Neither counts the source itself where QuerySet.omits_source says so.
     """
 
     among_new: NDArray[np.float64]

@@ -55,7 +55,7 @@ class RankTask:
             parts = []
             for partition in range(self.cuts[batch], self.cuts[batch + 1]):
                 sources = ranking.asked.queries.sources
-                rows = row_of(sources[span(sources, partition)])
+                rows = row_of(sources[span(sources, partition, partition + 1)])
                 if len(rows):
                     parts.append(ranking.model.sources.read(partition, rows))
             if parts:

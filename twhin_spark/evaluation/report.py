@@ -45,7 +45,7 @@ def _render(
     graph = run.graph
     entities = store.read(ENTITIES, graph.tables["entities"])
     rounds = store.read(TRAINING_ROUNDS).where(F.col("run_id") == run.run_id)
-    degrees = summary.degree_counts(entities)
+    degrees = summary.degree_counts(entities, config.entity_types)
     edges = summary.edge_counts(store.read(EDGES, graph.tables["edges"]))
     projection = summary.project(entities, run.folder, run.manifest, config.entity_types, config.training.seed)
     names = list(dict.fromkeys(row["metric"] for row in metrics))
@@ -55,13 +55,14 @@ def _render(
         graph_id=graph.graph_id,
         tiles=list(_tiles(config, graph.rows, degrees, edges)),
         metric_names=names,
+        self_loops=config.graph.self_loops == "keep",
         relations=[_relation(name, names, metrics, cold_share.get(name)) for name in graph.relations],
         rows=list(_rows(graph.rows)),
         edges=list(_edges(config, graph.relations, edges)),
         config=_yaml(config),
         figures={
             "metrics": [(*caption, _chart(metrics, name)) for name, caption in _CHARTS.items() if metrics],
-            "loss": figures.loss_figure(summary.loss_by_epoch(rounds)),
+            "loss": figures.loss_figure(summary.loss_by_epoch(rounds, graph.relations)),
             "degrees": figures.degree_figure(degrees),
             "projection": figures.projection_figure(projection) if projection else None,
         },

@@ -105,8 +105,12 @@ class _Measurement:
             test, validation = held[name, "test"], held[name, "validation"]
             queries = queries_of(test, validation)
             if len(queries):
-                tuning = queries_of(validation, test)
-                asked[name] = QuerySet(f"test-{number}", number, queries), QuerySet(f"tune-{number}", number, tuning)
+                relation = self.config.relations[name]
+                omits_source = relation.source == relation.target and self.config.graph.self_loops == "drop"
+                asked[name] = (
+                    QuerySet(f"test-{number}", number, queries, omits_source),
+                    QuerySet(f"tune-{number}", number, queries_of(validation, test), omits_source),
+                )
             else:
                 self.progress(f"{name}: no new test edge with both ends in training, so no metrics")
         return asked

@@ -38,25 +38,22 @@ def edge_counts(edges: DataFrame) -> dict[str, EdgeCounts]:
     return {row["relation"]: EdgeCounts(*(row[name] for name in (*splits, "events"))) for row in rows}
 
 
-def degree_counts(entities: DataFrame) -> Degrees:
+def degree_counts(entities: DataFrame, types: Sequence[str]) -> Degrees:
     """Of the entities that have training edges, from the table `entities`."""
     counted = entities.where(F.col("degree") > 0).groupBy("entity_type", "degree").count().orderBy("degree").collect()
     found: Degrees = {}
-    for kind in sorted({row["entity_type"] for row in counted}):
+    for kind in types:
         pairs = [(row["degree"], row["count"]) for row in counted if row["entity_type"] == kind]
-        degrees, counts = np.array(pairs, np.int64).T
+        degrees, counts = np.array(pairs, np.int64).reshape(-1, 2).T
         found[kind] = degrees, counts
     return found
 
 
-def loss_by_epoch(rounds: DataFrame) -> dict[str, list[float]]:
+def loss_by_epoch(rounds: DataFrame, relations: Sequence[str]) -> dict[str, list[float]]:
     """By relation, the mean loss of an edge in each epoch, from the rows of `training_rounds` of one run."""
     loss = F.sum(F.col("loss") * F.col("edges")) / F.sum("edges")
-    rows = rounds.groupBy("relation", "epoch").agg(loss.alias("loss")).orderBy("relation", "epoch").collect()
-    found: dict[str, list[float]] = {}
-    for row in rows:
-        found.setdefault(row["relation"], []).append(row["loss"])
-    return found
+    rows = rounds.groupBy("relation", "epoch").agg(loss.alias("loss")).orderBy("epoch").collect()
+    return {name: [row["loss"] for row in rows if row["relation"] == name] for name in relations}
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ _NAMES = (*_TIMES, T.BooleanType, T.BinaryType)
 _ALLOWED: dict[str, tuple[tuple[type[T.DataType], ...], str]] = {
     "select.weight": (_NUMBERS, "a number, or text that holds one"),
     "select.timestamp": (_TIMES, "a timestamp, a date, ISO 8601 text or Unix seconds"),
-    "where": ((T.BooleanType, T.NullType), "a condition (boolean)"),
 }
 
 
@@ -52,11 +51,12 @@ def check_expressions(raw: RawLog, name: str, log: Log) -> Expressions:
     wanted = {f"select.{field}": text for field, text in fields.items()}
     if log.where is not None:
         wanted["where"] = log.where
-    types = _types(rows, wanted)
-    if types is None:  # one of them is wrong, or they do not go together: each by itself tells more
-        problems = [_problem(rows, path, text) for path, text in wanted.items()]
-        found = [f"logs.{name}.{problem}" for problem in problems if problem is not None]
-        raise ConfigError("\n".join(found) or f"logs.{name}.select: found two generators; allowed: one explode(...)")
+    try:
+        types = _types(rows, wanted)
+    except REFUSALS as error:  # each by itself tells more
+        problems = [problem for path, text in wanted.items() if (problem := _problem(rows, path, text)) is not None]
+        problems = problems or [f"select: the expressions do not go together; Spark says: {one_line(error)}"]
+        raise ConfigError("\n".join(f"logs.{name}.{problem}" for problem in problems)) from None
     wrong = [_wrong_type(path, wanted[path], found) for path, found in types.items()]
     if problems := [problem for problem in wrong if problem is not None]:
         raise ConfigError("\n".join(f"logs.{name}.{problem}" for problem in problems))
@@ -64,26 +64,31 @@ def check_expressions(raw: RawLog, name: str, log: Log) -> Expressions:
     return Expressions(fields, types_by_field, log.where, _has_generator(rows, list(fields.values())))
 
 
-def _types(rows: DataFrame, wanted: dict[str, str]) -> dict[str, T.DataType] | None:
-    """The type of each expression; None where Spark refuses them, or where one is not one column."""
-    try:
-        # Beside the raw columns, as an aggregate by itself would pass.
-        schema = rows.select("*", *[F.expr(text) for text in wanted.values()]).schema
-    except REFUSALS:
-        return None
-    found = [field.dataType for field in schema.fields[len(rows.columns) :]]
-    return dict(zip(wanted, found, strict=True)) if len(found) == len(wanted) else None
+def _types(rows: DataFrame, wanted: dict[str, str]) -> dict[str, T.DataType]:
+    """The type of each expression. Raises one of REFUSALS where Spark does not take them all as one column each."""
+    for text in wanted.values():
+        _refuse_bare_function(rows, text)
+    # Beside the raw columns, as an aggregate by itself would pass.
+    selected = rows.where(wanted["where"]) if "where" in wanted else rows
+    schema = selected.select("*", *[F.expr(text).alias(path) for path, text in wanted.items()]).schema
+    return {field.name: field.dataType for field in schema.fields[len(rows.columns) :]}
+
+
+def _refuse_bare_function(rows: DataFrame, text: str) -> None:
+    """To Spark `user` is the name of whoever runs the job where there is no column of that name. To us it is a typo."""
+    name = text.strip().lower()
+    if name.isidentifier() and name not in (*[column.lower() for column in rows.columns], "null", "true", "false"):
+        raise AnalysisException(f"there is no column `{text.strip()}`")
 
 
 def _problem(rows: DataFrame, path: str, text: str) -> str | None:
     """What is wrong with an expression, looked at by itself."""
-    allowed = f"allowed: a Spark SQL expression over the columns {', '.join(rows.columns)}"
     try:
-        schema = rows.select("*", F.expr(text)).schema
+        _types(rows, {path: text})
     except REFUSALS as error:
-        return f"{path}: found '{text}'; {allowed}; Spark says: {one_line(error)}"
-    count = len(schema) - len(rows.columns)
-    return None if count == 1 else f"{path}: found '{text}', which makes {count} columns; allowed: one"
+        allowed = f"a Spark SQL expression over the columns {', '.join(rows.columns)}"
+        return f"{path}: found '{text}'; allowed: {allowed}; Spark says: {one_line(error)}"
+    return None
 
 
 def _wrong_type(path: str, text: str, found: T.DataType) -> str | None:

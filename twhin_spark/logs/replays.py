@@ -18,8 +18,7 @@ def mark_copies(events: DataFrame, config: Config, number: str) -> DataFrame | N
     That is the smallest by all fields, so the same rows in another order give the same events. Only rows whose identity
     has the same 64-bit hash are compared by the identity itself, as comparing all would sort the whole log.
 
-    events: log, FIELDS and `number`, which is unique. None is returned where the config does not say what makes two rows
-    the same event.
+    events: log, FIELDS and `number`, which is unique. None where the config does not say what makes two rows one event.
     """
     by_id = [name for name, log in config.logs.items() if log.select.event_id is not None]
     by_all = [name for name, log in config.logs.items() if log.replays == "all_fields"]

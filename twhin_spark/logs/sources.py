@@ -18,7 +18,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from twhin_spark.config.sections import Log
 from twhin_spark.errors import ConfigError, InputError
-from twhin_spark.logs.failures import REFUSALS, one_line
+from twhin_spark.logs.failures import FAILURES, REFUSALS, one_line
 
 KIND = "__kind"  # row, malformed, or header: a line that names the columns (its raw is the file's path)
 RAW = "__raw"
@@ -45,9 +45,9 @@ def read_log(spark: SparkSession, name: str, log: Log) -> RawLog:
     Raises
     ------
     ConfigError
-        Spark refuses `columns` or the options.
+        Spark refuses `columns`.
     InputError
-        Spark cannot find or open the files.
+        Spark cannot find or open the files, or refuses the options.
     """
     schema = _declared(spark, name, log)
     try:
@@ -56,10 +56,9 @@ def read_log(spark: SparkSession, name: str, log: Log) -> RawLog:
         if log.format == "json" and not _true(log, "multiline"):
             return _json_lines(spark, log, schema)
         return _whole(spark, log, schema)
-    except REFUSALS as error:
-        where = "path" if "PATH" in (error.getCondition() or "") else "format"
+    except FAILURES as error:
         raise InputError(
-            f"logs.{name}.{where}: cannot read {', '.join(log.path)} as {log.format}: {one_line(error)}; "
+            f"logs.{name}.path: cannot read {', '.join(log.path)} as {log.format}: {one_line(error)}; "
             "check the path, the format and its options"
         ) from None
 

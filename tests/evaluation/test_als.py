@@ -1,0 +1,115 @@
+"""ALS as it is fitted from packed edges, and how it is tuned and stood in for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from pyspark.sql import SparkSession
+from world import ENDS, RELATIONS, World
+
+from twhin_spark.evaluation.als import AlsSettings, fit_als
+from twhin_spark.evaluation.contest import Contest, Setting, fall_back, run_test, tune
+from twhin_spark.evaluation.facts import QuerySet
+from twhin_spark.evaluation.queries import HeldEdges, Queries, queries_of
+from twhin_spark.evaluation.rank import Ranks
+from twhin_spark.evaluation.rank_task import Ranking
+from twhin_spark.evaluation.scratch import Scratch
+from twhin_spark.evaluation.vectors import Model, Ones
+
+
+def test_factors_lie_at_their_entities(spark: SparkSession, scratch: Path) -> None:
+    """With a factor for every target, edges score near 1, other pairs of known ends near 0, unknown targets last."""
+    world, partitions = World(), 3
+    settings = [AlsSettings(rank=60, iterations=2, regularization=0.001, alpha=100.0)]
+    buckets = world.buckets_table(spark, partitions)
+    number = RELATIONS.index("like")
+    (model,) = fit_als(buckets, number, settings, Scratch(str(scratch)), partitions=partitions, seed=0)
+    place, edges = world.place(partitions), world.edges["like"]["train"]
+
+    def score(source: str, target: str) -> float:
+        (sp, sr), (tp, tr) = place["user", source], place["tweet", target]
+        query = model.sources.read(sp, np.array([sr])).astype(float)
+        return float(query[0] @ model.targets.read(tp, np.array([tr]))[0].astype(float))
+
+    sources = sorted({source for source, _ in edges})[:6]
+    liked = {target for _, target in edges}
+    for kind, target in world.entities:
+        for source in sources if kind == ENDS["like"][1] else ():
+            if target not in liked:
+                assert score(source, target) < -1e20
+            elif (source, target) in edges:
+                assert score(source, target) > 0.8
+            else:
+                assert -0.3 < score(source, target) < 0.6
+
+
+def queries(*pairs: tuple[int, int], connected: set[int]) -> Queries:
+    source, target = np.array(pairs, np.int64).reshape(-1, 2).T
+    return queries_of(HeldEdges(source, target, np.isin(source, list(connected))))
+
+
+def ranks(*filtered: float) -> Ranks:
+    return Ranks(np.array(filtered) + 100, np.array(filtered))
+
+
+def test_popularity_stands_in_for_als_at_unknown_sources() -> None:
+    asked = queries((1, 1), (2, 1), (2, 2), connected={1})
+    found = fall_back(ranks(1, 2, 3), ranks(11, 12, 13), asked)
+    assert found.filtered.tolist() == [1, 12, 13]
+    assert found.among_new.tolist() == [101, 112, 113]
+
+
+def contest(validation: Queries) -> Contest:
+    model = Model(Ones(), Ones())
+    test = queries((1, 1), (2, 2), connected={1})
+    models = {"twhin": ["as trained"], "popularity": ["degree", "weight"], "als": ["weak", "strong", "wrong"]}
+    return Contest(
+        "like",
+        QuerySet("test-0", 0, test, False),
+        QuerySet("tune-0", 0, validation, False),
+        {name: [Setting(label, model) for label in labels] for name, labels in models.items()},  # type: ignore[misc]
+    )
+
+
+def test_validation_picks_each_baselines_setting() -> None:
+    # als knows the first query's source only: of its own it would rank the second query's answer too.
+    known = {
+        "tune-0-popularity-0": ranks(4, 4),
+        "tune-0-popularity-1": ranks(9, 2),
+        "tune-0-als-0": ranks(4, 1),
+        "tune-0-als-1": ranks(2, 50),
+        "tune-0-als-2": ranks(3, 1),
+    }
+    asked: list[str] = []
+
+    def rank(rankings: list[Ranking]) -> list[Ranks]:
+        asked.extend(one.name for one in rankings)
+        return [known[one.name] for one in rankings]
+
+    lines: list[str] = []
+    (tuned,) = tune([contest(queries((5, 5), (6, 6), connected={5}))], rank, lines.append)  # type: ignore[arg-type]
+    assert {name: [one.label for one in settings] for name, settings in tuned.models.items()} == {
+        "twhin": ["as trained"],
+        "popularity": ["weight"],
+        "als": ["strong"],
+    }
+    assert asked == list(known)  # nothing that there is no choice about
+    assert lines == [
+        "like: popularity by weight, validation MRR 0.3056, best of 2",
+        "like: als by strong, validation MRR 0.5000, best of 3",
+    ]
+
+
+def test_without_validation_the_first_setting_is_used() -> None:
+    (tuned,) = tune([contest(queries(connected=set()))], lambda rankings: [ranks() for _ in rankings], print)
+    assert [settings[0].label for settings in tuned.models.values()] == ["as trained", "degree", "weak"]
+
+
+def test_als_without_any_known_source_is_popularity() -> None:
+    (tuned,) = tune([contest(queries(connected=set()))], lambda rankings: [], print)
+    blind = Contest("like", tuned.test, tuned.validation, {k: v for k, v in tuned.models.items() if k != "als"})
+    answers = {"test-0-twhin-0": ranks(1, 2), "test-0-popularity-0": ranks(3, 4)}
+    (found,) = run_test([blind], lambda rankings: [answers[one.name] for one in rankings])
+    assert list(found) == ["twhin", "popularity", "als"]
+    assert found["als"].filtered.tolist() == [3, 4]

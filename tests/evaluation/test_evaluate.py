@@ -1,0 +1,117 @@
+"""The whole stage on tables and state files, as a run leaves them."""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+from world import ENDS, RELATIONS, World, config
+
+from twhin_spark.evaluation.run import evaluate
+from twhin_spark.tables.delta import TableStore
+from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES, METRICS, TRAINING_ROUNDS, ddl
+from twhin_spark.training.run import TrainedRun
+
+PARTITIONS = 3
+
+
+def stored(spark: SparkSession, world: World, output: Path) -> TrainedRun:
+    store = TableStore(spark, str(output))
+    rounds = [
+        ("world-1", e, r, name, 10 * r + 1, 2.0 - e, 1.0, 0.1) for e in (0, 1) for r in (0, 1) for name in RELATIONS
+    ]
+    tables = {
+        "edges": store.overwrite(EDGES, world.edges_table(spark)),
+        "entities": store.overwrite(ENTITIES, world.entities_table(spark, PARTITIONS)),
+        "edge_buckets": store.overwrite(EDGE_BUCKETS, world.buckets_table(spark, PARTITIONS)),
+    }
+    store.overwrite(TRAINING_ROUNDS, spark.createDataFrame(rounds, ddl(TRAINING_ROUNDS)))
+    elsewhere = ("world-0", "follow", "twhin", "mrr", 0.5, 3, 0.0)
+    store.overwrite(METRICS, spark.createDataFrame([elsewhere], ddl(METRICS)))
+    return world.run(output, PARTITIONS, tables)
+
+
+def expected_values(world: World, name: str) -> dict[tuple[str, str], tuple[float, int]]:
+    """MRR and recall@10 of twhin and of popularity, with their queries, as the loops count them."""
+    found = {}
+    mrr_of = {
+        by: sum(
+            1 / answer.ranks[1] for answer in world.answers(name, "validation", world.popularity(name, by)).values()
+        )
+        for by in ("degree", "weight")
+    }
+    tuned = max(mrr_of, key=lambda by: mrr_of[by])  # the first of equals
+    for model, score in {"twhin": world.trained_score(name), "popularity": world.popularity(name, tuned)}.items():
+        answers = list(world.answers(name, "test", score).values())
+        found[model, "mrr"] = sum(1 / answer.ranks[1] for answer in answers) / len(answers), len(answers)
+        by_source: dict[str, list[bool]] = {}
+        for answer in answers:
+            by_source.setdefault(answer.source, []).append(answer.ranks[0] <= 10)
+        recall = sum(sum(hits) / len(hits) for hits in by_source.values()) / len(by_source)
+        found[model, "recall@10"] = recall, len(by_source)
+    return found
+
+
+def test_evaluate(spark: SparkSession, scratch: Path) -> None:
+    world = World()
+    run = stored(spark, world, scratch)
+    settings = config(str(scratch), rank=2, iterations=1)
+    lines: list[str] = []
+    first = evaluate(spark, settings, run, lines.append)
+    again = evaluate(spark, settings, run, lines.append)
+
+    assert again.metrics == first.metrics
+    keys = [(row["relation"], row["model"], row["metric"]) for row in first.metrics]
+    names = ["mrr", "hits@1", "hits@3", "hits@10", "recall@10", "recall@20"]
+    assert keys == [
+        (name, model, metric)
+        for name in ("follow", "like", "share")
+        for model in ("twhin", "popularity", "als")
+        for metric in names
+    ]
+    assert list(first.metrics[0]) == ["relation", "model", "metric", "value", "queries"]
+    values = {key: (row["value"], row["queries"]) for key, row in zip(keys, first.metrics, strict=True)}
+    for name in ("follow", "like", "share"):
+        for (model, metric), (value, queries) in expected_values(world, name).items():
+            assert values[name, model, metric] == (pytest.approx(value, abs=1e-12), queries)
+    for metric in names:  # ALS knows no source of these queries
+        assert values["share", "als", metric] == values["share", "popularity", metric]
+    assert any("block" in line and "no metrics" in line for line in lines)
+
+    rows = TableStore(spark, str(scratch)).read(METRICS).collect()
+    assert sorted(
+        (row["relation"], row["model"], row["metric"]) for row in rows if row["run_id"] == "world-1"
+    ) == sorted(keys)
+    assert sum(row["run_id"] == "world-0" for row in rows) == 1
+    assert {row["cold_share"] for row in rows if row["relation"] == "like"} == {first.cold_share["like"]}
+    assert set(first.cold_share) == {"follow", "like", "share"}
+
+    assert first.report == str(scratch / "runs" / "world-1" / "report.html")
+    assert sorted(path.name for path in Path(first.report).parent.iterdir()) == ["manifests", "report.html", "state"]
+    check_report(Path(first.report).read_text(), first.metrics)
+
+    # A graph without held-out edges: nothing to ask, and nothing left of what was measured before.
+    store = TableStore(spark, str(scratch))
+    only_train = store.overwrite(EDGES, world.edges_table(spark).where("split = 'train'"))
+    tables = {**run.graph.tables, "edges": only_train}
+    nothing = evaluate(spark, settings, replace(run, graph=replace(run.graph, tables=tables)), lines.append)
+    assert (nothing.metrics, nothing.cold_share) == ([], {})
+    assert "nothing was measured" in Path(nothing.report).read_text()
+    assert {row["run_id"] for row in store.read(METRICS).collect()} == {"world-0"}
+
+
+def check_report(html: str, metrics: list[dict[str, Any]]) -> None:
+    images = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', html)
+    assert len(images) == len(re.findall("src=", html)) == 5
+    for text in (html, *(base64.b64decode(image).decode() for image in images)):
+        links = re.findall(r"""(?:href|src|url\()\s*=?\s*["']?([^"'\s>)]+)""", text)
+        assert not [link for link in links if not link.startswith(("data:", "#"))], "the file needs another"
+    for text in ("world-1", "1,200", "empty source id", "no new test edge", f"{ENDS['like'][0]}"):
+        assert text in html
+    for row in metrics:
+        assert f"{row['value']:.4f}" in html

@@ -1,0 +1,51 @@
+"""The parts of the report that need no Spark."""
+
+from __future__ import annotations
+
+import base64
+
+import numpy as np
+import pytest
+
+from twhin_spark.evaluation.figures import degree_figure, loss_figure, metric_figure, projection_figure
+from twhin_spark.evaluation.summary import principal_axes
+
+
+def svg(uri: str) -> str:
+    return base64.b64decode(uri.removeprefix("data:image/svg+xml;base64,")).decode()
+
+
+def test_figures_keep_every_name_as_text() -> None:
+    """Also names that Matplotlib has no letters for, or would take for mathematics."""
+    names = ["follow", "聞く", "a_$x^2$ <b>", "пишет"]
+    images = [
+        loss_figure({name: [1.0, 0.5] for name in names}),
+        metric_figure({name: {"twhin": 0.2, "als": 0.1, "popularity": 0.0} for name in names}),
+        degree_figure({name: (np.array([1, 3]), np.array([5, 1])) for name in names}),
+    ]
+    for image in map(svg, images):
+        for name in ["follow", "聞く", "a_$x^2$ &lt;b&gt;", "пишет"]:
+            assert f">{name}</text>" in image
+
+
+def test_the_same_data_gives_the_same_image() -> None:
+    assert loss_figure({"follow": [1.0]}) == loss_figure({"follow": [1.0]})
+
+
+def test_principal_axes_find_the_plane_of_the_points() -> None:
+    rng = np.random.default_rng(0)
+    plane = rng.standard_normal((50, 2)) * (5, 2)
+    basis = np.linalg.qr(rng.standard_normal((6, 6)))[0][:2]  # (2, 6), orthonormal rows
+    vectors = (plane @ basis + 3).astype(np.float32)
+    found = principal_axes({"user": vectors[:20], "tweet": vectors[20:]})
+    assert found is not None
+    points = np.concatenate([found.points["user"], found.points["tweet"]])
+    assert found.share.sum() == pytest.approx(1)
+    assert found.share[0] > found.share[1]
+    distances = np.linalg.norm(plane[:, None] - plane[None], axis=2)
+    np.testing.assert_allclose(np.linalg.norm(points[:, None] - points[None], axis=2), distances, atol=1e-4)
+    assert svg(projection_figure(found))
+
+
+def test_a_line_has_no_second_axis() -> None:
+    assert principal_axes({"user": np.ones((5, 1), np.float32)}) is None

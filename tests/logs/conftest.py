@@ -1,0 +1,34 @@
+"""How these tests read a log: written to a file, read, checked, judged, collected. No table is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from small_config import SELECT, JudgeLog, small_config
+
+from twhin_spark.logs.clean import judge
+from twhin_spark.logs.expressions import check_expressions
+from twhin_spark.logs.sources import read_log
+
+
+@pytest.fixture
+def judge_log(spark: SparkSession, scratch: Path) -> JudgeLog:
+    """The judged rows of a log with this content; keywords are options of the log."""
+
+    def run(
+        content: str | bytes, file: str = "log.csv", sections: dict[str, Any] | None = None, **log: Any
+    ) -> DataFrame:
+        path = scratch / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        given = {"path": str(path), "format": path.suffix[1:], "select": SELECT, **log}
+        if given["format"] == "csv":
+            given.setdefault("options", {"header": True})
+        config = small_config(logs={"events": given}, **(sections or {}))
+        raw = read_log(spark, "events", config.logs["events"])
+        return judge(raw, check_expressions(raw, "events", config.logs["events"]), config)
+
+    return run

@@ -1,0 +1,147 @@
+"""The stage as a whole: tables, and counts that add up."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pyspark.sql import Row, SparkSession
+from small_config import SELECT, small_config
+
+from twhin_spark.config import Config
+from twhin_spark.errors import InputError
+from twhin_spark.logs.run import CleanLogs, clean_logs
+from twhin_spark.tables.delta import TableStore
+from twhin_spark.tables.schemas import EVENTS, REJECTED_EVENTS, ROW_COUNTS
+
+LIKES = [
+    "id,action,source,target,time,weight",
+    "a,like,u1,i1,2026-05-02,1",
+    "b,like,u1,i2,2026-05-02,5",
+    "b,like,u1,i2,2026-05-02,3",  # the same event with another weight: the smallest counts
+    "b,like,u1,i2,2026-05-02,4",
+    "c,like,u2,i1,2026-05-03,1",
+    "c,like,u2,i1,2026-05-03,1",
+    "c,like,u2,i1,2026-05-03,0",  # rejected, so no copy of anything
+    "d,view,u2,i1,2026-05-03,1",
+    "e,like,u2,i1,2026-06-03,1",  # outside of the window
+    "f,like,u2",
+]
+FOLLOWS = [
+    {"action": "follow", "source": "u1", "target": "u2", "time": "2026-05-02T00:00:00Z"},
+    {"action": "follow", "source": "u1", "target": "u2", "time": "2026-05-02T00:00:00Z"},
+    {"action": "unfollow", "source": "u1", "target": "u2", "time": "2026-05-02T00:00:00Z"},
+    {"action": "follow", "source": "b", "target": "u2", "time": "2026-05-02T00:00:00Z"},
+]
+BASKETS = ["u1\ti1 i2 i1", "u2\t", "u3", "u4\ti3"]
+
+
+@dataclass
+class Run:
+    config: Config
+    cleaned: CleanLogs
+    events: list[Row]
+    rejected: list[Row]
+
+
+def _config(folder: Path, output: Path) -> Config:
+    likes = {"path": f"{folder}/likes.csv", "format": "csv", "options": {"header": True}, "where": "action <> 'view'"}
+    logs = {
+        "likes": {**likes, "select": {**SELECT, "weight": "weight", "event_id": "id"}},
+        "follows": {"path": f"{folder}/follows.json", "format": "json", "replays": "all_fields", "select": SELECT},
+        "baskets": {
+            "path": f"{folder}/baskets.txt",
+            "format": "text",
+            "select": {
+                "relation": "'like'",
+                "source": "split(value, '\t')[0]",
+                "target": "explode(filter(split(split(value, '\t')[1], ' '), x -> x <> ''))",
+                "timestamp": "'2026-05-04'",
+            },
+        },
+    }
+    sections = {
+        "window": {"until": "2026-06-01"},
+        "split": {"test": 0, "validation": 0},
+        "graph": {"max_rejected": 0.5},
+    }
+    return small_config(output, logs=logs, **sections)
+
+
+@pytest.fixture(scope="module")
+def run(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    folder = tmp_path_factory.mktemp("logs")
+    rows = LIKES[1:]
+    random.Random(5).shuffle(rows)
+    (folder / "likes.csv").write_text("\n".join([LIKES[0], *rows]))
+    (folder / "follows.json").write_text("\n".join(json.dumps(follow) for follow in FOLLOWS))
+    (folder / "baskets.txt").write_text("\n".join(BASKETS))
+    config = _config(folder, folder / "out")
+    store = TableStore(spark, config.output)
+    cleaned = clean_logs(spark, config, store, lambda line: None)
+    return Run(config, cleaned, store.read(EVENTS).collect(), store.read(REJECTED_EVENTS).collect())
+
+
+def test_rows_read_are_accepted_replayed_or_rejected(run: Run) -> None:
+    likes, follows, baskets = (run.cleaned.counts[name] for name in ("likes", "follows", "baskets"))
+    assert likes.as_dict() == {
+        "read": 8,
+        "accepted": 3,
+        "replayed": 3,
+        "rejected": 2,
+        "rejected_by_reason": {"malformed_line": 1, "non_positive_weight": 1},
+        "left_out": {"where": 1, "window": 1},
+    }
+    assert (follows.read, follows.accepted, follows.replayed) == (4, 3, 1)
+    assert (baskets.read, baskets.accepted, baskets.replayed, baskets.left_out["where"]) == (4, 4, 0, 2)
+    total = run.cleaned.total
+    assert total.read == total.accepted + total.replayed + total.rejected == 16
+
+
+def test_events_are_there_once_with_types_and_split(run: Run) -> None:
+    assert len(run.events) == run.cleaned.total.accepted
+    likes = {row["event_id"]: row for row in run.events if row["log"] == "likes"}
+    assert {name: row["weight"] for name, row in likes.items()} == {"a": 1.0, "b": 3.0, "c": 1.0}
+    types = {row["relation"]: (row["source_type"], row["target_type"]) for row in run.events}
+    assert types == {"like": ("user", "item"), "follow": ("user", "user"), "unfollow": ("user", "user")}
+    assert {row["split"] for row in run.events} == {"train"}
+    assert sorted(row["target_id"] for row in run.events if row["log"] == "baskets") == ["i1", "i1", "i2", "i3"]
+
+
+def test_rejected_rows_are_kept_with_their_reason(run: Run) -> None:
+    assert {(row["log"], row["reason"], row["raw"]) for row in run.rejected} == {
+        ("likes", "malformed_line", "f,like,u2"),
+        ("likes", "non_positive_weight", "c,like,u2,i1,2026-05-03,0"),
+    }
+
+
+def test_too_many_rejected_rows_fail_with_the_reasons_and_leave_the_quarantine(spark: SparkSession, run: Run) -> None:
+    strict = run.config.model_copy(update={"graph": run.config.graph.model_copy(update={"max_rejected": 0.2})})
+    store = TableStore(spark, strict.output)
+    events = store.version(EVENTS)
+    with pytest.raises(InputError) as caught:
+        clean_logs(spark, strict, store, lambda line: None)
+    assert str(caught.value) == (
+        "logs.likes: 2 of 8 rows were rejected (25.0%), more than graph.max_rejected, 20.0%: malformed_line 1, "
+        f"non_positive_weight 1; the rows are in {store.path(REJECTED_EVENTS)}"
+    )
+    assert store.version(EVENTS) == events
+    assert store.read(REJECTED_EVENTS).count() == 2
+    counted = {(row["log"], row["outcome"], row["reason"]): row["rows"] for row in store.read(ROW_COUNTS).collect()}
+    assert counted["likes", "rejected", "malformed_line"] == 1
+    assert counted["likes", "read", None] == 8
+    assert counted["baskets", "left_out", "where"] == 2
+
+
+def test_no_event_at_all_is_said(spark: SparkSession, scratch: Path) -> None:
+    (scratch / "log.csv").write_text("action,source,target,time\nlike,u,i,2026-05-02\n")
+    log = {"path": str(scratch / "log.csv"), "format": "csv", "options": {"header": True}, "where": "false"}
+    config = small_config(scratch / "out", logs={"events": {**log, "select": SELECT}})
+    with pytest.raises(
+        InputError, match=r"^logs: found no event in events \(0 rows, 0 accepted, 1 left out by where\)"
+    ):
+        clean_logs(spark, config, TableStore(spark, config.output), lambda line: None)
