@@ -56,9 +56,7 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
-def read_reason(
-    record: dict[str, str | None], relations: set[str], columns: tuple[str, str, str, str]
-) -> str | None:
+def read_reason(record: dict[str, str | None], relations: set[str], columns: tuple[str, str, str, str]) -> str | None:
     """Why a reader must reject the record of a well-formed line, or None."""
     relation, source, target, time = (record.get(column) for column in columns)
     if not source:

@@ -23,7 +23,9 @@ def test_order_is_random_and_reproducible() -> None:
     relation = np.repeat([0, 1], 500)
 
     def deal(seed: int) -> list[tuple[int, list[int]]]:
-        return [(number, chunk.tolist()) for number, chunk in shuffled_chunks(relation, 10, np.random.default_rng(seed))]
+        return [
+            (number, chunk.tolist()) for number, chunk in shuffled_chunks(relation, 10, np.random.default_rng(seed))
+        ]
 
     assert deal(0) == deal(0)
     assert deal(0) != deal(1)

@@ -35,9 +35,7 @@ def test_counts_are_the_loop_with_ties(queries: int, candidates: int, positives:
 
     pairs = set(zip(hidden.query.tolist(), hidden.candidate.tolist(), strict=True))
     for k in range(positives):
-        others = [
-            q[query[k]] @ c[j] for j in range(candidates) if j != candidate[k] and (query[k], j) not in pairs
-        ]
+        others = [q[query[k]] @ c[j] for j in range(candidates) if j != candidate[k] and (query[k], j) not in pairs]
         own = q[query[k]] @ c[candidate[k]]
         assert greater[k] == sum(score > own for score in others)
         assert equal[k] == sum(score == own for score in others)

@@ -140,9 +140,7 @@ def test_loss_is_the_formula_for_any_shape(
 @each_operator
 @each_loss
 @pytest.mark.parametrize(("edges", "uniform"), [(5, 4), (1, 3), (3, 0), (1, 0)])
-def test_gradients_are_finite_differences(
-    loss: Loss, operator: str, two_sided: bool, edges: int, uniform: int
-) -> None:
+def test_gradients_are_finite_differences(loss: Loss, operator: str, two_sided: bool, edges: int, uniform: int) -> None:
     inputs = Inputs.random(loss, operator, two_sided, edges, uniform, seed=3)
     gradients = inputs.gradients()
     names = ["source", "target", "forward"] + (["backward"] if two_sided else [])
@@ -215,9 +213,7 @@ def test_loss_is_proportional_to_the_weights(loss: Loss, two_sided: bool) -> Non
 @each_operator
 @each_loss
 @pytest.mark.parametrize("sign", [1, -1])
-def test_scores_of_ten_thousand_stay_finite_in_float32(
-    loss: Loss, operator: str, two_sided: bool, sign: int
-) -> None:
+def test_scores_of_ten_thousand_stay_finite_in_float32(loss: Loss, operator: str, two_sided: bool, sign: int) -> None:
     inputs = Inputs.random(loss, operator, two_sided, scale=100, dtype=np.float32)
     inputs.target *= sign
     assert np.abs(inputs.source @ inputs.target.T).max() > 1e4

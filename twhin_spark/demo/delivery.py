@@ -48,9 +48,7 @@ def deliver(rng: np.random.Generator, events: pd.DataFrame, defects: Sequence[De
     sound = np.flatnonzero(defect == SOUND)
     copies = lines.iloc[rng.choice(sound, size=round(REPLAYED_SHARE * len(events)), replace=False)]
     late = np.minimum(copies["time"].to_numpy() + rng.integers(1, DAY, size=len(copies)), END - 1)
-    return pd.concat([lines, copies.assign(delivered=late)]).sort_values(
-        "delivered", kind="stable", ignore_index=True
-    )
+    return pd.concat([lines, copies.assign(delivered=late)]).sort_values("delivered", kind="stable", ignore_index=True)
 
 
 def count(lines: pd.DataFrame, defects: Sequence[Defect]) -> LogCounts:
@@ -92,8 +90,7 @@ def tweet_id(tweet: int) -> str:
 def _interaction_lines(lines: pd.DataFrame) -> list[str]:
     events = (lines[name].tolist() for name in ("number", "relation", "source", "target", "weight"))
     return [
-        f"e{number:08d},{time.replace('T', ' ')},{relation.upper()},"
-        f"{user_id(user)},{tweet_id(tweet)},{weight:.3f}"
+        f"e{number:08d},{time.replace('T', ' ')},{relation.upper()},{user_id(user)},{tweet_id(tweet)},{weight:.3f}"
         for time, number, relation, user, tweet, weight in zip(_iso(lines["time"]), *events, strict=True)
     ]
 

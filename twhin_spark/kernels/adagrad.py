@@ -22,9 +22,7 @@ def sum_rows(rows: Integers, gradients: Floats) -> tuple[Integers, Floats]:
     return in_order[first], selection @ gradients
 
 
-def update_rows(
-    vectors: Floats, accumulators: Floats, rows: Integers, gradients: Floats, learning_rate: float
-) -> None:
+def update_rows(vectors: Floats, accumulators: Floats, rows: Integers, gradients: Floats, learning_rate: float) -> None:
     """Row-wise Adagrad: G += mean(g²), x -= learning_rate · g / √(G + ε), with g the sum of a row's gradients.
 
     vectors: (rows, dim) and accumulators: (rows,) are changed in place.

@@ -5,9 +5,7 @@ import numpy as np
 from twhin_spark.kernels.arrays import Integers
 
 
-def shuffled_chunks(
-    relation: Integers, batch_size: int, rng: np.random.Generator
-) -> list[tuple[int, Integers]]:
+def shuffled_chunks(relation: Integers, batch_size: int, rng: np.random.Generator) -> list[tuple[int, Integers]]:
     """Random chunks, in random order, of edges with these relations (n,): each the relation and positions in (n,).
 
     The edges of a relation are dealt into as few chunks of at most batch_size as hold them, and those are as equal

@@ -1,4 +1,4 @@
-"""The first vector of an entity, a function of its key and the seed alone: it is the same however the graph is split."""
+"""The first vector of an entity: a function of its key and the seed alone, the same however the graph is split."""
 
 import numpy as np
 from numpy.typing import NDArray

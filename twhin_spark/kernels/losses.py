@@ -49,9 +49,10 @@ class Loss(Protocol):
         ...
 
     def both_sides(self, target: Side, source: Side, edge_weights: Floats) -> tuple[float, Floats, Floats, Floats]:
-        """The loss of two sides that share one matrix of in-batch scores: source.in_batch.scores is the transpose
-        of target.in_batch.scores. Returns it with the gradients at target's in-batch scores (B, B), target's
-        uniform scores (B, U) and source's uniform scores (B, U').
+        """The loss of two sides that share one matrix of in-batch scores, and its gradients.
+
+        source.in_batch.scores is the transpose of target.in_batch.scores. The gradients are at target's in-batch
+        scores (B, B), target's uniform scores (B, U) and source's uniform scores (B, U').
         """
         ...
 

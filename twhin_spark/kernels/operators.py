@@ -32,7 +32,7 @@ class Operator(Protocol):
 
 
 class Identity:
-    """x"""
+    """x."""
 
     def parameter_count(self, dim: int) -> int:
         return 0
@@ -48,7 +48,7 @@ class Identity:
 
 
 class Translation:
-    """x + θ (TransE; the operator of TwHIN)"""
+    """x + θ (TransE; the operator of TwHIN)."""
 
     def parameter_count(self, dim: int) -> int:
         return dim
@@ -64,7 +64,7 @@ class Translation:
 
 
 class Diagonal:
-    """x * θ (DistMult)"""
+    """x * θ (DistMult)."""
 
     def parameter_count(self, dim: int) -> int:
         return dim
