@@ -19,7 +19,7 @@ MAKEFLAGS += --no-print-directory
 SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup java jars lint test test-all demo higgs docs clean
+.PHONY: help setup java jars lint test test-all demo higgs serve bench-serving docs clean
 # The Spark of the virtual environment, whichever else the caller works with.
 unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYSPARK_SUBMIT_ARGS
 
@@ -32,7 +32,7 @@ setup: $(JARS)  ## make the virtual environment, find or install Java, fetch Del
 lint: $(INSTALLED)  ## check style, format and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy twhin_spark
+	@$(BIN)/mypy twhin_spark benchmarks
 
 test: $(JARS)  ## run the tests, without the slow ones
 	@$(BIN)/python -m pytest
@@ -45,6 +45,13 @@ demo: $(JARS)  ## train on generated logs and show what came out
 
 higgs: $(JARS)  ## train on the Higgs data set: real retweets, mentions and replies
 	@$(BIN)/twhin-spark higgs --out "$(OUT)"
+
+serve: $(JARS)  ## serve the demo's vectors on http://127.0.0.1:8080
+	@[ -d build/demo/tables/embeddings ] || $(MAKE) demo OUT=build/demo
+	@$(BIN)/twhin-spark serve --config conf/demo.yaml --set output=build/demo
+
+bench-serving: $(INSTALLED)  ## load the service with wrk: 1M vectors, peak rate, half of it, a version switch
+	@$(BIN)/python benchmarks/serving.py
 
 docs: $(INSTALLED)  ## print the reference pages from the code
 	@$(BIN)/python -m twhin_spark.config.reference > docs/config.md

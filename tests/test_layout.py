@@ -51,6 +51,12 @@ def test_what_lies_below_knows_no_stage(part: str, allowed: set[str]) -> None:
         assert _own(path) <= allowed, path
 
 
+def test_serving_knows_no_spark_and_no_stage() -> None:
+    for path in (PACKAGE / "serving").glob("**/*.py"):
+        assert _own(path) <= {"serving", "config", "errors", "kernels"}, path
+        assert not _foreign(path) & {"pyspark", "delta", "py4j"}, path
+
+
 def test_kernels_know_numpy_and_scipy_only() -> None:
     for path in (PACKAGE / "kernels").glob("**/*.py"):
         assert _foreign(path) <= {"numpy", "scipy", "twhin_spark"}, path

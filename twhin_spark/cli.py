@@ -98,6 +98,21 @@ def higgs(config_file: str, overrides: tuple[str, ...], verbose: bool, out: str)
 
 
 @cli.command()
+@_config_options()
+def serve(config_file: str, overrides: tuple[str, ...], verbose: bool) -> None:
+    """Serve the published vectors over HTTP: representations, neighbours, scores. Needs no Java."""
+    from twhin_spark.serving.web.run import serve as run_service  # the web's packages are for this command alone
+
+    try:
+        config = load_config(config_file, overrides)
+        run_service(config.serving, config.output)
+    except Exception as error:  # one line and an exit code, as for a job
+        if verbose:
+            traceback.print_exc()
+        _fail(Narrator(), error)
+
+
+@cli.command()
 @click.argument("query")
 @click.option("--rows", default=100, type=click.IntRange(min=1), help="Most rows that are shown.")
 def sql(query: str, rows: int) -> None:

@@ -6,33 +6,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field
+
+from twhin_spark.config.base import Name, NotNegative, OneOrMore, Positive, Section, Share, Time
+from twhin_spark.config.serving import Serving
 
 Operator = Literal["identity", "translation", "diagonal", "complex"]
 Repeats = Literal["sum", "log", "cap"]
 Metric = Literal["mrr", "hits@1", "hits@3", "hits@10", "recall@10", "recall@20"]
-
-
-def _utc(value: datetime) -> datetime:
-    """A time without a zone is UTC; one with a zone is moved to UTC."""
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-def _listed(value: Any) -> Any:
-    return value if isinstance(value, (list, tuple)) else [value]
-
-
-Name = Annotated[str, Field(min_length=1)]
-Time = Annotated[datetime, AfterValidator(_utc)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class Relation(Section):
@@ -72,7 +55,7 @@ class Select(Section):
 
 
 class Log(Section):
-    path: Annotated[list[Name], BeforeValidator(_listed), Field(min_length=1)] = Field(
+    path: OneOrMore[Name] = Field(
         description="File, folder or glob, or a list of them; relative to the working directory."
     )
     format: Literal["csv", "json", "parquet", "delta", "text"] = Field(description="Format of the files.")
@@ -149,10 +132,10 @@ class Training(Section):
 class Als(Section):
     rank: int = Field(64, ge=1, description="Factors of the ALS baseline.")
     iterations: int = Field(10, ge=1, description="Iterations of the ALS baseline.")
-    regularization: Annotated[list[Positive], BeforeValidator(_listed), Field(min_length=1)] = Field(
+    regularization: OneOrMore[Positive] = Field(
         [0.1], description="Regularisation; of several values, validation MRR picks one for each relation."
     )
-    alpha: Annotated[list[Positive], BeforeValidator(_listed), Field(min_length=1)] = Field(
+    alpha: OneOrMore[Positive] = Field(
         [10.0], description="Confidence of an observed edge; of several values, validation MRR picks one."
     )
 
@@ -188,3 +171,4 @@ class Config(Section):
     training: Training = Field(default_factory=lambda: Training(), description="Training the vectors.")
     evaluation: Evaluation = Field(default_factory=lambda: Evaluation(), description="Metrics and baselines.")
     publishing: Publishing = Field(default_factory=lambda: Publishing(), description="Committing a version.")
+    serving: Serving = Field(default_factory=lambda: Serving(), description="The service over published versions.")

@@ -1,0 +1,201 @@
+"""The service under load on one machine: `python benchmarks/serving.py`; wrk must be installed (apt-get install wrk).
+
+Publishes a table of random vectors, serves it, and asks for 1 and for 100 ids: as fast as wrk can, then at half that
+rate, then while a second version is published and rolled back. Prints a table; the last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from deltalake import DeltaTable, write_deltalake
+
+ROWS = 50_000  # written at once
+CONNECTIONS = 32
+JSON, RAW = "application/json", "application/octet-stream"
+
+SERVE = """
+import sys
+from twhin_spark.config.serving import Serving
+from twhin_spark.serving.web.run import serve
+serve(Serving(port=0, poll_seconds=1, log_requests=False), sys.argv[1])
+"""
+
+# Each request asks for random ids. A connection waits `pause` milliseconds on average, at random so that they spread.
+SCRIPT = """
+local count, vectors, pause = %d, %d, %f
+local accept = "%s"
+function delay() return pause * 2 * math.random() end
+function request()
+  if count == 1 then
+    return wrk.format("GET", "/v1/representations/user/" .. math.random(0, vectors - 1))
+  end
+  local ids = {}
+  for i = 1, count do ids[i] = '["user","' .. math.random(0, vectors - 1) .. '"]' end
+  local headers = {["Content-Type"] = "application/json", ["Accept"] = accept}
+  return wrk.format("POST", "/v1/representations", headers, '{"entities":[' .. table.concat(ids, ",") .. "]}")
+end
+"""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What wrk saw. Milliseconds are a request's; failed: answers that are not 2xx, and broken connections."""
+
+    ids: int
+    accept: str
+    load: str
+    requests_per_second: float
+    p50_ms: float
+    p99_ms: float
+    failed: int
+
+
+def publish(tables: Path, version: str, vectors: int, dim: int, seed: int) -> None:
+    """Writes random unit vectors of users 0, 1, ... as one version; it has one relation, the identity."""
+    names = ("model_version", "relation", "source_type", "target_type", "operator", "side")
+    values = (version, "same", "user", "user", "identity", "target")
+    relation: dict[str, pa.Array] = {name: pa.array([value]) for name, value in zip(names, values, strict=True)}
+    relation["parameters"] = pa.array([[]], pa.list_(pa.float32()))
+    write_deltalake(str(tables / "relations"), pa.table(relation), mode="append")
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        rng = np.random.default_rng(seed)
+        for first in range(0, vectors, ROWS):
+            count = min(ROWS, vectors - first)
+            values = rng.standard_normal((count, dim), dtype=np.float32)
+            values /= np.linalg.norm(values, axis=1, keepdims=True)
+            yield pa.record_batch(
+                {
+                    "entity_type": pa.array(["user"] * count),
+                    "entity_id": pa.array([str(i) for i in range(first, first + count)]),
+                    "embedding": pa.ListArray.from_arrays(np.arange(count + 1, dtype=np.int32) * dim, values.ravel()),
+                    "degree": pa.array(np.ones(count, np.int64)),
+                    "model_version": pa.array([version] * count),
+                }
+            )
+
+    stream = batches()
+    first = next(stream)
+    rows = pa.RecordBatchReader.from_batches(first.schema, (batch for part in ([first], stream) for batch in part))
+    write_deltalake(str(tables / "embeddings"), rows, mode="overwrite")
+
+
+@contextmanager
+def serving(output: Path) -> Iterator[tuple[str, int]]:
+    """The service in a process of its own, ready: its address and process id."""
+    process = subprocess.Popen([sys.executable, "-c", SERVE, str(output)], stderr=subprocess.PIPE, text=True)
+    assert process.stderr
+    try:
+        address = json.loads(process.stderr.readline())["address"]
+        threading.Thread(target=lambda: [None for _ in process.stderr or ()], daemon=True).start()
+        wait_for(address, "v1")
+        yield address, process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def wait_for(address: str, version: str, seconds: float = 600) -> None:
+    """Waits until a version is the current one."""
+    until = time.monotonic() + seconds
+    while True:
+        with urllib.request.urlopen(f"{address}/v1/versions") as answer:
+            family = json.load(answer)["families"][0]
+        if family["current"] == version:
+            return
+        if family["problems"] or time.monotonic() > until:
+            raise SystemExit(f"{version} is not served: {family['problems']}")
+        time.sleep(0.2)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Asks the service for one kind of request after the other."""
+
+    address: str
+    vectors: int
+    seconds: int
+
+    def run(self, load: str, ids: int, accept: str, rate: float | None = None) -> Load:
+        """One run of wrk, at `rate` requests a second or, without, as fast as the answers come."""
+        pause = 0.0 if rate is None else 1000 * CONNECTIONS / rate
+        with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+            script.write(SCRIPT % (ids, self.vectors, pause, accept))
+            script.flush()
+            options = ["-t1", f"-c{CONNECTIONS}", f"-d{self.seconds}s", "--latency", "-s", script.name]
+            printed = subprocess.run(["wrk", *options, self.address], capture_output=True, text=True, check=True).stdout
+        failures = re.findall(r"(?:Non-2xx or 3xx responses: |(?:connect|read|write|timeout) )(\d+)", printed)
+        rates = re.findall(r"Requests/sec:\s*([\d.]+)", printed)
+        return Load(
+            ids, accept, load, float(rates[0]), latency(printed, 50), latency(printed, 99), sum(map(int, failures))
+        )
+
+
+def latency(printed: str, percentile: int) -> float:
+    """Milliseconds, from wrk's table."""
+    found = re.search(rf"{percentile}%\s+([\d.]+)(us|ms|s)", printed)
+    assert found, printed
+    return float(found[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[found[2]]
+
+
+def switch(tables: Path, address: str, vectors: int, dim: int) -> None:
+    """Publishes a second version, waits until it is served, and rolls back to the first."""
+    before = DeltaTable(tables / "embeddings").version()
+    publish(tables, "v2", vectors, dim, seed=2)
+    wait_for(address, "v2")
+    DeltaTable(tables / "embeddings").restore(before)
+    wait_for(address, "v1")
+
+
+def own_memory(pid: int) -> float:
+    """MB of a process that are not mapped from files."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(r"RssAnon:\s+(\d+) kB", status)
+    assert found
+    return int(found[1]) / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--vectors", type=int, default=1_000_000)
+    parser.add_argument("--dim", type=int, default=128)
+    parser.add_argument("--seconds", type=int, default=20, help="of each run")
+    parser.add_argument("--out", type=Path, default=Path("build/benchmarks/serving"))
+    options = parser.parse_args()
+    tables = options.out.absolute() / "tables"
+    publish(tables, "v1", options.vectors, options.dim, seed=1)
+    loads = []
+    with serving(options.out) as (address, pid):
+        caller = Caller(address, options.vectors, options.seconds)
+        for ids, accept in ((1, JSON), (100, JSON), (100, RAW)):
+            peak = caller.run("peak", ids, accept)
+            loads += [peak, caller.run("half of it", ids, accept, peak.requests_per_second / 2)]
+        switching = threading.Thread(target=switch, args=(tables, address, options.vectors, options.dim))
+        switching.start()
+        while switching.is_alive():
+            loads.append(caller.run("publish and rollback", 1, JSON, loads[1].requests_per_second / 2))
+        memory = own_memory(pid)
+    columns = ("ids", "accept", "load", "requests_per_second", "p50_ms", "p99_ms", "failed")
+    lines = [columns, ["---"] * len(columns), *([str(vars(load)[name]) for name in columns] for load in loads)]
+    sys.stdout.writelines(f"| {' | '.join(line)} |\n" for line in lines)
+    result = {"vectors": options.vectors, "dim": options.dim, "own_memory_mb": round(memory), "loads": loads}
+    sys.stdout.write(json.dumps(result, default=asdict) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""Serving knows no JVM, and what only a build needs is not in the service's memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+LOADED = """
+import sys
+import twhin_spark.serving.web.run
+print(*{"pyspark", "delta", "py4j", "pandas", "pyarrow.dataset", "matplotlib"} & set(sys.modules))
+"""
+
+
+def test_a_service_carries_neither_spark_nor_pandas() -> None:
+    loaded = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=True)
+    assert loaded.stdout.split() == []
+
+
+def test_the_builder_knows_no_jvm() -> None:
+    code = LOADED.replace("web.run", "sync")
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"pyspark", "delta", "py4j"} & set(loaded.stdout.split())

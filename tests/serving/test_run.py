@@ -1,0 +1,87 @@
+"""The service as it is started: a process that listens, says so, and ends when told."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from published_tables import Tables
+from running import Caller
+
+from twhin_spark.config.serving import Serving
+from twhin_spark.errors import ConfigError, InputError
+from twhin_spark.serving.web.run import published_families, read_token, serve, store_folder
+
+SERVE = """
+import sys
+from twhin_spark.config.serving import Serving
+from twhin_spark.serving.web.run import serve
+serve(Serving.model_validate_json(sys.argv[1]), sys.argv[2])
+"""
+
+
+def test_it_listens_and_ends(tables: Tables) -> None:
+    tables.publish("m1")
+    settings = Serving(port=0, poll_seconds=0.1).model_dump_json()
+    command = [sys.executable, "-c", SERVE, settings, str(tables.output)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr
+    try:
+        listening = json.loads(process.stderr.readline())
+        assert listening["event"] == "listening"
+        assert listening["address"].startswith("http://127.0.0.1:")
+        caller = Caller(int(listening["address"].rpartition(":")[2]))
+        while json.loads(process.stderr.readline())["event"] != "serving":
+            pass
+        assert caller.get("/v1/representations/user/u1").status == 200
+        process.send_signal(signal.SIGINT)
+        lines = [json.loads(line) for line in process.stderr]
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+        process.stderr.close()
+    (request,) = [line for line in lines if line["event"] == "request"]
+    assert (request["path"], request["status"], request["level"]) == ("/v1/representations/user/u1", 200, "info")
+    assert (tables.output / "serving" / "twhin" / "catalogue.json").exists()
+
+
+def test_what_cannot_be_served_is_told_before(tables: Tables, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="embeddings: no Delta table; `twhin-spark publish` writes it"):
+        serve(Serving(), str(tables.output))
+    tables.publish("m1")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(InputError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
+            serve(Serving(port=port), str(tables.output))
+    with pytest.raises(InputError, match=r"cannot listen on no\.such\.host\.invalid:8080"):
+        serve(Serving(host="no.such.host.invalid"), str(tables.output))
+
+
+def test_where_things_are(tmp_path: Path) -> None:
+    assert store_folder(Serving(), str(tmp_path)) == tmp_path / "serving"
+    assert store_folder(Serving(store=str(tmp_path / "x")), "s3://bucket/out") == tmp_path / "x"
+    with pytest.raises(ConfigError, match=r"serving\.store: found nothing"):
+        store_folder(Serving(), "s3://bucket/out")
+    more = Serving.model_validate({"families": {"communities": {"table": "s3://bucket/communities"}}})
+    own, other = published_families(more, "s3://bucket/out/")
+    assert own.table == "s3://bucket/out/tables/embeddings"
+    assert (other.name, other.table, other.relations) == ("communities", "s3://bucket/communities", None)
+    with pytest.raises(ConfigError, match=r"serving\.families: found 'twhin'"):
+        published_families(Serving.model_validate({"families": {"twhin": {"table": "x"}}}), "out")
+
+
+def test_the_token_is_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    with pytest.raises(ConfigError, match=r"serving\.token_file: cannot read"):
+        read_token(Serving(token_file=str(path)))
+    path.write_text("\n")
+    with pytest.raises(ConfigError, match="is empty"):
+        read_token(Serving(token_file=str(path)))
+    path.write_text("secret\n")
+    assert read_token(Serving(token_file=str(path))) == "secret"
+    assert read_token(Serving()) is None

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+
+from twhin_spark.serving.family import Family
+from twhin_spark.serving.store import RepresentationStore
+from twhin_spark.serving.sync import sync
+
+Weights = dict[str, float]
+
+
+def publish(table: Path, rows: dict[tuple[str, str], Weights | None]) -> Family:
+    columns = {
+        "entity_type": [entity_type for entity_type, _ in rows],
+        "entity_id": [entity_id for _, entity_id in rows],
+        "embedding": pa.array(
+            [None if weights is None else list(weights.items()) for weights in rows.values()],
+            pa.map_(pa.string(), pa.float32()),
+        ),
+        "model_version": ["s1"] * len(rows),
+    }
+    write_deltalake(str(table), pa.table(columns), mode="overwrite")
+    return Family("communities", str(table))
+
+
+def random_rows(n: int) -> dict[tuple[str, str], Weights]:
+    rng = np.random.default_rng(0)
+    rows = {}
+    for i in range(n):
+        columns = rng.permutation(50)[: rng.integers(0, 8)].tolist()
+        rows[("user" if i % 3 else "tweet", str(i))] = {f"c{c}": float(np.float32(rng.random())) for c in columns}
+    return rows
+
+
+def test_weights_by_the_same_interface(tmp_path: Path) -> None:
+    rows = random_rows(500)
+    family = publish(tmp_path / "table", rows)
+    assert sync(tmp_path / "serving", family) == []
+    store = RepresentationStore.open(tmp_path / "serving", verify=True)
+    assert store.get("user", "1", family="communities") == rows["user", "1"]
+    question = [*list(rows)[::-7], ("user", "nobody"), ("user", "1"), ("user", "1")]
+    assert store.get_many(question, family="communities") == [rows.get(entity) for entity in question]
+
+    version = store.version(family="communities")
+    gathered = version.gather(question)
+    names = list(version.types["user"].rows.communities)
+    matrix = gathered.matrix.toarray()
+    for entity, place in zip(question, gathered.place.tolist(), strict=True):
+        if entity not in rows:
+            assert place == -1
+            continue
+        expected = [rows[entity].get(name, 0.0) for name in names]
+        np.testing.assert_array_equal(matrix[place], expected)
+    assert version.degrees(question[:1]) == [None]
+    assert version.gather([]).matrix.shape == (0, len(names))
+
+
+@pytest.mark.parametrize(
+    ("weights", "line"),
+    [(None, "'2': found null; expected a map"), ({"c1": float("nan")}, "'2': found a weight that is NaN")],
+)
+def test_rows_that_are_no_weights(tmp_path: Path, weights: Weights | None, line: str) -> None:
+    family = publish(tmp_path / "table", {("user", "1"): {"c1": 1.0}, ("user", "2"): weights, ("user", "3"): {}})
+    (problem,) = sync(tmp_path / "serving", family)
+    assert line in problem

@@ -1,0 +1,31 @@
+"""What the sections of a config are made of."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def _utc(value: datetime) -> datetime:
+    """A time without a zone is UTC; one with a zone is moved to UTC."""
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, (list, tuple)) else [value]
+
+
+_T = TypeVar("_T")
+
+Name = Annotated[str, Field(min_length=1)]
+Time = Annotated[datetime, AfterValidator(_utc)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+OneOrMore = Annotated[list[_T], BeforeValidator(_listed), Field(min_length=1)]  # one value stands for a list of one
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)

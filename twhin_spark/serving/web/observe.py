@@ -1,0 +1,85 @@
+"""What an operator sees of the service: Prometheus metrics and a log of JSON lines."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.process_collector import ProcessCollector
+
+log = logging.getLogger("twhin_spark.serving")
+
+_REQUEST_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_SYNC_SECONDS = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
+
+
+class Metrics:
+    """The metrics of one service. `route` is a path's pattern, never a path."""
+
+    def __init__(self) -> None:
+        registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self._registry = registry
+        self.requests = Counter("twhin_requests", "Requests answered", ["route", "status"], registry=registry)
+        self.seconds = Histogram(
+            "twhin_request_seconds", "Time of a request", ["route"], buckets=_REQUEST_SECONDS, registry=registry
+        )
+        self._entities = Counter("twhin_entities", "Representations asked for", ["family", "found"], registry=registry)
+        self._version = Gauge(
+            "twhin_version_info", "1 for the current version", ["family", "model_version"], registry=registry
+        )
+        self._table_version = Gauge("twhin_table_version", "Its Delta version", ["family"], registry=registry)
+        self.syncs = Counter("twhin_syncs", "Syncs of stores with tables", ["family", "outcome"], registry=registry)
+        self.sync_seconds = Histogram(
+            "twhin_sync_seconds", "Time of a sync with builds", ["family"], buckets=_SYNC_SECONDS, registry=registry
+        )
+
+    def count_read(self, family: str, *, known: int, unknown: int) -> None:
+        """Entities that were asked for, those with a representation and those without."""
+        self._entities.labels(family, "yes").inc(known)
+        self._entities.labels(family, "no").inc(unknown)
+
+    def show_current(self, family: str, before: str | None, model_version: str, table_version: int) -> None:
+        """A family's current version, and the one that it replaces."""
+        if before is not None:
+            self._version.remove(family, before)
+        self._version.labels(family, model_version).set(1)
+        self._table_version.labels(family).set(table_version)
+
+    def exposition(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: time (UTC), level, event, and the fields given as `extra={"fields": {...}}`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+        }
+        line |= getattr(record, "fields", {})
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return orjson.dumps(line, default=str).decode()
+
+
+def log_to_stderr() -> None:
+    """Sends the service's log and that of its server to stderr."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    for name in ("twhin_spark.serving", "uvicorn.error"):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+
+
+def event(name: str, level: int = logging.INFO, **fields: Any) -> None:
+    log.log(level, name, extra={"fields": fields})
