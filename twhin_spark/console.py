@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+_LOG_COLUMNS = 120
 METRICS = ("mrr", "hits@1", "hits@3", "hits@10", "recall@10", "recall@20")
 
 
@@ -20,6 +21,8 @@ class Narrator:
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        if not self.console.is_terminal:
+            self.console.width = _LOG_COLUMNS  # a log file has no width, and rich would cut tables to 80 columns
         self._started = time.monotonic()
 
     def progress(self, line: str) -> None:
