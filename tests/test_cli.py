@@ -23,8 +23,8 @@ def _twhin(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str
         (("train", "--config", "none.yaml"), "none.yaml: cannot read the config: No such file"),
         (("train", "--config", "conf/demo.yaml", "--set", "training.dim=0"), "training.dim: found 0; allowed: "),
         (
-            ("pipeline", "--config", "conf/demo.yaml", "--set", "logs.follows.path=nowhere/*.json"),
-            "logs.follows.path: found",
+            ("pipeline", "--config", "conf/higgs.yaml", "--set", "logs.activity.path=nowhere/*.gz"),
+            "logs.activity.path: found no file at 'nowhere/*.gz'",
         ),
         (("demo", "--scale", "0.001"), "scale: found 0.001; allowed: 0.01 or more"),
     ],

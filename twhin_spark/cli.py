@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from pyspark.sql import SparkSession
@@ -80,7 +80,10 @@ _job("pipeline", jobs.pipeline_job, "build-graph, train, evaluate and publish, o
 def demo(config_file: str, overrides: tuple[str, ...], verbose: bool, out: str, scale: float) -> None:
     """Generate logs with planted communities, run the pipeline on them, show what comes out."""
     narrator = Narrator()
-    planted = demo_overrides(Path(out), scale, narrator.progress)
+    try:
+        planted = demo_overrides(Path(out), scale, narrator.progress)
+    except (TwhinError, OSError) as error:
+        _fail(narrator, error)
     _run(jobs.pipeline_job, config_file, [*planted, *overrides], verbose, reads_logs=True, then=show_demo)
 
 
@@ -92,7 +95,7 @@ def higgs(config_file: str, overrides: tuple[str, ...], verbose: bool, out: str)
     narrator = Narrator()
     try:
         found = higgs_overrides(Path(out), narrator.progress)
-    except TwhinError as error:
+    except (TwhinError, OSError) as error:
         _fail(narrator, error)
     _run(jobs.pipeline_job, config_file, [*found, *overrides], verbose, reads_logs=True)
 
@@ -171,7 +174,7 @@ def _log_file(config: Config) -> Path | None:
     return folder / "spark.log"
 
 
-def _fail(narrator: Narrator, error: Exception, log_file: Path | None = None) -> None:
+def _fail(narrator: Narrator, error: Exception, log_file: Path | None = None) -> NoReturn:
     if isinstance(error, TwhinError):
         narrator.error(str(error))
         sys.exit(error.exit_code)
