@@ -49,6 +49,7 @@ def test_help_shows_options_and_defaults(command: str) -> None:
     assert "A.B=VALUE" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_demo_runs_and_a_missing_run_is_a_line(tmp_path: Path) -> None:
     out = str(tmp_path / "demo")
     done = _twhin("demo", "--out", out, "--scale", "0.02", "--set", "training.epochs=2", "--set", "training.dim=16")
