@@ -10,7 +10,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from twhin_spark.config import Config
-from twhin_spark.evaluation import run as evaluation
+from twhin_spark.evaluation.run import evaluate
 from twhin_spark.graph.build import build_graph
 from twhin_spark.graph.version import GraphVersion
 from twhin_spark.publishing import run as publishing
@@ -69,7 +69,7 @@ class Job:
         return run
 
     def evaluate(self, run: training.TrainedRun) -> None:
-        evaluated = evaluation.evaluate(self.spark, self.config, run, self.progress)
+        evaluated = evaluate(self.spark, self.config, run, self.progress)
         self._wrote({"metrics": self._version("metrics")})
         self._summary.metrics = evaluated.metrics
         self._summary.report = evaluated.report
