@@ -31,6 +31,8 @@ class Inputs:
     weights: np.ndarray
     operator: str
     settings: LossSettings
+    source_expected: np.ndarray | None = None
+    target_expected: np.ndarray | None = None
 
     @classmethod
     def random(
@@ -62,8 +64,8 @@ class Inputs:
     def gradients(self) -> ChunkGradients:
         operator = OPERATORS[self.operator]
         return chunk_gradients(
-            Ends(self.source, self.source_ids),
-            Ends(self.target, self.target_ids),
+            Ends(self.source, self.source_ids, self.source_expected),
+            Ends(self.target, self.target_ids, self.target_expected),
             self.weights,
             Direction(operator, self.forward),
             None if self.backward is None else Direction(operator, self.backward),
@@ -86,16 +88,22 @@ def slow_loss(inputs: Inputs) -> float:
     for i in range(edges):
         s, t = inputs.source[i], inputs.target[i]
         sides = [
-            (forward(s, t), inputs.target_ids, [forward(s, other) for other in inputs.target]),
-            (backward(s, t), inputs.source_ids, [backward(other, t) for other in inputs.source]),
+            (forward(s, t), inputs.target_ids, [forward(s, other) for other in inputs.target], inputs.target_expected),
+            (
+                backward(s, t),
+                inputs.source_ids,
+                [backward(other, t) for other in inputs.source],
+                inputs.source_expected,
+            ),
         ]
-        for positive, ids, scores in sides:
+        for positive, ids, scores, expected in sides:
             negatives = []
             for n, score in enumerate(scores):
                 if ids[n] == ids[i]:
                     continue
                 in_batch = inputs.settings.in_batch_weight * (inputs.weights[n] / mean if n < edges else 0)
-                negatives.append((in_batch if n < edges else inputs.settings.uniform_weight, score))
+                weight = in_batch if n < edges else inputs.settings.uniform_weight
+                negatives.append((weight if expected is None else weight / expected[n], score))
             total += inputs.weights[i] * slow_edge_loss(inputs.settings.loss, positive, negatives)
     return total
 
@@ -118,6 +126,19 @@ def test_loss_is_the_formula(loss: Loss, operator: str, two_sided: bool) -> None
     for seed in range(3):
         inputs = Inputs.random(loss, operator, two_sided, seed=seed)
         assert inputs.gradients().loss == pytest.approx(slow_loss(inputs), rel=1e-10)
+
+
+@each_sidedness
+@each_loss
+def test_negatives_are_divided_by_their_expected_weight(loss: Loss, two_sided: bool) -> None:
+    inputs = Inputs.random(loss, "translation", two_sided)
+    undivided = inputs.gradients().loss
+    inputs.source_expected, inputs.target_expected = np.random.default_rng(1).uniform(0.1, 3.0, (2, 9))
+    assert inputs.gradients().loss == pytest.approx(slow_loss(inputs), rel=1e-10)
+    assert inputs.gradients().loss != pytest.approx(undivided, rel=1e-3)
+    for name in ("source", "target", "forward"):
+        expected = finite_differences(inputs, getattr(inputs, name))
+        np.testing.assert_allclose(getattr(inputs.gradients(), name), expected, rtol=1e-6, atol=1e-8, err_msg=name)
 
 
 @settings(max_examples=40, deadline=None)

@@ -48,17 +48,17 @@ def two_blocks(operator: str = "translation", two_sided: bool = False) -> tuple[
     return model, Edges(source, target, relation, np.ones(2000, np.float32))
 
 
-def settings(loss: Loss) -> TrainSettings:
-    return TrainSettings(LossSettings(loss), 50, 20, entity_learning_rate=0.1, relation_learning_rate=0.01)
+def settings(loss: Loss, *, logq: bool = False) -> TrainSettings:
+    return TrainSettings(LossSettings(loss, logq=logq), 50, 20, entity_learning_rate=0.1, relation_learning_rate=0.01)
 
 
 @pytest.mark.parametrize("two_sided", [False, True])
 @pytest.mark.parametrize("operator", OPERATORS)
-@pytest.mark.parametrize("loss", [Logistic(), Softmax()], ids=str)
-def test_loss_falls_and_blocks_come_apart(loss: Loss, operator: str, two_sided: bool) -> None:
+@pytest.mark.parametrize(("loss", "logq"), [(Logistic(), False), (Softmax(), False), (Softmax(), True)], ids=str)
+def test_loss_falls_and_blocks_come_apart(loss: Loss, logq: bool, operator: str, two_sided: bool) -> None:
     model, edges = two_blocks(operator, two_sided)
     rng = np.random.default_rng(0)
-    passes = [train_edges(model, edges, settings(loss), rng) for _ in range(5)]
+    passes = [train_edges(model, edges, settings(loss, logq=logq), rng) for _ in range(5)]
     assert all(result.edges == {3: 900, 5: 1100} and result.non_finite is None for result in passes)
     for number in (3, 5):
         assert passes[-1].loss[number] < 0.95 * passes[0].loss[number]

@@ -84,8 +84,15 @@ def _model(config: Config) -> Iterator[str]:
     training = config.training
     if training.groups is not None and training.groups > config.graph.partitions:
         yield f"training.groups: found {training.groups}; allowed: at most graph.partitions, {config.graph.partitions}"
-    if training.batch_size == 1 and training.uniform_negatives == 0:
-        yield "training.uniform_negatives: found 0 with batch_size 1; allowed: some negatives, of either kind"
+    in_batch = training.batch_size > 1 and training.in_batch_weight > 0
+    if not in_batch and not (training.uniform_negatives and training.uniform_weight):
+        yield (
+            f"training.uniform_negatives: found {training.uniform_negatives} of weight {training.uniform_weight:g}, "
+            f"with batch_size {training.batch_size} and in_batch_weight {training.in_batch_weight:g}; "
+            "allowed: some negatives that count, of either kind"
+        )
+    if training.logq and training.loss != "softmax":
+        yield f"training.logq: found true with loss: {training.loss}; allowed: with loss: softmax"
     for name, relation in config.relations.items():
         if relation.operator == "complex" and training.dim % 2:
             yield f"training.dim: found {training.dim}; allowed: an even number (relations.{name}.operator is complex)"

@@ -118,6 +118,11 @@ class Training(Section):
     )
     in_batch_weight: NotNegative = Field(1.0, description="Factor on the loss of in-batch negatives.")
     uniform_weight: NotNegative = Field(1.0, description="Factor on the loss of uniform negatives.")
+    logq: bool = Field(
+        False,
+        description="Divide a negative's weight by how often it is expected, so that the negatives stand for all "
+        "entities; with the softmax loss.",
+    )
     loss: Literal["logistic", "softmax"] = Field("logistic", description="Loss of a positive and its negatives.")
     temperature: Positive = Field(1.0, description="Divisor of scores in the softmax loss.")
     learning_rate: Positive = Field(0.1, description="Step of row-wise Adagrad on entities.")

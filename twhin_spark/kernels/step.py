@@ -19,10 +19,12 @@ class Ends:
 
     vectors: (B + U, dim).
     ids: (B + U,), equal exactly where the entities are equal.
+    expected: (B + U,), by what each negative's weight is divided, see kernels/expectation.py; None divides by nothing.
     """
 
     vectors: Floats
     ids: Integers
+    expected: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,15 @@ class Direction:
 
 @dataclass(frozen=True)
 class LossSettings:
-    """The loss, and what an in-batch and a uniform negative count in it."""
+    """The loss, and what an in-batch and a uniform negative count in it.
+
+    logq: divide that by the expected weight of the negative, so that the sample stands for all loaded entities.
+    """
 
     loss: Loss
     in_batch_weight: float = 1.0
     uniform_weight: float = 1.0
+    logq: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,8 +94,8 @@ def _one_sided(
     x = forward.operator.apply(forward.parameters, source.vectors)  # (B + U, dim)
     y = target.vectors  # (B + U', dim)
     in_batch = x[:edges] @ y[:edges].T  # (B, B)
-    target_side = _side(in_batch, x[:edges] @ y[edges:].T, target.ids, weights, settings)
-    source_side = _side(in_batch.T, y[:edges] @ x[edges:].T, source.ids, weights, settings)
+    target_side = _side(in_batch, x[:edges] @ y[edges:].T, target, weights, settings)
+    source_side = _side(in_batch.T, y[:edges] @ x[edges:].T, source, weights, settings)
     loss, g_in_batch, g_target, g_source = settings.loss.both_sides(target_side, source_side, weights)
 
     grad_x = np.empty_like(x)
@@ -112,7 +118,7 @@ def _one_corruption(
     own = query.vectors[:edges]
     x = direction.operator.apply(direction.parameters, own)  # (B, dim)
     y = answer.vectors  # (B + U, dim)
-    side = _side(x @ y[:edges].T, x @ y[edges:].T, answer.ids, weights, settings)
+    side = _side(x @ y[:edges].T, x @ y[edges:].T, answer, weights, settings)
     loss, g_in_batch, g_uniform = settings.loss.side(side, weights)
 
     grad_y = np.empty_like(y)
@@ -125,16 +131,19 @@ def _one_corruption(
     return loss, grad_query, grad_y, grad_parameters
 
 
-def _side(in_batch: Floats, uniform: Floats, ids: Integers, weights: Floats, settings: LossSettings) -> Side:
-    """The scores (B, B) and (B, U) of the entities ids (B + U,) with the weights and masks of the negatives."""
+def _side(in_batch: Floats, uniform: Floats, ends: Ends, weights: Floats, settings: LossSettings) -> Side:
+    """The scores (B, B) and (B, U) of the entities at `ends` with the weights and masks of the negatives."""
     edges = len(weights)
     dtype = in_batch.dtype
+    negatives = np.full(len(ends.ids), settings.uniform_weight, dtype)
     # An in-batch negative counts as much as its own edge, so that one edge of weight 2 is worth two of weight 1.
-    in_batch_weights = weights * dtype.type(settings.in_batch_weight) / weights.mean()
-    uniform_weights = np.full(uniform.shape[1], settings.uniform_weight, dtype)
+    negatives[:edges] = weights * dtype.type(settings.in_batch_weight) / weights.mean()
+    if ends.expected is not None:
+        negatives /= ends.expected
+    own, drawn = ends.ids[:edges], ends.ids[edges:]
     return Side(
-        Negatives(in_batch, in_batch_weights.astype(dtype, copy=False), _equal_pairs(ids[:edges], ids[:edges])),
-        Negatives(uniform, uniform_weights, _equal_pairs(ids[:edges], ids[edges:])),
+        Negatives(in_batch, negatives[:edges], _equal_pairs(own, own)),
+        Negatives(uniform, negatives[edges:], _equal_pairs(own, drawn)),
     )
 
 

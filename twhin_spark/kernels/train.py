@@ -7,6 +7,7 @@ import numpy as np
 from twhin_spark.kernels.adagrad import update_parameters, update_rows
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.batches import shuffled_chunks
+from twhin_spark.kernels.expectation import Shares, expected_negatives
 from twhin_spark.kernels.operators import OPERATORS
 from twhin_spark.kernels.step import ChunkGradients, Direction, Ends, LossSettings, chunk_gradients
 
@@ -93,16 +94,18 @@ def train_edges(model: Model, edges: Edges, settings: TrainSettings, rng: np.ran
     _keep_freed_memory()
     edge_counts: dict[int, int] = {}
     losses: dict[int, float] = {}
+    shares = _shares(edges) if settings.loss.logq else {}
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the loss
         for number, chunk in shuffled_chunks(edges.relation, settings.batch_size, rng):
             relation = model.relations[number]
             source = model.entities[relation.source_type]
             target = model.entities[relation.target_type]
-            source_rows = _with_uniform(edges.source[chunk], source, settings.uniform_negatives, rng)
-            target_rows = _with_uniform(edges.target[chunk], target, settings.uniform_negatives, rng)
+            source_shares, target_shares = shares.get(number, (None, None))
+            source_ends = _ends(edges.source[chunk], source, source_shares, settings, rng)
+            target_ends = _ends(edges.target[chunk], target, target_shares, settings, rng)
             gradients = chunk_gradients(
-                Ends(source.vectors[source_rows], source_rows),
-                Ends(target.vectors[target_rows], target_rows),
+                source_ends,
+                target_ends,
                 edges.weight[chunk] * np.float32(relation.weight),
                 relation.direction(relation.forward),
                 relation.direction(relation.backward) if relation.backward else None,
@@ -112,14 +115,38 @@ def train_edges(model: Model, edges: Edges, settings: TrainSettings, rng: np.ran
                 return PassResult(edge_counts, losses, non_finite=number)
             edge_counts[number] = edge_counts.get(number, 0) + len(chunk)
             losses[number] = losses.get(number, 0.0) + gradients.loss
-            _update_entities(source, target, source_rows, target_rows, gradients, settings.entity_learning_rate)
+            _update_entities(source, target, source_ends.ids, target_ends.ids, gradients, settings.entity_learning_rate)
             _update_relation(relation, gradients, settings.relation_learning_rate)
     return PassResult(edge_counts, losses, non_finite=None)
 
 
-def _with_uniform(rows: Integers, entities: EntityRows, count: int, rng: np.random.Generator) -> Integers:
-    """The rows (B,) followed by count rows drawn uniformly, with replacement, from all loaded entities of the type."""
-    return np.concatenate([rows, rng.integers(len(entities.vectors), size=count, dtype=rows.dtype)])
+def _shares(edges: Edges) -> dict[int, tuple[Shares, Shares]]:
+    """By relation number: what part of its edges have each entity as source, and as target."""
+    shares = {}
+    for number in np.unique(edges.relation):
+        mine = edges.relation == number
+        weights = edges.weight[mine]
+        shares[int(number)] = Shares.of(edges.source[mine], weights), Shares.of(edges.target[mine], weights)
+    return shares
+
+
+def _ends(
+    rows: Integers, entities: EntityRows, shares: Shares | None, settings: TrainSettings, rng: np.random.Generator
+) -> Ends:
+    """A chunk's rows (B,), and as uniform negatives U rows drawn with replacement from all loaded entities."""
+    uniform = rng.integers(len(entities.vectors), size=settings.uniform_negatives, dtype=rows.dtype)
+    ids = np.concatenate([rows, uniform])
+    if shares is None:
+        return Ends(entities.vectors[ids], ids)
+    expected = expected_negatives(
+        shares.find(ids),
+        edges=len(rows),
+        in_batch_weight=settings.loss.in_batch_weight,
+        uniform=len(uniform),
+        uniform_weight=settings.loss.uniform_weight,
+        entities=len(entities.vectors),
+    )
+    return Ends(entities.vectors[ids], ids, expected)
 
 
 def _update_entities(

@@ -130,7 +130,7 @@ def _settings(config: Config, graph: GraphVersion) -> RunSettings:
         entity_types=tuple(config.entity_types),
         relations=relations,
         train=TrainSettings(
-            LossSettings(loss, training.in_batch_weight, training.uniform_weight),
+            LossSettings(loss, training.in_batch_weight, training.uniform_weight, training.logq),
             training.batch_size,
             training.uniform_negatives,
             training.learning_rate,
