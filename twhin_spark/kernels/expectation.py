@@ -45,5 +45,5 @@ def expected_negatives(
 
     The chunk has `edges` edges and draws `uniform` of the loaded `entities`; the weights are those of LossSettings.
     """
-    expected = in_batch_weight * edges * shares + uniform_weight * uniform / entities
-    return np.maximum(expected, np.finfo(np.float32).tiny).astype(np.float32)  # 0 only where the negative's weight is 0
+    expected = (in_batch_weight * edges * shares + uniform_weight * uniform / entities).astype(np.float32)
+    return np.maximum(expected, np.finfo(np.float32).tiny)  # it is 0 only where the negative's own weight is, too
