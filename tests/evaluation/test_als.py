@@ -75,6 +75,7 @@ def contest(validation: Queries) -> Contest:
 def test_validation_picks_each_baselines_setting() -> None:
     # als knows the first query's source only: of its own it would rank the second query's answer too.
     known = {
+        "tune-0-twhin-0": ranks(1, 4),
         "tune-0-popularity-0": ranks(4, 4),
         "tune-0-popularity-1": ranks(9, 2),
         "tune-0-als-0": ranks(4, 1),
@@ -94,10 +95,10 @@ def test_validation_picks_each_baselines_setting() -> None:
         "popularity": ["weight"],
         "als": ["strong"],
     }
-    assert asked == list(known)  # nothing that there is no choice about
+    assert asked == list(known)
     assert lines == [
-        "like: popularity by weight, validation MRR 0.3056, best of 2",
-        "like: als by strong, validation MRR 0.5000, best of 3",
+        "like: validation MRR twhin 0.6250, popularity 0.3056 (weight, best of 2), als 0.5000 (strong, best of 3), "
+        "of 2 queries"
     ]
 
 

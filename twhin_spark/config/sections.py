@@ -118,12 +118,12 @@ class Training(Section):
     )
     in_batch_weight: NotNegative = Field(1.0, description="Factor on the loss of in-batch negatives.")
     uniform_weight: NotNegative = Field(1.0, description="Factor on the loss of uniform negatives.")
-    logq: bool = Field(
-        False,
+    logq: bool | None = Field(
+        None,
         description="Divide a negative's weight by how often it is expected, so that the negatives stand for all "
-        "entities; with the softmax loss.",
+        "entities; null: where the loss is softmax, the only one that allows it.",
     )
-    loss: Literal["logistic", "softmax"] = Field("logistic", description="Loss of a positive and its negatives.")
+    loss: Literal["logistic", "softmax"] = Field("softmax", description="Loss of a positive and its negatives.")
     temperature: Positive = Field(1.0, description="Divisor of scores in the softmax loss.")
     learning_rate: Positive = Field(0.1, description="Step of row-wise Adagrad on entities.")
     relation_learning_rate: Positive = Field(0.1, description="Step of Adagrad on relation parameters.")

@@ -42,23 +42,20 @@ class Contest:
 
 def tune(contests: Sequence[Contest], rank: Rank, progress: Callable[[str], None]) -> list[Contest]:
     """The contests with one setting of each model: that of the best validation MRR, the first without validation."""
-    open_models = [
-        replace(contest, models={name: some for name, some in contest.models.items() if len(some) > 1})
-        for contest in contests
-    ]
     tuned = []
-    for contest, found in zip(contests, _ranks(open_models, "validation", rank), strict=True):
+    for contest, found in zip(contests, _ranks(contests, "validation", rank), strict=True):
         queries = contest.validation.queries
         best = dict.fromkeys(contest.models, 0)
+        told = []
         for name, ranks in found.items():
             if name == "als":
                 ranks = [fall_back(one, found["popularity"][best["popularity"]], queries) for one in ranks]
             values = [mrr(one.filtered) for one in ranks]
             best[name] = int(np.argmax(values))
-            setting = contest.models[name][best[name]].label
-            progress(
-                f"{contest.relation}: {name} by {setting}, validation MRR {max(values):.4f}, best of {len(values)}"
-            )
+            by = f" ({contest.models[name][best[name]].label}, best of {len(values)})" if len(values) > 1 else ""
+            told.append(f"{name} {max(values):.4f}{by}")
+        if told:
+            progress(f"{contest.relation}: validation MRR {', '.join(told)}, of {len(queries):,} queries")
         chosen = {name: [some[best[name]]] for name, some in contest.models.items() if some}
         tuned.append(replace(contest, models=chosen))
     return tuned

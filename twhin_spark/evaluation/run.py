@@ -95,7 +95,12 @@ class _Measurement:
                 measured = metrics_of(found, queries.source)
                 metrics += [{"relation": contest.relation, "model": model, **asdict(metric)} for metric in measured]
             values = ", ".join(f"{model} {mrr(found.filtered):.4f}" for model, found in ranks.items())
-            self.progress(f"{contest.relation}: test MRR {values}, of {len(queries):,} queries")
+            cold = held[contest.relation, "test"].cold_share
+            assert cold is not None  # there are queries
+            self.progress(
+                f"{contest.relation}: test MRR {values}, of {len(queries):,} queries; {cold:.1%} of the new test edges "
+                "are cold: an end is not in training"
+            )
         return metrics
 
     def _asked(self, held: Mapping[tuple[str, Split], HeldEdges]) -> dict[str, tuple[QuerySet, QuerySet]]:

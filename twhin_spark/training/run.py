@@ -118,7 +118,13 @@ def train(spark: SparkSession, config: Config, progress: Callable[[str], None]) 
 
 def _settings(config: Config, graph: GraphVersion) -> RunSettings:
     training = config.training
-    loss = Softmax(training.temperature) if training.loss == "softmax" else Logistic()
+    softmax = training.loss == "softmax"
+    loss = LossSettings(
+        Softmax(training.temperature) if softmax else Logistic(),
+        training.in_batch_weight,
+        training.uniform_weight,
+        softmax if training.logq is None else training.logq,
+    )
     relations = tuple(
         RelationSettings(name, one.source, one.target, one.operator, one.weight, one.two_sided)
         for name, one in ((name, config.relations[name]) for name in graph.relations)
@@ -130,7 +136,7 @@ def _settings(config: Config, graph: GraphVersion) -> RunSettings:
         entity_types=tuple(config.entity_types),
         relations=relations,
         train=TrainSettings(
-            LossSettings(loss, training.in_batch_weight, training.uniform_weight, training.logq),
+            loss,
             training.batch_size,
             training.uniform_negatives,
             training.learning_rate,
