@@ -35,7 +35,7 @@ def config_file(tmp_path: Path) -> Path:
 def test_a_small_config_has_defaults_and_takes_overrides(config_file: Path) -> None:
     config = load_config(config_file, ["training.dim=8", "window.from=2026-01-01", "logs.a.path=[x, y]"])
     assert config.training.dim == 8
-    assert config.training.loss == "logistic"
+    assert config.training.loss == "softmax"
     assert config.logs["a"].path == ["x", "y"]
     assert config.window.from_ is not None
     assert config.window.from_.isoformat() == "2026-01-01T00:00:00+00:00"
@@ -52,6 +52,9 @@ def test_a_small_config_has_defaults_and_takes_overrides(config_file: Path) -> N
         ("training.learning_rate=.nan", "training.learning_rate: found nan; allowed: "),
         ("training.loss=hinge", "training.loss: found 'hinge'; allowed: 'logistic' or 'softmax'"),
         ("training.groups=64", "training.groups: found 64; allowed: at most graph.partitions, 32"),
+        ("training={loss: logistic, logq: true}", "training.logq: found true with loss: logistic; allowed: with loss"),
+        ("training={in_batch_weight: 0, uniform_weight: 0}", "training.uniform_negatives: found 512 of weight 0, with"),
+        ("training={batch_size: 1, uniform_negatives: 0}", "training.uniform_negatives: found 0 of weight 1, with"),
         ("logs.a.select={relation: r, source: s}", "logs.a.select.target: found nothing; this key is required"),
         ("relations.like=3", "relations.like: found 3; allowed: a section with the keys source, target"),
         ("relations={}", "relations: found {}; allowed: "),
