@@ -19,12 +19,12 @@ MAKEFLAGS += --no-print-directory
 SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup java jars lint test test-all demo higgs serve bench-serving docs clean
+.PHONY: help setup java jars lint test test-all test-kills demo higgs serve bench-serving docs clean
 # The Spark of the virtual environment, whichever else the caller works with.
 unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYSPARK_SUBMIT_ARGS
 
 help:  ## print this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  OUT=folder says where demo and higgs write, SCALE=factor how large the demo is, PYTHON=command which Python to use"
 
 setup: $(JARS)  ## make the virtual environment, find or install Java, fetch Delta's jars
@@ -39,6 +39,9 @@ test: $(JARS)  ## run the tests, without the slow ones
 
 test-all: $(JARS)  ## run all tests
 	@$(BIN)/python -m pytest -m ""
+
+test-kills: $(JARS)  ## kill a training 50 times at random moments, and compare its bits with those of one left alone
+	@TWHIN_KILLS=50 $(BIN)/python -m pytest -m "" tests/training/test_kills.py
 
 demo: $(JARS)  ## train on generated logs and show what came out
 	@$(BIN)/twhin-spark demo --out "$(OUT)" --scale "$(SCALE)"

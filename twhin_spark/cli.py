@@ -9,6 +9,7 @@ import json
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,8 +25,12 @@ from twhin_spark.errors import TwhinError
 from twhin_spark.logs.run import check_inputs
 from twhin_spark.tables.session import open_session
 
-RunJob = Callable[[SparkSession, Config, jobs.Progress], jobs.Summary]
+RunJob = Callable[..., jobs.Summary]  # of a session, a config and a function that takes progress
 
+_TRAINING_FLAGS = {
+    "--resume": "Go on after the last committed round of this config's training, if it was stopped.",
+    "--take-over": "Train although another driver holds the run: you know that it is dead.",
+}
 _EPILOG = "The last line of stdout is the result as one JSON object; progress and errors go to stderr."
 
 
@@ -59,18 +64,27 @@ def _config_options(default: str | None = None) -> Callable[[Callable[..., None]
     return add
 
 
-def _job(name: str, run: RunJob, help_text: str, *, reads_logs: bool = False) -> None:
-    @cli.command(name, help=help_text, epilog=_EPILOG)
-    @_config_options()
-    def command(config_file: str, overrides: tuple[str, ...], verbose: bool) -> None:
-        _run(run, config_file, overrides, verbose, reads_logs=reads_logs)
+def _job(name: str, run: RunJob, help_text: str, *, reads_logs: bool = False, trains: bool = False) -> None:
+    def command(config_file: str, overrides: tuple[str, ...], verbose: bool, **how: bool) -> None:
+        _run(partial(run, **how), config_file, overrides, verbose, reads_logs=reads_logs)
+
+    if trains:
+        for flag, help_line in _TRAINING_FLAGS.items():
+            command = click.option(flag, is_flag=True, help=help_line)(command)
+    cli.command(name, help=help_text, epilog=_EPILOG)(_config_options()(command))
 
 
 _job("build-graph", jobs.build_graph_job, "Clean the logs and build the graph's tables.", reads_logs=True)
-_job("train", jobs.train_job, "Train the vectors on the latest graph.")
+_job("train", jobs.train_job, "Train the vectors on the latest graph.", trains=True)
 _job("evaluate", jobs.evaluate_job, "Measure the trained run beside its baselines; write the report.")
 _job("publish", jobs.publish_job, "Commit the trained run as the current model version.")
-_job("pipeline", jobs.pipeline_job, "build-graph, train, evaluate and publish, one after the other.", reads_logs=True)
+_job(
+    "pipeline",
+    jobs.pipeline_job,
+    "build-graph, train, evaluate and publish, one after the other.",
+    reads_logs=True,
+    trains=True,
+)
 
 
 @cli.command(epilog=_EPILOG)

@@ -57,10 +57,10 @@ class Job:
         self._wrote({**graph.tables, "graph_versions": self._version("graph_versions")})
         return graph
 
-    def train(self) -> training.TrainedRun:
-        run = training.train(self.spark, self.config, self.progress)
+    def train(self, *, resume: bool, take_over: bool) -> training.TrainedRun:
+        run = training.train(self.spark, self.config, self.progress, resume=resume, take_over=take_over)
         self._on(run.graph, run.run_id)
-        self._wrote({"training_rounds": self._version("training_rounds")})
+        self._wrote({name: self._version(name) for name in ("training_claims", "training_rounds")})
         return run
 
     def find_run(self) -> training.TrainedRun:
@@ -102,9 +102,11 @@ def build_graph_job(spark: SparkSession, config: Config, progress: Progress) -> 
     return job.summary()
 
 
-def train_job(spark: SparkSession, config: Config, progress: Progress) -> Summary:
+def train_job(
+    spark: SparkSession, config: Config, progress: Progress, *, resume: bool = False, take_over: bool = False
+) -> Summary:
     job = Job("train", spark, config, progress)
-    job.train()
+    job.train(resume=resume, take_over=take_over)
     return job.summary()
 
 
@@ -120,11 +122,13 @@ def publish_job(spark: SparkSession, config: Config, progress: Progress) -> Summ
     return job.summary()
 
 
-def pipeline_job(spark: SparkSession, config: Config, progress: Progress) -> Summary:
+def pipeline_job(
+    spark: SparkSession, config: Config, progress: Progress, *, resume: bool = False, take_over: bool = False
+) -> Summary:
     """build-graph, train, evaluate, publish."""
     job = Job("pipeline", spark, config, progress)
     job.build_graph()
-    run = job.train()
+    run = job.train(resume=resume, take_over=take_over)
     job.evaluate(run)
     job.publish(run)
     return job.summary()

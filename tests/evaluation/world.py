@@ -162,7 +162,7 @@ class World:
                 state[kind] = EntityState(vectors, np.zeros(len(mine), np.float32))
             files.append(folder.write_partition(f"p{partition}", state))
         relations = {name: RelationState({"target": p}, {"target": p}) for name, p in self.parameters.items()}
-        manifest = Manifest(folder.run_id, 0, 0, True, 1, files, relations, "")
+        manifest = Manifest(folder.run_id, 1, 0, 0, True, 1, files, relations, "")
         folder.commit(manifest)
         counts = {
             "read": 1200,

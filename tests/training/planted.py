@@ -35,7 +35,7 @@ def first_manifest(run: RunSettings) -> Manifest:
         }
         files.append(folder.write_partition(f"p{partition}", state))
     relations = {relation.name: initial_state(relation, DIM) for relation in run.relations}
-    manifest = Manifest(run.run_id, -1, 0, False, 2, files, relations, "cpu")
+    manifest = Manifest(run.run_id, 1, -1, 0, False, 2, files, relations, "cpu")
     folder.commit(manifest)
     return manifest
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twhin_spark.errors import InputError
+from twhin_spark.errors import InputError, TrainingError
 from twhin_spark.training.relations import RelationState
-from twhin_spark.training.state import EntityState, Manifest, RunFolder, StateFile
+from twhin_spark.training.state import EntityState, Manifest, RoundReport, RunFolder, StateFile
 
 TYPES = ("user", "tweet")
 
@@ -28,7 +28,7 @@ def _partition(rows: int) -> dict[str, EntityState]:
 
 def _manifest(files: list[StateFile]) -> Manifest:
     relations = {"like": RelationState({"target": [0.5]}, {"target": [0.0]})}
-    return Manifest("run", 0, 0, False, 1, files, relations, "cpu")
+    return Manifest("run", 1, 0, 0, False, 1, files, relations, "cpu")
 
 
 @pytest.mark.parametrize("rows", [0, 1, 7])
@@ -67,8 +67,36 @@ def test_the_latest_commit_counts_and_garbage_is_swept(folder: RunFolder) -> Non
     assert [path.name for path in (Path(folder.root) / "state").iterdir()] == ["new"], garbage
 
 
-def test_a_cleared_run_has_nothing(folder: RunFolder) -> None:
-    folder.commit(_manifest([folder.write_partition("p0", _partition(1))]))
-    folder.clear()
-    assert folder.latest() is None
-    folder.clear()
+def test_the_highest_claim_counts_and_ends_the_one_before(folder: RunFolder) -> None:
+    old = replace(_manifest([]), epoch=3, round=2)
+    folder.commit(old)
+    taken_over = replace(old, fence=2)
+    folder.commit(taken_over)
+    with pytest.raises(TrainingError, match="run run was taken over by another training"):
+        folder.commit(replace(old, epoch=4))
+    assert folder.latest() == taken_over
+    folder.forget(before=2)
+    assert len(list((Path(folder.root) / "manifests").iterdir())) == 1
+    assert folder.latest() == taken_over
+
+
+def test_reports_are_those_of_the_rounds_that_count(folder: RunFolder) -> None:
+    def commit(fence: int, number: int, seconds: float) -> RoundReport:
+        report = RoundReport(0, number, seconds, {"like": 5}, {"like": 0.5})
+        folder.commit(replace(_manifest([]), fence=fence, round=number, report=report))
+        return report
+
+    first = commit(1, 0, 1.0)
+    commit(1, 1, 2.0)
+    commit(1, 2, 3.0)
+    again = commit(2, 1, 4.0)  # resumed after round 0
+    assert folder.reports() == [first, again]
+
+
+def test_settings_and_released_claims_are_kept(folder: RunFolder) -> None:
+    assert folder.settings() is None
+    folder.write_settings({"training": {"dim": 8}})
+    assert folder.settings() == {"training": {"dim": 8}}
+    folder.release(3)
+    assert folder.is_released(3)
+    assert not folder.is_released(2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from delta.tables import DeltaTable
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -16,6 +17,8 @@ _PROPERTIES = {
     "delta.deletedFileRetentionDuration": "interval 3650 days",
     "delta.enableDeletionVectors": "false",  # readable by engines of the first reader protocol
 }
+# What Delta says to the one of two writers that comes second, the last two where both make the table.
+_LOST_RACES = ("DELTA_CONCURRENT", "DELTA_PROTOCOL_CHANGED", "DELTA_METADATA_CHANGED")
 
 
 class TableStore:
@@ -75,6 +78,19 @@ class TableStore:
         """Appends in one commit; returns the commit's version."""
         _shaped(table, rows).write.format("delta").mode("append").options(**_PROPERTIES).save(self.path(table))
         return self._committed()
+
+    def append_once(self, table: Table, rows: DataFrame, *, series: str, number: int) -> None:
+        """Appends, unless an append with this number of the series, or a higher one, was committed before.
+
+        Of several at the same time one is committed, and the others are dropped without an error.
+        """
+        once = {"txnAppId": series, "txnVersion": str(number)}
+        writer = _shaped(table, rows).write.format("delta").mode("append").options(**_PROPERTIES, **once)
+        try:
+            writer.save(self.path(table))
+        except PySparkException as error:
+            if not any(reason in str(error) for reason in _LOST_RACES):
+                raise
 
     def history(self, table: Table) -> DataFrame:
         """Delta's history: version, timestamp, operation, userMetadata, newest first."""

@@ -141,6 +141,19 @@ TRAINING_ROUNDS = Table(
         Column("learning_rate", "DOUBLE", "Learning rate of entities"),
     ),
 )
+TRAINING_CLAIMS = Table(
+    "training_claims",
+    "Who trained each run, and trains it: a row for each driver that set out to",
+    (
+        _RUN,
+        Column("fence", "INT", "Number of the claim on the run, from 1; the highest holds it"),
+        Column("host", "STRING", "Machine of the driver"),
+        Column("process", "INT", "Process id of the driver"),
+        Column("process_started", "DOUBLE", "Unix seconds at which that process began, which tell it from a later one"),
+        Column("claimed_at", "TIMESTAMP", "Time of the claim"),
+        Column("token", "STRING", "Random id of the driver, which tells it whether the claim is its own"),
+    ),
+)
 METRICS = Table(
     "metrics",
     "Metrics of each run on the test split, beside its baselines",
@@ -195,7 +208,16 @@ MODEL_VERSIONS = Table(
 )
 
 GRAPH_TABLES = (EVENTS, REJECTED_EVENTS, ROW_COUNTS, EDGES, ENTITIES, EDGE_BUCKETS)
-TABLES = (*GRAPH_TABLES, GRAPH_VERSIONS, TRAINING_ROUNDS, METRICS, RELATIONS, EMBEDDINGS, MODEL_VERSIONS)
+TABLES = (
+    *GRAPH_TABLES,
+    GRAPH_VERSIONS,
+    TRAINING_CLAIMS,
+    TRAINING_ROUNDS,
+    METRICS,
+    RELATIONS,
+    EMBEDDINGS,
+    MODEL_VERSIONS,
+)
 
 
 def ddl(table: Table) -> str:

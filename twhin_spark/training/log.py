@@ -8,7 +8,7 @@ from typing import Any
 
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import TRAINING_ROUNDS, ddl
-from twhin_spark.training.rounds import RoundReport
+from twhin_spark.training.state import RoundReport
 
 _SECONDS_BETWEEN_COMMITS = 30.0  # a Delta commit takes a second or more, so short epochs share one
 
@@ -25,6 +25,12 @@ class RoundLog:
 
     def add(self, reports: Sequence[RoundReport], *, last: bool) -> None:
         """Takes an epoch's reports; writes at the first epoch, then every half minute, and after the last."""
+        self.take(reports)
+        if last or self._written is None or time.monotonic() - self._written > _SECONDS_BETWEEN_COMMITS:
+            self._write()
+
+    def take(self, reports: Sequence[RoundReport]) -> None:
+        """Takes reports that are written with the next ones."""
         for report in reports:
             for relation, edges in sorted(report.edges.items()):
                 loss = report.loss[relation] / edges
@@ -40,8 +46,6 @@ class RoundLog:
                         self._learning_rate,
                     )
                 )
-        if last or self._written is None or time.monotonic() - self._written > _SECONDS_BETWEEN_COMMITS:
-            self._write()
 
     def _write(self) -> None:
         rows = self._store.spark.createDataFrame(self._rows, ddl(TRAINING_ROUNDS))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from pyspark.sql import DataFrame
@@ -13,21 +13,10 @@ from pyspark.sql import functions as F
 from twhin_spark.errors import InputError, TrainingError
 from twhin_spark.training.relations import RelationState, merge
 from twhin_spark.training.schedule import Round
-from twhin_spark.training.state import Manifest, RunFolder
+from twhin_spark.training.state import Manifest, RoundReport, RunFolder
 from twhin_spark.training.task import RESULT_SCHEMA, RoundTask, RunSettings, TaskResult
 
 _Number = TypeVar("_Number", int, float)
-
-
-@dataclass(frozen=True)
-class RoundReport:
-    """Of one round: wall time in seconds; edges and summed loss by relation."""
-
-    epoch: int
-    number: int
-    seconds: float
-    edges: dict[str, int]
-    loss: dict[str, float]
 
 
 def run_round(
@@ -47,15 +36,6 @@ def run_round(
     for result in results:
         for partition, file in result.files.items():
             files[partition] = file
-    manifest = replace(
-        before,
-        epoch=this.epoch,
-        round=this.number,
-        complete=last,
-        partitions=files,
-        relations={name: _merged(name, state, results) for name, state in before.relations.items()},
-    )
-    folder.commit(manifest)
     report = RoundReport(
         this.epoch,
         this.number,
@@ -63,6 +43,16 @@ def run_round(
         _summed(result.edges for result in results),
         _summed(result.loss for result in results),
     )
+    manifest = replace(
+        before,
+        epoch=this.epoch,
+        round=this.number,
+        complete=last,
+        partitions=files,
+        relations={name: _merged(name, state, results) for name, state in before.relations.items()},
+        report=report,
+    )
+    folder.commit(manifest)
     return manifest, report
 
 

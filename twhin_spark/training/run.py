@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from twhin_spark.config import Config
 from twhin_spark.errors import InputError
@@ -19,13 +19,15 @@ from twhin_spark.kernels.step import LossSettings
 from twhin_spark.kernels.train import TrainSettings
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGE_BUCKETS, ENTITIES
+from twhin_spark.training.claim import claim_run
 from twhin_spark.training.initial import write_initial_state
 from twhin_spark.training.log import RoundLog
 from twhin_spark.training.plan import resolve_plan
 from twhin_spark.training.relations import RelationSettings, initial_state
-from twhin_spark.training.rounds import RoundReport, run_round
+from twhin_spark.training.resume import find_unfinished
+from twhin_spark.training.rounds import run_round
 from twhin_spark.training.schedule import rounds_of_epoch
-from twhin_spark.training.state import Manifest, RunFolder
+from twhin_spark.training.state import Manifest, RoundReport, RunFolder
 from twhin_spark.training.task import RunSettings
 
 
@@ -46,6 +48,12 @@ def run_id_of(config: Config, graph: GraphVersion) -> str:
     return f"{config.name}-{hashlib.blake2b(content.encode(), digest_size=5).hexdigest()}"
 
 
+def _what_counts(config: Config, graph: GraphVersion) -> dict[str, Any]:
+    """What the run's id is made of, to be read."""
+    relations = {name: config.relations[name].model_dump(mode="json") for name in graph.relations}
+    return {"graph": graph.graph_id, "relations": relations, "training": config.training.model_dump(mode="json")}
+
+
 def find_run(config: Config, store: TableStore) -> TrainedRun:
     """The complete run of this config on the latest graph. Raises InputError where there is none."""
     graph = latest_graph(store)
@@ -60,27 +68,72 @@ def find_run(config: Config, store: TableStore) -> TrainedRun:
     return TrainedRun(run_id, folder, manifest, graph)
 
 
-def train(spark: SparkSession, config: Config, progress: Callable[[str], None]) -> TrainedRun:
+def train(
+    spark: SparkSession,
+    config: Config,
+    progress: Callable[[str], None],
+    *,
+    resume: bool = False,
+    take_over: bool = False,
+) -> TrainedRun:
     """Trains the config's model on the latest graph, from its first vectors to the last epoch.
 
-    Raises TrainingError where a loss is not finite, InputError where there is no graph or a state file is damaged,
-    ConfigError where the model does not fit the memory it may use.
+    resume: go on after the last committed round of this config's run, where there is one.
+    take_over: although another driver holds the run; it is known to be dead.
+
+    Raises TrainingError where a loss is not finite or another driver trains this run, InputError where there is no
+    graph or a state file is damaged, ConfigError where the model does not fit the memory it may use, or the run that
+    is to be resumed had other settings.
     """
     store = TableStore(spark, config.output)
     graph = latest_graph(store)
     run = _settings(config, graph)
+    folder = RunFolder(config.output, run.run_id)
+    unfinished = find_unfinished(folder, config.name, _what_counts(config, graph)) if resume else None
+    if unfinished is not None and unfinished.complete:
+        progress(f"run {run.run_id} is complete")
+        return TrainedRun(run.run_id, folder, unfinished, graph)
+    claim = claim_run(store, folder, take_over=take_over)
+    # A row of edge_buckets is a block of many edges: the default of 10,000 rows would make gigabytes a batch.
+    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "16")
+    buckets = store.read(EDGE_BUCKETS, graph.tables["edge_buckets"]).persist()
+    try:
+        if unfinished is None:
+            manifest = _begin(store, config, graph, run, folder, claim.fence, progress)
+        else:
+            manifest = _go_on(folder, unfinished, claim.fence, progress)
+        manifest = _train(store, config, buckets, folder, run, manifest, progress)
+    except KeyboardInterrupt:
+        if (committed := folder.latest()) is not None:
+            progress(f"stopped; {_place(committed)} is committed, and --resume goes on there")
+        raise
+    finally:
+        claim.release()
+        buckets.unpersist()
+        spark.conf.unset("spark.sql.execution.arrow.maxRecordsPerBatch")
+    return TrainedRun(run.run_id, folder, manifest, graph)
+
+
+def _begin(
+    store: TableStore,
+    config: Config,
+    graph: GraphVersion,
+    run: RunSettings,
+    folder: RunFolder,
+    fence: int,
+    progress: Callable[[str], None],
+) -> Manifest:
+    """Plans the run and commits its first vectors. What was there of it before is gone."""
     entities = store.read(ENTITIES, graph.tables["entities"])
     plan = resolve_plan(
         entities=entities.count(),
         dim=config.training.dim,
         partitions=graph.partitions,
-        slots=spark.sparkContext.defaultParallelism,
+        slots=store.spark.sparkContext.defaultParallelism,
         task_memory_gb=config.training.task_memory_gb,
         groups=config.training.groups,
     )
     progress(f"run {run.run_id}: {plan}")
-    folder = RunFolder(config.output, run.run_id)
-    folder.clear()
     files = write_initial_state(
         entities,
         folder,
@@ -91,29 +144,53 @@ def train(spark: SparkSession, config: Config, progress: Callable[[str], None]) 
         seed=run.seed,
     )
     relations = {relation.name: initial_state(relation, config.training.dim) for relation in run.relations}
-    manifest = Manifest(run.run_id, -1, 0, False, plan.groups, files, relations, _cpu())
+    manifest = Manifest(run.run_id, fence, -1, 0, False, plan.groups, files, relations, _cpu())
+    folder.write_settings(_what_counts(config, graph))
     folder.commit(manifest)
+    folder.forget(before=fence)
+    return manifest
 
-    # A row of edge_buckets is a block of many edges: the default of 10,000 rows would make gigabytes a batch.
-    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "16")
-    buckets = store.read(EDGE_BUCKETS, graph.tables["edge_buckets"]).persist()
+
+def _go_on(folder: RunFolder, unfinished: Manifest, fence: int, progress: Callable[[str], None]) -> Manifest:
+    """Commits the unfinished state under a claim of our own, so that its earlier driver cannot go on."""
+    progress(f"run {folder.run_id}: resuming after {_place(unfinished)}, with its {unfinished.groups} groups")
+    if (cpu := _cpu()) != unfinished.cpu:
+        progress(f"it was begun on {unfinished.cpu}, this is {cpu}: the last bits may differ from those of one CPU")
+    manifest = replace(unfinished, fence=fence)
+    folder.commit(manifest)
+    return manifest
+
+
+def _train(
+    store: TableStore,
+    config: Config,
+    buckets: DataFrame,
+    folder: RunFolder,
+    run: RunSettings,
+    manifest: Manifest,
+    progress: Callable[[str], None],
+) -> Manifest:
+    """Trains the rounds after the manifest's; returns the last one's."""
     log = RoundLog(store, run.run_id, config.training.learning_rate)
-    started = time.monotonic()
-    try:
-        for epoch in range(config.training.epochs):
-            reports = []
-            rounds = rounds_of_epoch(plan.partitions, plan.groups, run.seed, epoch)
-            for this in rounds:
+    earlier = folder.reports()
+    log.take(earlier)
+    for epoch in range(config.training.epochs):
+        reports: list[RoundReport] = []
+        rounds = rounds_of_epoch(len(manifest.partitions), manifest.groups, run.seed, epoch)
+        for this in rounds:
+            if (epoch, this.number) > (manifest.epoch, manifest.round):
                 last = epoch == config.training.epochs - 1 and this is rounds[-1]
                 manifest, report = run_round(buckets, folder, run, this, manifest, last=last)
                 reports.append(report)
+        if reports:
             folder.sweep(manifest)
             log.add(reports, last=manifest.complete)
-            progress(_line(reports, config.training.epochs, time.monotonic() - started))
-    finally:
-        buckets.unpersist()
-        spark.conf.unset("spark.sql.execution.arrow.maxRecordsPerBatch")
-    return TrainedRun(run.run_id, folder, manifest, graph)
+            progress(_line([*(one for one in earlier if one.epoch == epoch), *reports], config.training.epochs))
+    return manifest
+
+
+def _place(manifest: Manifest) -> str:
+    return f"epoch {manifest.epoch + 1}, round {manifest.round + 1}" if manifest.epoch >= 0 else "the first vectors"
 
 
 def _settings(config: Config, graph: GraphVersion) -> RunSettings:
@@ -145,16 +222,15 @@ def _settings(config: Config, graph: GraphVersion) -> RunSettings:
     )
 
 
-def _line(reports: list[RoundReport], epochs: int, elapsed: float) -> str:
-    """An epoch's progress: loss, speed, time left."""
+def _line(reports: list[RoundReport], epochs: int) -> str:
+    """An epoch's progress: loss, speed, and the time left if the others take as long."""
     done = reports[0].epoch + 1
     edges = sum(sum(report.edges.values()) for report in reports)
     loss = sum(sum(report.loss.values()) for report in reports)
     seconds = sum(report.seconds for report in reports)
-    left = elapsed / done * (epochs - done)
     return (
         f"epoch {done}/{epochs}: loss {loss / max(edges, 1):.4f}, {edges:,} edges, {edges / seconds:,.0f} edges/s, "
-        f"{left:.0f} s left"
+        f"{seconds * (epochs - done):.0f} s left"
     )
 
 

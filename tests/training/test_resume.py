@@ -1,0 +1,178 @@
+"""A training that was stopped goes on where it was, to the same bits, and only one driver trains a run."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from pyspark.sql import SparkSession
+
+from twhin_spark.config import Config, load_config
+from twhin_spark.errors import ConfigError, TrainingError
+from twhin_spark.graph.build import build_graph
+from twhin_spark.tables.delta import TableStore
+from twhin_spark.tables.schemas import TRAINING_CLAIMS, TRAINING_ROUNDS, ddl
+from twhin_spark.training import run as training
+from twhin_spark.training.state import Manifest, RunFolder
+
+CONFIG = """
+name: small
+output: {folder}/out
+entity_types: [user]
+relations: {{follow: {{source: user, target: user}}}}
+logs:
+  a:
+    path: {folder}/a.csv
+    format: csv
+    options: {{header: true}}
+    select: {{relation: "'follow'", source: s, target: t}}
+split: {{by: fraction, test: 0.1, validation: 0}}
+graph: {{partitions: 8}}
+training: {{dim: 8, epochs: 2, batch_size: 16, uniform_negatives: 4, groups: 4}}
+"""
+
+
+class StopError(Exception):
+    """What ends a training here in the middle of an epoch."""
+
+
+@pytest.fixture(scope="module")
+def config(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """A config whose graph is built."""
+    folder = tmp_path_factory.mktemp("resume")
+    pairs = np.random.default_rng(0).integers(40, size=(300, 2))
+    (folder / "a.csv").write_text("s,t\n" + "".join(f"u{s},u{t}\n" for s, t in pairs))
+    (folder / "small.yaml").write_text(CONFIG.format(folder=folder))
+    config = load_config(folder / "small.yaml")
+    build_graph(spark, config, print)
+    return config
+
+
+@pytest.fixture(scope="module")
+def whole(spark: SparkSession, config: Config) -> Manifest:
+    """The end of a training that nothing stopped."""
+    return training.train(spark, config, print).manifest
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that lives while the test does."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def train_and_stop(spark: SparkSession, config: Config, rounds: int) -> None:
+    """Trains this many rounds."""
+    left = [rounds]
+    real = training.run_round
+
+    def run_round(*args: Any, **kwargs: Any) -> Any:
+        if not left[0]:
+            raise StopError
+        left[0] -= 1
+        return real(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "run_round", run_round)
+        with pytest.raises(StopError):
+            training.train(spark, config, print)
+
+
+def folder_of(config: Config, manifest: Manifest) -> RunFolder:
+    return RunFolder(config.output, manifest.run_id)
+
+
+def add_claim(spark: SparkSession, config: Config, run_id: str, host: str, process: int, started: float) -> None:
+    store = TableStore(spark, config.output)
+    last = store.read(TRAINING_CLAIMS).where(f"run_id = '{run_id}'").agg({"fence": "max"}).first()
+    assert last is not None
+    row = (run_id, last[0] + 1, host, process, started, datetime(2026, 5, 1, 12, tzinfo=UTC), "another")
+    store.append(TRAINING_CLAIMS, spark.createDataFrame([row], ddl(TRAINING_CLAIMS)))
+
+
+@pytest.mark.parametrize(
+    "rounds", [pytest.param(0, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)]
+)
+def test_a_resumed_training_ends_with_the_same_bits(
+    spark: SparkSession, config: Config, whole: Manifest, rounds: int
+) -> None:
+    train_and_stop(spark, config, rounds)
+    lines: list[str] = []
+    resumed = training.train(spark, config, lines.append, resume=True).manifest
+
+    assert [file.crc32 for file in resumed.partitions] == [file.crc32 for file in whole.partitions]
+    assert resumed.relations == whole.relations
+    place = f"epoch 1, round {rounds}" if rounds else "the first vectors"
+    assert lines[0] == f"run {whole.run_id}: resuming after {place}, with its 4 groups"
+    rows = TableStore(spark, config.output).read(TRAINING_ROUNDS).where(f"run_id = '{whole.run_id}'")
+    assert sorted((row["epoch"], row["round"]) for row in rows.collect()) == [
+        (e, r) for e in range(3) for r in range(3)
+    ]
+    assert len(list((Path(folder_of(config, whole).root) / "state").iterdir())) == 8  # the rest is swept
+
+
+def test_a_complete_run_is_not_trained_again(spark: SparkSession, config: Config, whole: Manifest) -> None:
+    before = folder_of(config, whole).latest()
+    lines: list[str] = []
+    assert training.train(spark, config, lines.append, resume=True).manifest == before
+    assert lines == [f"run {whole.run_id} is complete"]
+
+
+def test_resuming_with_other_settings_names_them(spark: SparkSession, config: Config, whole: Manifest) -> None:
+    train_and_stop(spark, config, 1)
+    changed = config.model_copy(update={"training": config.training.model_copy(update={"epochs": 4})})
+    with pytest.raises(
+        ConfigError, match=r"unfinished run small-\w+ was begun with other .*: training.epochs was 2, now 4;"
+    ):
+        training.train(spark, changed, print, resume=True)
+    training.train(spark, config, print, resume=True)
+
+
+def test_a_second_training_is_refused_while_the_first_lives(
+    spark: SparkSession, config: Config, whole: Manifest, sleeper: subprocess.Popen[bytes]
+) -> None:
+    started = psutil.Process(sleeper.pid).create_time()
+    add_claim(spark, config, whole.run_id, socket.gethostname(), sleeper.pid, started)
+    driver = f"process {sleeper.pid} on {socket.gethostname()}"
+    held = f"run {whole.run_id} is being trained by {driver}, since 2026-05-01 12:00"
+    with pytest.raises(TrainingError, match=held):
+        training.train(spark, config, print)
+    sleeper.kill()
+    sleeper.wait()
+    assert training.train(spark, config, print).manifest.complete
+
+
+def test_a_driver_on_another_machine_may_live(spark: SparkSession, config: Config, whole: Manifest) -> None:
+    add_claim(spark, config, whole.run_id, "elsewhere", 1, 0.0)
+    with pytest.raises(TrainingError, match=r"process 1 on elsewhere.*or if it is dead, train with --take-over"):
+        training.train(spark, config, print)
+    assert training.train(spark, config, print, take_over=True).manifest.complete
+
+
+def test_a_driver_whose_run_was_taken_over_ends(
+    spark: SparkSession, config: Config, whole: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = training.run_round
+
+    def run_round(*args: Any, **kwargs: Any) -> Any:
+        folder = folder_of(config, whole)
+        latest = folder.latest()
+        assert latest is not None
+        if latest.epoch == 1:
+            folder.commit(replace(latest, fence=latest.fence + 1))
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(training, "run_round", run_round)
+    with pytest.raises(TrainingError, match="was taken over by another training"):
+        training.train(spark, config, print)
