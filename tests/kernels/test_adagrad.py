@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twhin_spark.kernels.adagrad import EPSILON, sum_rows, update_parameters, update_rows
+from twhin_spark.kernels.adagrad import EPSILON, RowStep, sum_rows, update_parameters
 
 
 @given(rows=st.lists(st.integers(0, 9), max_size=40), seed=st.integers(0, 100))
@@ -17,7 +17,7 @@ def test_sum_rows_is_add_at(rows: list[int], seed: int) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_update_rows_is_the_loop(dtype: type) -> None:
+def test_row_steps_are_the_loop(dtype: type) -> None:
     rng = np.random.default_rng(0)
     vectors, accumulators = rng.standard_normal((6, 4)).astype(dtype), rng.random(6).astype(dtype)
     expected, squares = vectors.copy(), accumulators.copy()
@@ -27,7 +27,7 @@ def test_update_rows_is_the_loop(dtype: type) -> None:
             g = gradients[rows == row].sum(axis=0)
             squares[row] += (g * g).mean()
             expected[row] -= 0.1 * g / np.sqrt(squares[row] + EPSILON)
-        update_rows(vectors, accumulators, rows, gradients, 0.1)
+        RowStep.of(accumulators, rows, gradients).take(vectors, accumulators, 0.1)
     assert vectors.dtype == accumulators.dtype == dtype
     np.testing.assert_allclose(vectors, expected, rtol=1e-5)
     np.testing.assert_allclose(accumulators, squares, rtol=1e-5)
@@ -35,12 +35,21 @@ def test_update_rows_is_the_loop(dtype: type) -> None:
 
 def test_a_row_without_gradient_stays() -> None:
     vectors, accumulators = np.ones((2, 3), np.float32), np.zeros(2, np.float32)
-    update_rows(vectors, accumulators, np.array([1]), np.zeros((1, 3), np.float32), 0.1)
+    RowStep.of(accumulators, np.array([1]), np.zeros((1, 3), np.float32)).take(vectors, accumulators, 0.1)
     np.testing.assert_array_equal(vectors, np.ones((2, 3)))
 
 
+@pytest.mark.parametrize("poison", [np.nan, np.inf])
+def test_a_step_knows_whether_it_is_finite_before_it_is_taken(poison: float) -> None:
+    accumulators, gradients = np.zeros(3, np.float32), np.ones((2, 3), np.float32)
+    assert RowStep.of(accumulators, np.array([0, 2]), gradients).is_finite
+    gradients[1, 1] = poison
+    assert not RowStep.of(accumulators, np.array([0, 2]), gradients).is_finite
+    assert not accumulators.any()
+
+
 def test_update_parameters_is_the_loop() -> None:
-    parameters, accumulators = np.array([1.0, 2.0]), np.array([0.0, 4.0])
-    update_parameters(parameters, accumulators, np.array([-3.0, 2.0]), 0.5)
-    np.testing.assert_allclose(accumulators, [9, 8])
-    np.testing.assert_allclose(parameters, [1 + 0.5 * 3 / 3, 2 - 0.5 * 2 / np.sqrt(8)])
+    parameters, accumulators = np.array([[5.0, 5.0], [1.0, 2.0]]), np.array([[1.0, 1.0], [0.0, 4.0]])
+    update_parameters(parameters, accumulators, np.array([1, 1]), np.array([[-2.0, 1.0], [-1.0, 1.0]]), 0.5)
+    np.testing.assert_allclose(accumulators, [[1, 1], [9, 8]])
+    np.testing.assert_allclose(parameters, [[5, 5], [1 + 0.5 * 3 / 3, 2 - 0.5 * 2 / np.sqrt(8)]])

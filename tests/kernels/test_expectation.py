@@ -4,22 +4,30 @@ import pytest
 from twhin_spark.kernels.expectation import Shares, expected_negatives
 
 
-def test_shares_are_the_parts_of_the_weight() -> None:
-    shares = Shares.of(np.array([7, 2, 7, 2, 9], np.int32), np.array([1.0, 0.5, 2.0, 0.5, 4.0], np.float32))
-    np.testing.assert_array_equal(shares.rows, [2, 7, 9])
-    np.testing.assert_allclose(shares.shares, [1 / 8, 3 / 8, 4 / 8])
-    np.testing.assert_allclose(shares.find(np.array([9, 0, 2, 10, 2])), [4 / 8, 0, 1 / 8, 0, 1 / 8])
+def test_shares_are_the_parts_of_the_weight_of_a_relation() -> None:
+    relation = np.array([3, 3, 3, 3, 3, 5, 5], np.int16)
+    rows = np.array([7, 2, 7, 2, 9, 2, 9], np.int32)
+    weights = np.array([1.0, 0.5, 2.0, 0.5, 4.0, 1.0, 3.0], np.float32)
+    shares = Shares.of(relation, rows, weights, entities=10)
+    found = shares.find(np.array([3, 5, 4]), np.array([[9, 0, 2, 7], [9, 0, 2, 7], [9, 0, 2, 7]]))
+    np.testing.assert_allclose(found, [[4 / 8, 0, 1 / 8, 3 / 8], [3 / 4, 0, 1 / 4, 0], [0, 0, 0, 0]])
 
 
 def test_negatives_are_expected_by_popularity_and_by_chance() -> None:
-    shares = np.array([0.5, 0.0])
-    found = expected_negatives(shares, edges=20, in_batch_weight=0.5, uniform=30, uniform_weight=2, entities=600)
-    np.testing.assert_allclose(found, [0.5 * 20 * 0.5 + 2 * 30 / 600, 2 * 30 / 600])
+    shares = np.array([[0.5, 0.0], [0.1, 0.0]])
+    edges = np.array([20, 10])
+    found = expected_negatives(shares, edges=edges, in_batch_weight=0.5, uniform=30, uniform_weight=2, entities=600)
+    by_chance = 2 * 30 / 600
+    np.testing.assert_allclose(
+        found, [[0.5 * 20 * 0.5 + by_chance, by_chance], [0.5 * 10 * 0.1 + by_chance, by_chance]]
+    )
 
 
 def test_an_entity_that_is_never_expected_gives_no_division_by_zero() -> None:
-    found = expected_negatives(np.zeros(1), edges=20, in_batch_weight=1, uniform=3, uniform_weight=0, entities=600)
-    assert found[0] > 0
+    found = expected_negatives(
+        np.zeros((1, 1)), edges=np.array([20]), in_batch_weight=1, uniform=3, uniform_weight=0, entities=600
+    )
+    assert found[0, 0] > 0
 
 
 @pytest.mark.parametrize(("in_batch_weight", "uniform_weight"), [(1, 1), (0, 1), (0.3, 2)])
@@ -34,13 +42,13 @@ def test_divided_negatives_estimate_the_sum_over_all_entities(in_batch_weight: f
     for _ in range(4000):
         drawn = np.concatenate([rng.choice(entities, edges, p=popularity), rng.integers(entities, size=uniform)])
         expected = expected_negatives(
-            popularity[drawn],
-            edges=edges,
+            popularity[drawn][None],
+            edges=np.array([edges]),
             in_batch_weight=in_batch_weight,
             uniform=uniform,
             uniform_weight=uniform_weight,
             entities=entities,
-        )
+        )[0]
         sums.append(np.sum(weights / expected * np.exp(scores[drawn])))
     error = np.std(sums) / np.sqrt(len(sums))
     exact = np.exp(scores).sum()

@@ -61,16 +61,48 @@ class Inputs:
             settings=LossSettings(loss, in_batch_weight=0.7, uniform_weight=1.6),
         )
 
-    def gradients(self) -> ChunkGradients:
-        operator = OPERATORS[self.operator]
-        return chunk_gradients(
-            Ends(self.source, self.source_ids, self.source_expected),
-            Ends(self.target, self.target_ids, self.target_expected),
-            self.weights,
-            Direction(operator, self.forward),
-            None if self.backward is None else Direction(operator, self.backward),
-            self.settings,
-        )
+    def gradients(self) -> "Found":
+        """Of this one chunk."""
+        return Found.of(several_chunks([self]), 0)
+
+
+@dataclass
+class Found:
+    """A chunk's loss and gradients, without the axis of chunks."""
+
+    loss: float
+    source: np.ndarray
+    target: np.ndarray
+    forward: np.ndarray
+    backward: np.ndarray | None
+
+    @classmethod
+    def of(cls, found: ChunkGradients, chunk: int) -> "Found":
+        assert found.loss is not None
+        backward = None if found.backward is None else found.backward[chunk]
+        return cls(float(found.loss[chunk]), found.source[chunk], found.target[chunk], found.forward[chunk], backward)
+
+
+def several_chunks(chunks: list[Inputs], *, measure: bool = True) -> ChunkGradients:
+    """Chunks of one shape and of relations that are alike but for their parameters."""
+
+    def stacked(name: str) -> np.ndarray:
+        return np.stack([getattr(chunk, name) for chunk in chunks])
+
+    def ends(side: str) -> Ends:
+        expected = stacked(f"{side}_expected") if getattr(chunks[0], f"{side}_expected") is not None else None
+        return Ends(stacked(side), stacked(f"{side}_ids"), expected)
+
+    operator = OPERATORS[chunks[0].operator]
+    return chunk_gradients(
+        ends("source"),
+        ends("target"),
+        stacked("weights"),
+        Direction(operator, stacked("forward")),
+        None if chunks[0].backward is None else Direction(operator, stacked("backward")),
+        chunks[0].settings,
+        measure=measure,
+    )
 
 
 def slow_loss(inputs: Inputs) -> float:
@@ -244,3 +276,46 @@ def test_scores_of_ten_thousand_stay_finite_in_float32(loss: Loss, operator: str
     for gradient in (gradients.source, gradients.target, gradients.forward):
         assert gradient.dtype == np.float32
         assert np.isfinite(gradient).all()
+
+
+@each_sidedness
+@each_operator
+@each_loss
+def test_chunks_do_not_touch_each_other(loss: Loss, operator: str, two_sided: bool) -> None:
+    chunks = [Inputs.random(loss, operator, two_sided, seed=seed) for seed in range(3)]
+    together = several_chunks(chunks)
+    for number, chunk in enumerate(chunks):
+        alone, found = chunk.gradients(), Found.of(together, number)
+        assert found.loss == pytest.approx(alone.loss, rel=1e-12)
+        for name in ["source", "target", "forward"] + (["backward"] if two_sided else []):
+            np.testing.assert_allclose(getattr(found, name), getattr(alone, name), rtol=1e-9, atol=1e-12)
+
+
+@each_sidedness
+@each_operator
+@each_loss
+def test_filling_a_chunk_up_changes_nothing(loss: Loss, operator: str, two_sided: bool) -> None:
+    edges, filled = 5, 8
+    chunk = Inputs.random(loss, operator, two_sided, edges=edges, uniform=4)
+    alone = chunk.gradients()
+    place = np.concatenate([np.minimum(np.arange(filled), edges - 1), np.arange(edges, edges + 4)])
+    for name in ("source", "target", "source_ids", "target_ids"):
+        setattr(chunk, name, getattr(chunk, name)[place])
+    chunk.weights = np.append(chunk.weights, np.zeros(filled - edges))
+    found = chunk.gradients()
+    assert found.loss == pytest.approx(alone.loss, rel=1e-12)
+    for name in ("source", "target"):
+        gradients = getattr(found, name)
+        assert not gradients[edges:filled].any()
+        kept = np.concatenate([gradients[:edges], gradients[filled:]])
+        np.testing.assert_allclose(kept, getattr(alone, name), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(found.forward, alone.forward, rtol=1e-9, atol=1e-12)
+
+
+@each_sidedness
+@each_loss
+def test_gradients_are_the_same_bits_whether_the_loss_is_measured_or_not(loss: Loss, two_sided: bool) -> None:
+    chunk = Inputs.random(loss, "translation", two_sided, dtype=np.float32)
+    measured, not_measured = several_chunks([chunk]), several_chunks([chunk], measure=False)
+    for name in ("source", "target", "forward"):
+        np.testing.assert_array_equal(getattr(measured, name), getattr(not_measured, name))

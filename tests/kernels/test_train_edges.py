@@ -3,17 +3,10 @@ import pytest
 
 from twhin_spark.kernels.initial import initial_vectors
 from twhin_spark.kernels.losses import Logistic, Loss, Softmax
+from twhin_spark.kernels.model import Edges, EntityRows, Model, Parameters, Relation
 from twhin_spark.kernels.operators import OPERATORS
 from twhin_spark.kernels.step import LossSettings
-from twhin_spark.kernels.train import (
-    Edges,
-    EntityRows,
-    Model,
-    Parameters,
-    Relation,
-    TrainSettings,
-    train_edges,
-)
+from twhin_spark.kernels.train import TrainSettings, train_edges
 
 DIM, USERS, TWEETS = 8, 60, 80
 
@@ -49,7 +42,14 @@ def two_blocks(operator: str = "translation", two_sided: bool = False) -> tuple[
 
 
 def settings(loss: Loss, *, logq: bool = False) -> TrainSettings:
-    return TrainSettings(LossSettings(loss, logq=logq), 50, 20, entity_learning_rate=0.1, relation_learning_rate=0.01)
+    return TrainSettings(
+        LossSettings(loss, logq=logq),
+        batch_size=100,
+        in_batch_negatives=50,
+        uniform_negatives=20,
+        entity_learning_rate=0.1,
+        relation_learning_rate=0.01,
+    )
 
 
 @pytest.mark.parametrize("two_sided", [False, True])

@@ -19,7 +19,7 @@ RELATIONS = (
 
 
 def run_settings(output: str, learning_rate: float = 0.1) -> RunSettings:
-    train = TrainSettings(LossSettings(Logistic()), 16, 4, learning_rate, learning_rate)
+    train = TrainSettings(LossSettings(Logistic()), 16, 8, 4, learning_rate, learning_rate)
     return RunSettings(output, "run", 0, ("user", "tweet"), RELATIONS, train)
 
 

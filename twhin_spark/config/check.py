@@ -84,11 +84,17 @@ def _model(config: Config) -> Iterator[str]:
     training = config.training
     if training.groups is not None and training.groups > config.graph.partitions:
         yield f"training.groups: found {training.groups}; allowed: at most graph.partitions, {config.graph.partitions}"
-    in_batch = training.batch_size > 1 and training.in_batch_weight > 0
+    chunk = training.in_batch_negatives or training.batch_size
+    if training.batch_size % chunk:
+        yield (
+            f"training.in_batch_negatives: found {chunk} with batch_size {training.batch_size}; "
+            "allowed: a divisor of batch_size"
+        )
+    in_batch = chunk > 1 and training.in_batch_weight > 0
     if not in_batch and not (training.uniform_negatives and training.uniform_weight):
         yield (
             f"training.uniform_negatives: found {training.uniform_negatives} of weight {training.uniform_weight:g}, "
-            f"with batch_size {training.batch_size} and in_batch_weight {training.in_batch_weight:g}; "
+            f"with chunks of {chunk} and in_batch_weight {training.in_batch_weight:g}; "
             "allowed: some negatives that count, of either kind"
         )
     if training.logq and training.loss != "softmax":

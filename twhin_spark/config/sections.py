@@ -110,11 +110,15 @@ class Training(Section):
     dim: int = Field(64, ge=1, le=4096, description="Dimension of the vectors.")
     epochs: int = Field(10, ge=1, description="Passes over all edges.")
     seed: int = Field(0, ge=0, description="Seed of everything random in training.")
-    batch_size: int = Field(
-        512, ge=1, description="Edges in one gradient step; each other edge of the batch is an in-batch negative."
+    batch_size: int = Field(512, ge=1, description="Edges in one gradient step, at most.")
+    in_batch_negatives: int | None = Field(
+        None,
+        ge=1,
+        description="Edges of a chunk: a batch is divided into chunks, in which each other edge is an in-batch "
+        "negative; null: the batch is one chunk.",
     )
     uniform_negatives: int = Field(
-        512, ge=0, description="Entities drawn uniformly for a batch, on each side, as negatives."
+        512, ge=0, description="Entities drawn uniformly for a chunk, on each side, as negatives."
     )
     in_batch_weight: NotNegative = Field(1.0, description="Factor on the loss of in-batch negatives.")
     uniform_weight: NotNegative = Field(1.0, description="Factor on the loss of uniform negatives.")

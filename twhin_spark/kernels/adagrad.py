@@ -1,5 +1,7 @@
 """Adagrad, in place: one accumulator an entity's row (row-wise), one a component of a relation's parameters (full)."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import sparse
 
@@ -22,20 +24,43 @@ def sum_rows(rows: Integers, gradients: Floats) -> tuple[Integers, Floats]:
     return in_order[first], selection @ gradients
 
 
-def update_rows(vectors: Floats, accumulators: Floats, rows: Integers, gradients: Floats, learning_rate: float) -> None:
-    """Row-wise Adagrad: G += mean(g²), x -= learning_rate · g / √(G + ε), with g the sum of a row's gradients.
+@dataclass(frozen=True)
+class RowStep:
+    """A step of row-wise Adagrad that is not taken yet: G += mean(g²), x -= learning_rate · g / √(G + ε).
 
-    vectors: (rows, dim) and accumulators: (rows,) are changed in place.
-    rows: (n,), may repeat. gradients: (n, dim).
+    rows: (m,), distinct. gradients: (m, dim), each row's sum g. squares: (m,), their accumulators G after the step.
+    """
+
+    rows: Integers
+    gradients: Floats
+    squares: Floats
+
+    @classmethod
+    def of(cls, accumulators: Floats, rows: Integers, gradients: Floats) -> "RowStep":
+        """From the gradients (n, dim) of rows (n,), which may repeat; accumulators: (all rows,), left as they are."""
+        distinct, sums = sum_rows(rows, gradients)
+        return cls(distinct, sums, accumulators[distinct] + np.einsum("nd,nd->n", sums, sums) / sums.shape[1])
+
+    @property
+    def is_finite(self) -> bool:
+        return bool(np.isfinite(self.squares).all())
+
+    def take(self, vectors: Floats, accumulators: Floats, learning_rate: float) -> None:
+        """Changes vectors (all rows, dim) and accumulators; uses up the gradients."""
+        accumulators[self.rows] = self.squares
+        moves = self.gradients
+        moves *= (learning_rate / np.sqrt(self.squares + EPSILON))[:, None].astype(moves.dtype, copy=False)
+        vectors[self.rows] = np.subtract(vectors.take(self.rows, axis=0), moves, out=moves)
+
+
+def update_parameters(
+    parameters: Floats, accumulators: Floats, rows: Integers, gradients: Floats, learning_rate: float
+) -> None:
+    """Full Adagrad: G += g², x -= learning_rate · g / √(G + ε), componentwise and in place, g being a row's sum.
+
+    parameters, accumulators: (relations, k). gradients: (n, k) of rows (n,), which may repeat.
     """
     distinct, sums = sum_rows(rows, gradients)
-    squares = accumulators[distinct] + np.einsum("nd,nd->n", sums, sums) / vectors.shape[1]
+    squares = accumulators[distinct] + sums * sums
     accumulators[distinct] = squares
-    sums *= (learning_rate / np.sqrt(squares + EPSILON))[:, None].astype(sums.dtype, copy=False)
-    vectors[distinct] -= sums
-
-
-def update_parameters(parameters: Floats, accumulators: Floats, gradient: Floats, learning_rate: float) -> None:
-    """Full Adagrad: G += g², x -= learning_rate · g / √(G + ε), componentwise and in place. All of one shape."""
-    accumulators += gradient * gradient
-    parameters -= learning_rate * gradient / np.sqrt(accumulators + EPSILON)
+    parameters[distinct] -= learning_rate * sums / np.sqrt(squares + EPSILON)

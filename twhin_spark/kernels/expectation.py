@@ -17,33 +17,38 @@ from twhin_spark.kernels.arrays import Floats, Integers
 
 @dataclass(frozen=True)
 class Shares:
-    """What part of a relation's edges, by weight, have each entity at one end.
+    """What part of each relation's edges, by weight, have each entity at one end.
 
-    rows: (m,), distinct and ascending. shares: float64 (m,), with the sum 1.
+    entities: how many there are; rows are below it.
+    keys: int64 (m,), relation · entities + row, distinct and ascending.
+    shares: float32 (m,), with the sum 1 for each relation.
     """
 
-    rows: Integers
+    entities: int
+    keys: Integers
     shares: Floats
 
     @classmethod
-    def of(cls, rows: Integers, weights: Floats) -> "Shares":
-        """From the rows (n,) at that end of the edges, n >= 1, and the edges' weights (n,)."""
-        distinct, place = np.unique(rows, return_inverse=True)
-        sums = np.bincount(place, weights)
-        return cls(distinct, sums / sums.sum())
+    def of(cls, relation: Integers, rows: Integers, weights: Floats, entities: int) -> "Shares":
+        """From the relations (n,) of edges, the rows (n,) at that end, and the edges' weights (n,)."""
+        keys, place = np.unique(relation.astype(np.int64) * entities + rows, return_inverse=True)
+        totals = np.bincount(relation, weights)  # (relations,)
+        return cls(entities, keys, (np.bincount(place, weights) / totals[keys // entities]).astype(np.float32))
 
-    def find(self, rows: Integers) -> Floats:
-        """The shares of rows (k,), 0 for those that no edge has: float64 (k,)."""
-        place = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
-        return np.where(self.rows[place] == rows, self.shares[place], 0.0)
+    def find(self, relation: Integers, rows: Integers) -> Floats:
+        """The shares of rows (C, k) in relations (C,), 0 for those that no edge has: float32 (C, k)."""
+        keys = relation.astype(np.int64)[:, None] * self.entities + rows
+        place = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where(self.keys[place] == keys, self.shares[place], np.float32(0))
 
 
 def expected_negatives(
-    shares: Floats, *, edges: int, in_batch_weight: float, uniform: int, uniform_weight: float, entities: int
+    shares: Floats, *, edges: Integers, in_batch_weight: float, uniform: int, uniform_weight: float, entities: int
 ) -> Floats:
-    """The expected weight, among a chunk's negatives, of entities with these shares (k,): float32 (k,).
+    """The expected weight, among a chunk's negatives, of entities with these shares (C, k): float32 (C, k).
 
-    The chunk has `edges` edges and draws `uniform` of the loaded `entities`; the weights are those of LossSettings.
+    The chunks have `edges` edges (C,) and draw `uniform` of the loaded `entities`; the weights are LossSettings'.
     """
-    expected = (in_batch_weight * edges * shares + uniform_weight * uniform / entities).astype(np.float32)
-    return np.maximum(expected, np.finfo(np.float32).tiny)  # it is 0 only where the negative's own weight is, too
+    expected = in_batch_weight * edges[:, None] * shares + uniform_weight * uniform / entities
+    # It is 0 only where the negative's own weight is, too.
+    return np.maximum(expected.astype(np.float32), np.finfo(np.float32).tiny)

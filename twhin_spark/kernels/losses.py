@@ -1,7 +1,8 @@
-"""Losses of a chunk's scores, and the gradient of the loss with respect to every score.
+"""Losses of the scores of C chunks, and the gradient of the loss with respect to every score.
 
-A chunk has B edges. Corrupting one of their ends gives one `Side`: a block of in-batch negatives (B, B), whose
-diagonal holds the scores of the edges themselves, and a block of uniform negatives (B, U).
+A chunk has B edges. Each edge is scored against B + U candidates: the ends of the chunk's edges, so that the edges' own
+scores are on the diagonal, then U uniform negatives. In place, scores become gradients: the arrays are as large as the
+caches, and another one would cost more than the arithmetic.
 """
 
 from dataclasses import dataclass
@@ -13,46 +14,52 @@ from twhin_spark.kernels.arrays import Floats, Integers
 
 
 @dataclass(frozen=True)
-class Negatives:
-    """Scores of the same N candidates for each of B edges.
+class Side:
+    """The candidates of one corruption.
 
-    scores: (B, N).
-    weights: (N,), what each candidate counts as a negative, 0 or more.
-    masked: row and column numbers of the scores that are no negatives, because the candidate is the edge's own entity.
+    weights: (C, B + U), what each candidate counts as a negative, 0 or more.
+    masked: flat positions in (C, B, B + U) of what is no negative, as the candidate is the edge's own entity.
+    counts: (C, B), how many negatives each edge has.
     """
 
-    scores: Floats
     weights: Floats
-    masked: tuple[Integers, Integers]
-
-
-@dataclass(frozen=True)
-class Side:
-    """One corruption of a chunk: in_batch (B, B), with the edges' own scores on its diagonal, and uniform (B, U)."""
-
-    in_batch: Negatives
-    uniform: Negatives
-
-    def negative_counts(self) -> Integers:
-        """How many unmasked negatives each edge has on this side, (B,)."""
-        edges, uniform = self.uniform.scores.shape
-        masked = np.concatenate([self.in_batch.masked[0], self.uniform.masked[0]])
-        counts: Integers = edges + uniform - np.bincount(masked, minlength=edges)
-        return counts
+    masked: Integers
+    counts: Integers
 
 
 class Loss(Protocol):
-    """What a loss knows. Both methods take the edges' weights (B,) and sum over the chunk's edges."""
+    """What a loss knows. Methods turn scores into gradients in place and return each chunk's loss, (C,).
 
-    def side(self, side: Side, edge_weights: Floats) -> tuple[float, Floats, Floats]:
-        """The loss of one side, and its gradients at the scores of both blocks: (B, B), (B, U)."""
+    They take scores times `scale`, and give the gradients at the scores themselves. edge_weights: (C, B).
+    """
+
+    @property
+    def scale(self) -> float:
+        """What scores are multiplied by before they get here."""
         ...
 
-    def both_sides(self, target: Side, source: Side, edge_weights: Floats) -> tuple[float, Floats, Floats, Floats]:
-        """The loss of two sides that share one matrix of in-batch scores, and its gradients.
+    def side(self, scores: Floats, side: Side, edge_weights: Floats, bound: float, measure: bool) -> Floats | None:
+        """One corruption: scores (C, B, B + U).
 
-        source.in_batch.scores is the transpose of target.in_batch.scores. The gradients are at target's in-batch
-        scores (B, B), target's uniform scores (B, U) and source's uniform scores (B, U').
+        bound: no score is further from 0.
+        measure: whether the loss is asked for; without it None may come back, where it takes long to compute.
+        """
+        ...
+
+    def both_sides(
+        self,
+        scores: Floats,
+        uniform: Floats,
+        target: Side,
+        source: Side,
+        edge_weights: Floats,
+        bound: float,
+        measure: bool,
+    ) -> Floats | None:
+        """Two corruptions that share their in-batch scores.
+
+        scores: (C, B, B + U), edges by target candidates; its first B columns are source candidates by edges, too.
+        uniform: (C, B, U'), edges by uniform source candidates.
         """
         ...
 
@@ -61,21 +68,43 @@ class Loss(Protocol):
 class Logistic:
     """-w log σ(f) - w Σ_n a_n log σ(-f_n), where a_n is the weight of negative n over the number of negatives."""
 
-    def side(self, side: Side, edge_weights: Floats) -> tuple[float, Floats, Floats]:
-        in_batch_weights, uniform_weights = _pair_weights(side, edge_weights)
-        loss, in_batch = _scored_pairs(side.in_batch.scores, edge_weights, in_batch_weights)
-        uniform_loss, uniform = _weighted_softplus(side.uniform.scores, uniform_weights)
-        return loss + uniform_loss, in_batch, uniform
+    @property
+    def scale(self) -> float:
+        return 0.5  # σ(f) = (1 + tanh(f/2)) / 2, and tanh is NumPy's fastest way there
 
-    def both_sides(self, target: Side, source: Side, edge_weights: Floats) -> tuple[float, Floats, Floats, Floats]:
-        # The loss of a pair depends on its own score alone, so one pass with the sum of the weights serves both sides.
-        target_in_batch_weights, target_weights = _pair_weights(target, edge_weights)
-        source_in_batch_weights, source_weights = _pair_weights(source, edge_weights)
-        target_in_batch_weights += source_in_batch_weights.T
-        loss, in_batch = _scored_pairs(target.in_batch.scores, 2 * edge_weights, target_in_batch_weights)
-        target_loss, target_uniform = _weighted_softplus(target.uniform.scores, target_weights)
-        source_loss, source_uniform = _weighted_softplus(source.uniform.scores, source_weights)
-        return loss + target_loss + source_loss, in_batch, target_uniform, source_uniform
+    def side(self, scores: Floats, side: Side, edge_weights: Floats, bound: float, measure: bool) -> Floats | None:
+        weights = _pair_weights(side, edge_weights)
+        positive = _diagonal(scores).copy()
+        loss = _softplus_sum(scores, weights) + _positive_loss(positive, edge_weights) if measure else None
+        _to_gradient(scores, weights)
+        _diagonal(scores)[:] = _positive_gradient(positive, edge_weights)
+        return loss
+
+    def both_sides(
+        self,
+        scores: Floats,
+        uniform: Floats,
+        target: Side,
+        source: Side,
+        edge_weights: Floats,
+        bound: float,
+        measure: bool,
+    ) -> Floats | None:
+        # The loss of a pair depends on its own score alone, so the sum of its weights serves both sides.
+        edges = scores.shape[1]
+        weights = _pair_weights(target, edge_weights)
+        source_weights = _pair_weights(source, edge_weights)  # (C, B, B + U')
+        weights[:, :, :edges] += source_weights[:, :, :edges].transpose(0, 2, 1)
+        uniform_weights = source_weights[:, :, edges:]
+        positive = _diagonal(scores).copy()
+        loss = None
+        if measure:
+            loss = _softplus_sum(scores, weights) + _softplus_sum(uniform, uniform_weights)
+            loss += _positive_loss(positive, 2 * edge_weights)
+        _to_gradient(scores, weights)
+        _to_gradient(uniform, uniform_weights)
+        _diagonal(scores)[:] = _positive_gradient(positive, 2 * edge_weights)
+        return loss
 
 
 @dataclass(frozen=True)
@@ -84,80 +113,102 @@ class Softmax:
 
     temperature: float = 1.0
 
-    def side(self, side: Side, edge_weights: Floats) -> tuple[float, Floats, Floats]:
-        positive = side.in_batch.scores.diagonal() / self.temperature  # (B,)
-        in_batch, uniform = self._logits(side.in_batch), self._logits(side.uniform)
-        # Subtracting the greatest logit keeps every exponential below 1 and their sum above 0.
-        top = np.maximum(positive, in_batch.max(axis=1, initial=-np.inf))
-        top = np.maximum(top, uniform.max(axis=1, initial=-np.inf))  # (B,)
-        for logits in (in_batch, uniform):
-            logits -= top[:, None]
-            np.exp(logits, out=logits)
-        total = np.exp(positive - top)
-        np.fill_diagonal(in_batch, total)
-        total = in_batch.sum(axis=1) + uniform.sum(axis=1)  # (B,)
-        loss = float(edge_weights @ (np.log(total) + top - positive))
+    @property
+    def scale(self) -> float:
+        return 1 / self.temperature
 
-        scale = edge_weights / self.temperature
-        in_batch *= (scale / total)[:, None]
-        uniform *= (scale / total)[:, None]
-        in_batch[np.diag_indices_from(in_batch)] -= scale
-        return loss, in_batch, uniform
+    def side(self, scores: Floats, side: Side, edge_weights: Floats, bound: float, measure: bool) -> Floats:
+        positive = _diagonal(scores).copy()
+        shift = None if bound < SAFE else _greatest(scores, side, positive)
+        if shift is not None:  # every exponential is 1 at most, and one of a row is
+            scores -= shift[:, :, None]
+            positive -= shift
+        np.exp(scores, out=scores)
+        scores *= side.weights[:, None, :]
+        scores.reshape(-1)[side.masked] = 0
+        of_positive = np.exp(positive)
+        total = scores.sum(axis=2) + of_positive  # (C, B)
+        scores *= (edge_weights * scores.dtype.type(self.scale) / total)[:, :, None]
+        share = of_positive / total
+        _diagonal(scores)[:] = edge_weights * scores.dtype.type(self.scale) * (share - 1)
+        loss: Floats = (edge_weights * (np.log(total) - positive)).sum(axis=1)
+        return loss
 
-    def both_sides(self, target: Side, source: Side, edge_weights: Floats) -> tuple[float, Floats, Floats, Floats]:
-        target_loss, target_in_batch, target_uniform = self.side(target, edge_weights)
-        source_loss, source_in_batch, source_uniform = self.side(source, edge_weights)
-        target_in_batch += source_in_batch.T
-        return target_loss + source_loss, target_in_batch, target_uniform, source_uniform
+    def both_sides(
+        self,
+        scores: Floats,
+        uniform: Floats,
+        target: Side,
+        source: Side,
+        edge_weights: Floats,
+        bound: float,
+        measure: bool,
+    ) -> Floats:
+        edges = scores.shape[1]
+        by_source = np.empty((*scores.shape[:2], edges + uniform.shape[2]), scores.dtype)  # (C, B, B + U')
+        by_source[:, :, :edges] = scores[:, :, :edges].transpose(0, 2, 1)
+        by_source[:, :, edges:] = uniform
+        loss = self.side(by_source, source, edge_weights, bound, measure)
+        loss = loss + self.side(scores, target, edge_weights, bound, measure)
+        scores[:, :, :edges] += by_source[:, :, :edges].transpose(0, 2, 1)
+        uniform[:] = by_source[:, :, edges:]
+        return loss
 
-    def _logits(self, negatives: Negatives) -> Floats:
-        """f_n/τ + log a_n, (B, N): -inf, whose exponential is 0, where masked or of weight 0."""
-        with np.errstate(divide="ignore"):
-            log_weights = np.log(negatives.weights)
-        logits = negatives.scores / self.temperature
-        logits += log_weights
-        logits[negatives.masked] = -np.inf
-        return logits
 
-
-FLOOR = -60.0  # σ(-60) = 9e-27: below it a negative is as good as none, and e^60 is far from float32's greatest
+SAFE = 60.0  # e^60 times the number of candidates, and e^-60, are far inside float32
 
 LOSSES: dict[str, type[Logistic] | type[Softmax]] = {"logistic": Logistic, "softmax": Softmax}
 
 
-def _pair_weights(side: Side, edge_weights: Floats) -> tuple[Floats, Floats]:
-    """w_i a_n / (number of negatives of edge i), 0 where masked, for both blocks of a side: (B, B), (B, U)."""
-    per_negative = edge_weights / np.maximum(side.negative_counts(), 1).astype(edge_weights.dtype)  # (B,)
-    blocks = []
-    for negatives in (side.in_batch, side.uniform):
-        weights = np.empty_like(negatives.scores)  # in the memory order of the scores
-        np.multiply(per_negative[:, None], negatives.weights, out=weights)
-        weights[negatives.masked] = 0
-        blocks.append(weights)
-    return blocks[0], blocks[1]
+def _diagonal(scores: Floats) -> Floats:
+    """A view of the edges' own scores, (C, B)."""
+    diagonal: Floats = np.einsum("cbb->cb", scores[:, :, : scores.shape[1]])
+    return diagonal
 
 
-def _scored_pairs(scores: Floats, edge_weights: Floats, pair_weights: Floats) -> tuple[float, Floats]:
-    """The logistic loss of in-batch scores (B, B), edges on the diagonal, and its gradient (B, B)."""
-    loss, gradient = _weighted_softplus(scores, pair_weights)
-    # -log σ(f) = softplus(-f). The weight of the diagonal is 0 in pair_weights, so its gradient is still to be set.
-    positive_loss, positive_gradient = _weighted_softplus(-scores.diagonal(), edge_weights)
-    np.fill_diagonal(gradient, -positive_gradient)
-    return loss + positive_loss, gradient
+def _greatest(scores: Floats, side: Side, positive: Floats) -> Floats:
+    """The greatest of an edge's own score and its negatives', (C, B). What does not count becomes -inf."""
+    scores.reshape(-1)[side.masked] = -np.inf
+    scores.transpose(0, 2, 1)[side.weights == 0] = -np.inf
+    greatest: Floats = np.maximum(scores.max(axis=2), positive)
+    return greatest
 
 
-def _weighted_softplus(x: Floats, weights: Floats) -> tuple[float, Floats]:
-    """Σ weights·log(1 + e^x), and its gradient weights·σ(x). x and weights: the same shape and memory order.
+def _pair_weights(side: Side, edge_weights: Floats) -> Floats:
+    """w_i a_n / (number of negatives of edge i), 0 where masked, (C, B, B + U)."""
+    per_negative = edge_weights / np.maximum(side.counts, 1).astype(edge_weights.dtype)  # (C, B)
+    weights: Floats = per_negative[:, :, None] * side.weights[:, None, :]
+    weights.reshape(-1)[side.masked] = 0
+    return weights
 
-    With e = e^-x: σ(x) = 1/(1 + e) and log(1 + e^x) = x + log(1 + e), as long as e does not overflow: hence the floor.
-    """
-    x = np.maximum(x, x.dtype.type(FLOOR))
-    e = np.negative(x)
-    np.exp(e, out=e)
-    e += 1
-    sigmoid = np.reciprocal(e)
-    np.log(e, out=e)
-    x += e
-    loss = float(np.vdot(weights, x))
-    sigmoid *= weights
-    return loss, sigmoid
+
+def _to_gradient(halves: Floats, weights: Floats) -> None:
+    """Half scores become weights · σ(score), in place; uses up the weights."""
+    np.tanh(halves, out=halves)
+    halves += 1
+    weights *= 0.5
+    halves *= weights
+
+
+def _positive_gradient(halves: Floats, weights: Floats) -> Floats:
+    """-weights · σ(-score), (C, B), of half scores."""
+    gradient: Floats = weights * (np.tanh(halves) - 1) / 2
+    return gradient
+
+
+def _positive_loss(halves: Floats, weights: Floats) -> Floats:
+    """Σ -weights · log σ(score) over the edges of a chunk, (C,), of half scores (C, B)."""
+    return _softplus_sum(-halves[:, :, None], weights[:, :, None])
+
+
+def _softplus_sum(halves: Floats, weights: Floats) -> Floats:
+    """Σ weights · log(1 + e^score) over a chunk, (C,), of half scores (C, B, N)."""
+    softplus = np.abs(halves)
+    softplus *= -2
+    np.exp(softplus, out=softplus)
+    softplus += 1
+    np.log(softplus, out=softplus)  # log(1 + e^-|x|), to which max(x, 0) is added
+    softplus += 2 * np.maximum(halves, 0)
+    softplus *= weights
+    total: Floats = softplus.sum(axis=(1, 2))
+    return total

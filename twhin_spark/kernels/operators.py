@@ -12,7 +12,7 @@ from twhin_spark.kernels.arrays import Floats
 
 
 class Operator(Protocol):
-    """A map of vectors x (n, dim) with parameters params (parameter_count(dim),)."""
+    """A map of vectors x (..., n, dim) with parameters params (..., parameter_count(dim)), one for each n vectors."""
 
     def parameter_count(self, dim: int) -> int:
         """The length of the parameter vector for vectors of length dim."""
@@ -23,11 +23,11 @@ class Operator(Protocol):
         ...
 
     def apply(self, params: Floats, x: Floats) -> Floats:
-        """The changed vectors, (n, dim)."""
+        """The changed vectors, as x."""
         ...
 
     def backward(self, params: Floats, x: Floats, grad_out: Floats) -> tuple[Floats, Floats]:
-        """From the gradient at the changed vectors (n, dim): that at x (n, dim) and at params."""
+        """From the gradient at the changed vectors: that at x and at params, in their shapes."""
         ...
 
 
@@ -57,10 +57,10 @@ class Translation:
         return np.zeros(dim, np.float32)
 
     def apply(self, params: Floats, x: Floats) -> Floats:
-        return x + params
+        return x + params[..., None, :]
 
     def backward(self, params: Floats, x: Floats, grad_out: Floats) -> tuple[Floats, Floats]:
-        return grad_out, grad_out.sum(axis=0)
+        return grad_out, grad_out.sum(axis=-2)
 
 
 class Diagonal:
@@ -73,10 +73,10 @@ class Diagonal:
         return np.ones(dim, np.float32)
 
     def apply(self, params: Floats, x: Floats) -> Floats:
-        return x * params
+        return x * params[..., None, :]
 
     def backward(self, params: Floats, x: Floats, grad_out: Floats) -> tuple[Floats, Floats]:
-        return grad_out * params, np.einsum("nd,nd->d", grad_out, x)
+        return grad_out * params[..., None, :], np.einsum("...nd,...nd->...d", grad_out, x)
 
 
 class ComplexDiagonal:
@@ -93,13 +93,13 @@ class ComplexDiagonal:
         return params
 
     def apply(self, params: Floats, x: Floats) -> Floats:
-        return _complex_product(x, params)
+        return _complex_product(x, params[..., None, :])
 
     def backward(self, params: Floats, x: Floats, grad_out: Floats) -> tuple[Floats, Floats]:
         # Multiplication by a complex number is linear over the reals; its transpose multiplies by the conjugate.
         return (
-            _complex_product(grad_out, _conjugate(params)),
-            _complex_product(grad_out, _conjugate(x)).sum(axis=0),
+            _complex_product(grad_out, _conjugate(params)[..., None, :]),
+            _complex_product(grad_out, _conjugate(x)).sum(axis=-2),
         )
 
 

@@ -1,7 +1,8 @@
-"""One step of training: the loss of a chunk of edges of one relation, and its gradient at every input.
+"""One step of training: the loss of chunks of edges, and its gradient at every input.
 
-A chunk has B edges of one relation. The negatives of edge i are the other edges' ends (in-batch) and U entities drawn
-uniformly for the whole chunk, on the target side and on the source side.
+C chunks have up to B edges each, all of one relation a chunk. The negatives of an edge are the other ends of its chunk
+(in-batch) and U entities drawn uniformly for the chunk, on the target side and on the source side. A chunk with fewer
+edges is filled up to B with edges of weight 0, which change nothing.
 """
 
 from dataclasses import dataclass
@@ -9,17 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from twhin_spark.kernels.arrays import Floats, Integers
-from twhin_spark.kernels.losses import Loss, Negatives, Side
+from twhin_spark.kernels.losses import Loss, Side
 from twhin_spark.kernels.operators import Operator
 
 
 @dataclass(frozen=True)
 class Ends:
-    """One end of a chunk's edges: the edges' own entities in the first B rows, uniform negatives in the others.
+    """One end of the chunks' edges: the edges' own entities in the first B rows, uniform negatives in the others.
 
-    vectors: (B + U, dim).
-    ids: (B + U,), equal exactly where the entities are equal.
-    expected: (B + U,), by what each negative's weight is divided, see kernels/expectation.py; None divides by nothing.
+    vectors: (C, B + U, dim).
+    ids: (C, B + U), equal exactly where the entities are equal.
+    expected: (C, B + U), by what each negative's weight is divided, see kernels/expectation.py; None: by nothing.
     """
 
     vectors: Floats
@@ -29,7 +30,7 @@ class Ends:
 
 @dataclass(frozen=True)
 class Direction:
-    """A relation's operator with its parameters (parameter_count(dim),)."""
+    """An operator with each chunk's parameters (C, parameter_count(dim))."""
 
     operator: Operator
     parameters: Floats
@@ -50,17 +51,18 @@ class LossSettings:
 
 @dataclass(frozen=True)
 class ChunkGradients:
-    """The summed loss of a chunk and its gradients.
+    """The gradients of chunks' summed loss.
 
-    source, target: (B + U, dim), as in the chunk's ends.
-    forward, backward: as the parameters of the two directions; backward is None for a one-sided relation.
+    source, target: (C, B + U, dim), as in the ends.
+    forward, backward: as the parameters of the two directions; backward is None for one-sided relations.
+    loss: each chunk's, (C,), or None where it was not measured.
     """
 
-    loss: float
     source: Floats
     target: Floats
     forward: Floats
     backward: Floats | None
+    loss: Floats | None
 
 
 def chunk_gradients(
@@ -70,89 +72,94 @@ def chunk_gradients(
     forward: Direction,
     backward: Direction | None,
     settings: LossSettings,
+    *,
+    measure: bool = True,
 ) -> ChunkGradients:
-    """The loss of both corruptions of B edges, summed, and its gradients.
+    """The loss of both corruptions of the chunks' edges, summed, and its gradients.
 
-    weights: (B,), the edges' weights, above 0.
+    weights: (C, B), the edges' weights: above 0, then 0 from where a chunk is filled up.
     forward: scores an edge as dot(op(source), target).
-    backward: None for a one-sided relation, whose forward score serves both corruptions. A two-sided relation scores
+    backward: None for one-sided relations, whose forward score serves both corruptions. Two-sided relations score
         corrupted sources (and the edges beside them) as dot(source, op'(target)).
+    measure: whether the loss is asked for: computing it takes longer than its gradient where it is logistic.
     """
     if backward is None:
-        return _one_sided(source, target, weights, forward, settings)
-    loss, grad_source, grad_target, grad_forward = _one_corruption(source, target, weights, forward, settings)
-    other_loss, more_target, more_source, grad_backward = _one_corruption(target, source, weights, backward, settings)
+        return _one_sided(source, target, weights, forward, settings, measure)
+    loss, grad_source, grad_target, grad_forward = _one_corruption(source, target, weights, forward, settings, measure)
+    other, more_target, more_source, grad_backward = _one_corruption(
+        target, source, weights, backward, settings, measure
+    )
     grad_source += more_source
     grad_target += more_target
-    return ChunkGradients(loss + other_loss, grad_source, grad_target, grad_forward, grad_backward)
+    loss = None if loss is None or other is None else loss + other
+    return ChunkGradients(grad_source, grad_target, grad_forward, grad_backward, loss)
 
 
 def _one_sided(
-    source: Ends, target: Ends, weights: Floats, forward: Direction, settings: LossSettings
+    source: Ends, target: Ends, weights: Floats, forward: Direction, settings: LossSettings, measure: bool
 ) -> ChunkGradients:
-    edges = len(weights)
-    x = forward.operator.apply(forward.parameters, source.vectors)  # (B + U, dim)
-    y = target.vectors  # (B + U', dim)
-    in_batch = x[:edges] @ y[:edges].T  # (B, B)
-    target_side = _side(in_batch, x[:edges] @ y[edges:].T, target, weights, settings)
-    source_side = _side(in_batch.T, y[:edges] @ x[edges:].T, source, weights, settings)
-    loss, g_in_batch, g_target, g_source = settings.loss.both_sides(target_side, source_side, weights)
+    edges, loss = weights.shape[1], settings.loss
+    x = forward.operator.apply(forward.parameters, source.vectors)  # (C, B + U', dim)
+    y = target.vectors  # (C, B + U, dim)
+    own_x, own_y, drawn_x = x[:, :edges], y[:, :edges], x[:, edges:]
+    scale = x.dtype.type(loss.scale)
+    scores = (own_x * scale) @ _transposed(y)  # (C, B, B + U)
+    uniform = (own_y * scale) @ _transposed(drawn_x)  # (C, B, U')
+    bound = loss.scale * _greatest_norm(x) * _greatest_norm(y)
+    sides = _side(target, weights, settings), _side(source, weights, settings)
+    measured = loss.both_sides(scores, uniform, *sides, weights, bound, measure)
 
     grad_x = np.empty_like(x)
-    np.matmul(g_in_batch, y[:edges], out=grad_x[:edges])
-    grad_x[:edges] += g_target @ y[edges:]
-    np.matmul(g_source.T, y[:edges], out=grad_x[edges:])
-    grad_y = np.empty_like(y)
-    np.matmul(g_in_batch.T, x[:edges], out=grad_y[:edges])
-    grad_y[:edges] += g_source @ x[edges:]
-    np.matmul(g_target.T, x[:edges], out=grad_y[edges:])
+    np.matmul(scores, y, out=grad_x[:, :edges])
+    np.matmul(_transposed(uniform), own_y, out=grad_x[:, edges:])
+    grad_y = _transposed(scores) @ own_x
+    grad_y[:, :edges] += uniform @ drawn_x
     grad_source, grad_parameters = forward.operator.backward(forward.parameters, source.vectors, grad_x)
-    return ChunkGradients(loss, grad_source, grad_y, grad_parameters, None)
+    return ChunkGradients(grad_source, grad_y, grad_parameters, None, measured)
 
 
 def _one_corruption(
-    query: Ends, answer: Ends, weights: Floats, direction: Direction, settings: LossSettings
-) -> tuple[float, Floats, Floats, Floats]:
+    query: Ends, answer: Ends, weights: Floats, direction: Direction, settings: LossSettings, measure: bool
+) -> tuple[Floats | None, Floats, Floats, Floats]:
     """The loss with the answer corrupted; its gradients at query's and answer's vectors and at the parameters."""
-    edges = len(weights)
-    own = query.vectors[:edges]
-    x = direction.operator.apply(direction.parameters, own)  # (B, dim)
-    y = answer.vectors  # (B + U, dim)
-    side = _side(x @ y[:edges].T, x @ y[edges:].T, answer, weights, settings)
-    loss, g_in_batch, g_uniform = settings.loss.side(side, weights)
+    edges, loss = weights.shape[1], settings.loss
+    own = query.vectors[:, :edges]
+    x = direction.operator.apply(direction.parameters, own)  # (C, B, dim)
+    y = answer.vectors  # (C, B + U, dim)
+    scale = x.dtype.type(loss.scale)
+    scores = (x * scale) @ _transposed(y)  # (C, B, B + U)
+    bound = loss.scale * _greatest_norm(x) * _greatest_norm(y)
+    measured = loss.side(scores, _side(answer, weights, settings), weights, bound, measure)
 
-    grad_y = np.empty_like(y)
-    np.matmul(g_in_batch.T, x, out=grad_y[:edges])
-    np.matmul(g_uniform.T, x, out=grad_y[edges:])
-    grad_x = g_in_batch @ y[:edges]
-    grad_x += g_uniform @ y[edges:]
     grad_query = np.zeros_like(query.vectors)  # the uniform negatives of the query's end have no part here
-    grad_query[:edges], grad_parameters = direction.operator.backward(direction.parameters, own, grad_x)
-    return loss, grad_query, grad_y, grad_parameters
+    grad_query[:, :edges], grad_parameters = direction.operator.backward(direction.parameters, own, scores @ y)
+    return measured, grad_query, _transposed(scores) @ x, grad_parameters
 
 
-def _side(in_batch: Floats, uniform: Floats, ends: Ends, weights: Floats, settings: LossSettings) -> Side:
-    """The scores (B, B) and (B, U) of the entities at `ends` with the weights and masks of the negatives."""
-    edges = len(weights)
-    dtype = in_batch.dtype
-    negatives = np.full(len(ends.ids), settings.uniform_weight, dtype)
+def _side(ends: Ends, weights: Floats, settings: LossSettings) -> Side:
+    """The candidates at `ends`, with the weights and masks of the negatives."""
+    edges = weights.shape[1]
     # An in-batch negative counts as much as its own edge, so that one edge of weight 2 is worth two of weight 1.
-    negatives[:edges] = weights * dtype.type(settings.in_batch_weight) / weights.mean()
+    filled = np.count_nonzero(weights, axis=1, keepdims=True)  # (C, 1)
+    negatives = np.full(ends.ids.shape, settings.uniform_weight, weights.dtype)
+    in_batch_weight = weights.dtype.type(settings.in_batch_weight)
+    negatives[:, :edges] = weights * (in_batch_weight * filled / weights.sum(axis=1, keepdims=True))
     if ends.expected is not None:
         negatives /= ends.expected
-    own, drawn = ends.ids[:edges], ends.ids[edges:]
-    return Side(
-        Negatives(in_batch, negatives[:edges], _equal_pairs(own, own)),
-        Negatives(uniform, negatives[edges:], _equal_pairs(own, drawn)),
-    )
+    masked = np.flatnonzero(ends.ids[:, :edges, None] == ends.ids[:, None, :])
+    pair, candidate = np.divmod(masked, ends.ids.shape[1])
+    real = np.ones(ends.ids.shape, bool)
+    real[:, :edges] = weights > 0
+    lost = np.bincount(pair[real[pair // edges, candidate]], minlength=weights.size).reshape(weights.shape)
+    counts = filled + (ends.ids.shape[1] - edges) - lost
+    return Side(negatives, masked, counts)
 
 
-def _equal_pairs(left: Integers, right: Integers) -> tuple[Integers, Integers]:
-    """All (i, j) with left[i] == right[j], as two arrays. Much cheaper than comparing all pairs: equal ids are few."""
-    order = np.argsort(right, kind="stable")
-    in_order = right[order]
-    first = np.searchsorted(in_order, left, side="left")
-    counts = np.searchsorted(in_order, left, side="right") - first
-    rows = np.repeat(np.arange(len(left)), counts)
-    starts = np.repeat(first - (np.cumsum(counts) - counts), counts)  # so that starts + running number = position
-    return rows, order[starts + np.arange(len(rows))]
+def _transposed(matrices: Floats) -> Floats:
+    """The transposes of (C, m, n): views (C, n, m)."""
+    return matrices.transpose(0, 2, 1)
+
+
+def _greatest_norm(vectors: Floats) -> float:
+    """The greatest Euclidean norm among vectors (..., dim)."""
+    return float(np.sqrt(np.einsum("...d,...d->...", vectors, vectors).max(initial=0)))

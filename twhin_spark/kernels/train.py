@@ -1,73 +1,33 @@
 """One pass of training over edges whose entities are all in memory: what a training task does, without Spark."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from twhin_spark.kernels.adagrad import update_parameters, update_rows
+from twhin_spark.kernels.adagrad import RowStep
 from twhin_spark.kernels.arrays import Floats, Integers
-from twhin_spark.kernels.batches import shuffled_chunks
+from twhin_spark.kernels.batches import Batch, deal_batches
 from twhin_spark.kernels.expectation import Shares, expected_negatives
-from twhin_spark.kernels.operators import OPERATORS
-from twhin_spark.kernels.step import ChunkGradients, Direction, Ends, LossSettings, chunk_gradients
+from twhin_spark.kernels.families import Family, families_of
+from twhin_spark.kernels.model import Edges, EntityRows, Model
+from twhin_spark.kernels.step import Ends, LossSettings, chunk_gradients
 
-
-@dataclass
-class EntityRows:
-    """The loaded entities of one type: vectors float32 (n, dim), Adagrad accumulators float32 (n,)."""
-
-    vectors: Floats
-    accumulators: Floats
-
-
-@dataclass
-class Parameters:
-    """A relation's parameters in one direction and their Adagrad accumulators, both float32 (parameter_count(dim),)."""
-
-    values: Floats
-    accumulators: Floats
-
-
-@dataclass
-class Relation:
-    """A relation between two entity types. backward is None where it is one-sided; weight multiplies its edges'."""
-
-    source_type: str
-    target_type: str
-    operator: str
-    weight: float
-    forward: Parameters
-    backward: Parameters | None = None
-
-    def direction(self, parameters: Parameters) -> Direction:
-        """How the relation scores with these parameters of its own."""
-        return Direction(OPERATORS[self.operator], parameters.values)
-
-
-@dataclass
-class Model:
-    """Everything that training changes: entities by type, relations by number."""
-
-    entities: dict[str, EntityRows]
-    relations: dict[int, Relation]
-
-
-@dataclass(frozen=True)
-class Edges:
-    """n edges: source and target int32 (n,) rows of their types' entities, relation int16 (n,), weight float32 (n,)."""
-
-    source: Integers
-    target: Integers
-    relation: Integers
-    weight: Floats
+SLAB_BYTES = 1 << 20  # of scores that are worked on at once: they stay in a core's second-level cache
+MEASURED = 8  # the loss is measured in one batch of so many, and in the first one of each relation
 
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """batch_size: edges a chunk, at most; one chunk is one update. uniform_negatives: a chunk and side."""
+    """What a pass is trained with.
+
+    batch_size: edges of one update, at most.
+    in_batch_negatives: edges of a chunk, at most; a batch has chunks, and in-batch negatives are a chunk's own.
+    uniform_negatives: entities drawn for a chunk, on each side, as further negatives.
+    """
 
     loss: LossSettings
     batch_size: int
+    in_batch_negatives: int
     uniform_negatives: int
     entity_learning_rate: float
     relation_learning_rate: float
@@ -75,9 +35,10 @@ class TrainSettings:
 
 @dataclass(frozen=True)
 class PassResult:
-    """What a pass did, by relation number: edges trained and their summed loss (both sides, before the updates).
+    """What a pass did, by relation number: edges trained, and their summed loss (both sides, before the updates).
 
-    non_finite: the relation at which a loss was infinite or NaN, and the pass therefore stopped; None otherwise.
+    Where the loss was not measured in every batch, the sum is that of the others, for as many edges as were trained.
+    non_finite: the relation at which a gradient was infinite or NaN, and the pass therefore stopped; None otherwise.
     """
 
     edges: dict[int, int]
@@ -88,93 +49,147 @@ class PassResult:
 def train_edges(model: Model, edges: Edges, settings: TrainSettings, rng: np.random.Generator) -> PassResult:
     """Train every edge once, in random order, changing the model in place.
 
-    A loss that is not finite is reported, not raised, so that a worker can hand the fact to its driver. The chunk
+    A gradient that is not finite is reported, not raised, so that a worker can hand the fact to its driver. The batch
     that met it leaves the model unchanged.
     """
     _keep_freed_memory()
-    edge_counts: dict[int, int] = {}
-    losses: dict[int, float] = {}
-    shares = _shares(edges) if settings.loss.logq else {}
-    with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the loss
-        for number, chunk in shuffled_chunks(edges.relation, settings.batch_size, rng):
-            relation = model.relations[number]
-            source = model.entities[relation.source_type]
-            target = model.entities[relation.target_type]
-            source_shares, target_shares = shares.get(number, (None, None))
-            source_ends = _ends(edges.source[chunk], source, source_shares, settings, rng)
-            target_ends = _ends(edges.target[chunk], target, target_shares, settings, rng)
-            gradients = chunk_gradients(
-                source_ends,
-                target_ends,
-                edges.weight[chunk] * np.float32(relation.weight),
-                relation.direction(relation.forward),
-                relation.direction(relation.backward) if relation.backward else None,
-                settings.loss,
+    families, family_of = families_of(model.relations)
+    passes = [_FamilyPass(model, edges, family, settings, rng) for family in families]
+    chunk_size = min(settings.in_batch_negatives, settings.batch_size)
+    batches = deal_batches(edges.relation, family_of, chunk_size, settings.batch_size // chunk_size, rng)
+    tally = _Tally()
+    non_finite = None
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the gradient
+        for number, batch in enumerate(batches):
+            measure = number % MEASURED == 0 or not tally.has_measured(batch)
+            losses, non_finite = passes[family_of[batch.relation[0]]].train(batch, measure)
+            if non_finite is not None:
+                break
+            tally.add(batch, losses)
+    for family in families:
+        family.write_back(model.relations)
+    return PassResult(tally.edges, tally.losses(), non_finite)
+
+
+class _FamilyPass:
+    """The part of a pass that trains one family of relations."""
+
+    def __init__(
+        self, model: Model, edges: Edges, family: Family, settings: TrainSettings, rng: np.random.Generator
+    ) -> None:
+        self._edges, self._family, self._settings, self._rng = edges, family, settings, rng
+        self._source, self._target = model.entities[family.source_type], model.entities[family.target_type]
+        self._shares: tuple[Shares, Shares] | None = None
+        if settings.loss.logq:
+            own = np.isin(edges.relation, family.relations)
+            relation, weight = edges.relation[own], edges.weight[own]
+            self._shares = (
+                Shares.of(relation, edges.source[own], weight, len(self._source.vectors)),
+                Shares.of(relation, edges.target[own], weight, len(self._target.vectors)),
             )
-            if not np.isfinite(gradients.loss):
-                return PassResult(edge_counts, losses, non_finite=number)
-            edge_counts[number] = edge_counts.get(number, 0) + len(chunk)
-            losses[number] = losses.get(number, 0.0) + gradients.loss
-            _update_entities(source, target, source_ends.ids, target_ends.ids, gradients, settings.entity_learning_rate)
-            _update_relation(relation, gradients, settings.relation_learning_rate)
-    return PassResult(edge_counts, losses, non_finite=None)
+
+    def train(self, batch: Batch, measure: bool) -> tuple[Floats | None, int | None]:
+        """Takes one step; returns the chunks' losses (C,), if measured, or the relation with a gradient not finite."""
+        settings, edges = self._settings, batch.edges.shape[1]
+        at_once = max(1, SLAB_BYTES // (4 * edges * (edges + settings.uniform_negatives)))
+        slabs = [self._slab(part, measure) for part in batch.slabs(at_once)]
+        # An entity may stand at both ends: its gradients are one sum and one step.
+        both = self._source is self._target
+        sources, targets = [slab.source for slab in slabs], [slab.target for slab in slabs]
+        ends = [(self._source, sources + targets)] if both else [(self._source, sources), (self._target, targets)]
+        steps = [(entities, _row_step(entities, gradients)) for entities, gradients in ends]
+        if not all(step.is_finite for _, step in steps):
+            return None, _not_finite(batch, slabs)
+        for entities, step in steps:
+            step.take(entities.vectors, entities.accumulators, settings.entity_learning_rate)
+        self._family.update(
+            batch.relation,
+            np.concatenate([slab.forward for slab in slabs]),
+            None if self._family.backward is None else np.concatenate([slab.backward for slab in slabs]),
+            settings.relation_learning_rate,
+        )
+        return (np.concatenate([slab.loss for slab in slabs]) if measure else None), None
+
+    def _slab(self, part: Batch, measure: bool) -> "_Slab":
+        """The gradients of some of a batch's chunks."""
+        edges, family = self._edges, self._family
+        filled = np.arange(part.edges.shape[1]) < part.sizes[:, None]  # (C, B)
+        weights = edges.weight[part.edges] * family.weights_of(part.relation)[:, None] * filled
+        source = self._ends(edges.source[part.edges], self._source, part, 0)
+        target = self._ends(edges.target[part.edges], self._target, part, 1)
+        forward, backward = family.directions(part.relation)
+        found = chunk_gradients(source, target, weights, forward, backward, self._settings.loss, measure=measure)
+        return _Slab((source.ids, found.source), (target.ids, found.target), found.forward, found.backward, found.loss)
+
+    def _ends(self, rows: Integers, entities: EntityRows, part: Batch, side: int) -> Ends:
+        """The chunks' rows (C, B), and as uniform negatives U rows for each, with replacement from all loaded ones."""
+        count, settings = len(entities.vectors), self._settings
+        uniform = self._rng.integers(count, size=(len(rows), settings.uniform_negatives), dtype=rows.dtype)
+        ids = np.concatenate([rows, uniform], axis=1)  # (C, B + U)
+        vectors = entities.vectors.take(ids, axis=0)
+        if self._shares is None:
+            return Ends(vectors, ids)
+        expected = expected_negatives(
+            self._shares[side].find(part.relation, ids),
+            edges=part.sizes,
+            in_batch_weight=settings.loss.in_batch_weight,
+            uniform=settings.uniform_negatives,
+            uniform_weight=settings.loss.uniform_weight,
+            entities=count,
+        )
+        return Ends(vectors, ids, expected)
 
 
-def _shares(edges: Edges) -> dict[int, tuple[Shares, Shares]]:
-    """By relation number: what part of its edges have each entity as source, and as target."""
-    shares = {}
-    for number in np.unique(edges.relation):
-        mine = edges.relation == number
-        weights = edges.weight[mine]
-        shares[int(number)] = Shares.of(edges.source[mine], weights), Shares.of(edges.target[mine], weights)
-    return shares
+@dataclass
+class _Tally:
+    """Edges trained, and of the batches whose loss was measured the edges and the loss, by relation number."""
+
+    edges: dict[int, int] = field(default_factory=dict)
+    measured: dict[int, int] = field(default_factory=dict)
+    loss: dict[int, float] = field(default_factory=dict)
+
+    def has_measured(self, batch: Batch) -> bool:
+        return all(number in self.measured for number in batch.relation.tolist())
+
+    def add(self, batch: Batch, losses: Floats | None) -> None:
+        for i, (number, size) in enumerate(zip(batch.relation.tolist(), batch.sizes.tolist(), strict=True)):
+            self.edges[number] = self.edges.get(number, 0) + size
+            if losses is not None:
+                self.measured[number] = self.measured.get(number, 0) + size
+                self.loss[number] = self.loss.get(number, 0.0) + float(losses[i])
+
+    def losses(self) -> dict[int, float]:
+        """By relation the loss of all edges, were the others like those measured."""
+        return {number: loss / self.measured[number] * self.edges[number] for number, loss in self.loss.items()}
 
 
-def _ends(
-    rows: Integers, entities: EntityRows, shares: Shares | None, settings: TrainSettings, rng: np.random.Generator
-) -> Ends:
-    """A chunk's rows (B,), and as uniform negatives U rows drawn with replacement from all loaded entities."""
-    uniform = rng.integers(len(entities.vectors), size=settings.uniform_negatives, dtype=rows.dtype)
-    ids = np.concatenate([rows, uniform])
-    if shares is None:
-        return Ends(entities.vectors[ids], ids)
-    expected = expected_negatives(
-        shares.find(ids),
-        edges=len(rows),
-        in_batch_weight=settings.loss.in_batch_weight,
-        uniform=len(uniform),
-        uniform_weight=settings.loss.uniform_weight,
-        entities=len(entities.vectors),
-    )
-    return Ends(entities.vectors[ids], ids, expected)
+@dataclass(frozen=True)
+class _Slab:
+    """Of some of a batch's chunks: ids (C, n) and gradients (C, n, dim) at each end, and the rest of ChunkGradients."""
+
+    source: tuple[Integers, Floats]
+    target: tuple[Integers, Floats]
+    forward: Floats
+    backward: Floats | None
+    loss: Floats | None
 
 
-def _update_entities(
-    source: EntityRows,
-    target: EntityRows,
-    source_rows: Integers,
-    target_rows: Integers,
-    gradients: ChunkGradients,
-    learning_rate: float,
-) -> None:
-    if source is target:  # an entity may stand at both ends: its gradients are one sum and one step
-        rows = np.concatenate([source_rows, target_rows])
-        both = np.concatenate([gradients.source, gradients.target])
-        update_rows(source.vectors, source.accumulators, rows, both, learning_rate)
-    else:
-        update_rows(source.vectors, source.accumulators, source_rows, gradients.source, learning_rate)
-        update_rows(target.vectors, target.accumulators, target_rows, gradients.target, learning_rate)
+def _row_step(entities: EntityRows, gradients: list[tuple[Integers, Floats]]) -> RowStep:
+    rows = np.concatenate([ids.ravel() for ids, _ in gradients])
+    values = np.concatenate([one.reshape(-1, one.shape[-1]) for _, one in gradients])
+    return RowStep.of(entities.accumulators, rows, values)
 
 
-def _update_relation(relation: Relation, gradients: ChunkGradients, learning_rate: float) -> None:
-    directions = ((relation.forward, gradients.forward), (relation.backward, gradients.backward))
-    for parameters, gradient in directions:
-        if parameters is not None and gradient is not None:
-            update_parameters(parameters.values, parameters.accumulators, gradient, learning_rate)
+def _not_finite(batch: Batch, slabs: list[_Slab]) -> int:
+    """The relation of the first chunk with a gradient that is not finite."""
+    finite = [
+        np.isfinite(slab.source[1]).all(axis=(1, 2)) & np.isfinite(slab.target[1]).all(axis=(1, 2)) for slab in slabs
+    ]
+    return int(batch.relation[np.concatenate(finite).argmin()])
 
 
 def _keep_freed_memory() -> None:
-    """Make glibc keep freed arrays for the next chunk: it gains a fifth of the speed, and changes nothing elsewhere.
+    """Make glibc keep freed arrays for the next batch: it gains a fifth of the speed, and changes nothing elsewhere.
 
     By default arrays of a chunk's size go back to the kernel as soon as they are freed, and the next chunk's arrays are
     paged in anew. The size from which glibc does so rises to that of the largest block freed so far, up to 32 MiB.

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from twhin_spark.kernels.arrays import Floats, Integers
-from twhin_spark.kernels.train import Edges, EntityRows
+from twhin_spark.kernels.model import Edges, EntityRows
 from twhin_spark.training.schedule import Round
 from twhin_spark.training.state import EntityState, RunFolder, StateFile
 

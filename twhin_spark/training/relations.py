@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from twhin_spark.kernels.model import Parameters, Relation
 from twhin_spark.kernels.operators import OPERATORS
-from twhin_spark.kernels.train import Parameters, Relation
 
 
 @dataclass(frozen=True)

@@ -215,6 +215,7 @@ def _settings(config: Config, graph: GraphVersion) -> RunSettings:
         train=TrainSettings(
             loss,
             training.batch_size,
+            training.in_batch_negatives or training.batch_size,
             training.uniform_negatives,
             training.learning_rate,
             training.relation_learning_rate,

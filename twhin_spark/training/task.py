@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from twhin_spark.errors import TwhinError
-from twhin_spark.kernels.train import Model, TrainSettings, train_edges
+from twhin_spark.kernels.model import Model
+from twhin_spark.kernels.train import TrainSettings, train_edges
 from twhin_spark.training.loading import LoadedPartitions, edges_of
 from twhin_spark.training.relations import RelationSettings, RelationState, from_kernel, to_kernel
 from twhin_spark.training.schedule import Round
