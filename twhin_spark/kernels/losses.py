@@ -94,7 +94,7 @@ class Logistic:
         edges = scores.shape[1]
         weights = _pair_weights(target, edge_weights)
         source_weights = _pair_weights(source, edge_weights)  # (C, B, B + U')
-        weights[:, :, :edges] += source_weights[:, :, :edges].transpose(0, 2, 1)
+        weights[:, :, :edges] += _turned(source_weights[:, :, :edges])
         uniform_weights = source_weights[:, :, edges:]
         positive = _diagonal(scores).copy()
         loss = None
@@ -144,13 +144,12 @@ class Softmax:
         bound: float,
         measure: bool,
     ) -> Floats:
+        # The source side sees the in-batch scores by column.
         edges = scores.shape[1]
-        by_source = np.empty((*scores.shape[:2], edges + uniform.shape[2]), scores.dtype)  # (C, B, B + U')
-        by_source[:, :, :edges] = scores[:, :, :edges].transpose(0, 2, 1)
-        by_source[:, :, edges:] = uniform
+        by_source = np.concatenate([_turned(scores[:, :, :edges]), uniform], axis=2)  # (C, B, B + U')
         loss = self.side(by_source, source, edge_weights, bound, measure)
-        loss = loss + self.side(scores, target, edge_weights, bound, measure)
-        scores[:, :, :edges] += by_source[:, :, :edges].transpose(0, 2, 1)
+        loss += self.side(scores, target, edge_weights, bound, measure)
+        scores[:, :, :edges] += _turned(by_source[:, :, :edges])
         uniform[:] = by_source[:, :, edges:]
         return loss
 
@@ -164,6 +163,11 @@ def _diagonal(scores: Floats) -> Floats:
     """A view of the edges' own scores, (C, B)."""
     diagonal: Floats = np.einsum("cbb->cb", scores[:, :, : scores.shape[1]])
     return diagonal
+
+
+def _turned(scores: Floats) -> Floats:
+    """The transposes of in-batch scores (C, B, B), a view."""
+    return scores.transpose(0, 2, 1)
 
 
 def _greatest(scores: Floats, side: Side, positive: Floats) -> Floats:
