@@ -22,7 +22,7 @@ def sum_rows(rows: Integers, gradients: Floats) -> tuple[Integers, Floats]:
     bounds = np.append(first, len(rows)).astype(np.int32)  # scipy would look for the greatest of 64-bit indices
     ones = np.ones(len(rows), gradients.dtype)
     selection = sparse.csr_array((ones, keys.astype(np.int32), bounds), shape=(len(first), len(rows)))
-    return in_order[first], selection @ gradients
+    return in_order[first], np.asarray(selection @ gradients)
 
 
 @dataclass(frozen=True)
