@@ -21,25 +21,25 @@ def _buckets(spark: SparkSession, parts: int) -> DataFrame:
 
 
 def _train(
-    spark: SparkSession, output: Path, groups: int, parts: int, learning_rate: float = 0.1
+    spark: SparkSession, output: Path, groups: int, super_groups: int, parts: int, learning_rate: float = 0.1
 ) -> tuple[Manifest, Counter[str]]:
     """Two epochs."""
     run = run_settings(str(output), learning_rate)
     folder, manifest = RunFolder(run.output, run.run_id), first_manifest(run)
     edges: Counter[str] = Counter()
     for epoch in range(2):
-        for this in rounds_of_epoch(PARTITIONS, groups, run.seed, epoch):
+        for this in rounds_of_epoch(PARTITIONS, groups, super_groups, run.seed, epoch):
             manifest, report = run_round(_buckets(spark, parts), folder, run, this, manifest, last=False)
             edges.update(report.edges)
     return manifest, edges
 
 
-@pytest.mark.parametrize("groups", [1, 3, 4])
+@pytest.mark.parametrize(("groups", "super_groups"), [(1, 1), (3, 3), (4, 4), (4, 2), (4, 1)])
 def test_an_epoch_trains_every_edge_once_and_the_bits_do_not_depend_on_spark(
-    spark: SparkSession, tmp_path: Path, groups: int
+    spark: SparkSession, tmp_path: Path, groups: int, super_groups: int
 ) -> None:
-    one, edges = _train(spark, tmp_path / "one", groups, parts=1)
-    other, _ = _train(spark, tmp_path / "other", groups, parts=5)
+    one, edges = _train(spark, tmp_path / "one", groups, super_groups, parts=1)
+    other, _ = _train(spark, tmp_path / "other", groups, super_groups, parts=5)
     assert edges.total() == 2 * len(blocks()) * EDGES
     assert [file.crc32 for file in one.partitions] == [file.crc32 for file in other.partitions]
     assert one.relations == other.relations
@@ -51,14 +51,14 @@ def test_divergence_names_relation_epoch_round_and_learning_rate(spark: SparkSes
         r"the loss of relation '(like|follow)' is not finite in epoch [12], round 1, at training\.learning_rate 1e\+30"
     )
     with pytest.raises(TrainingError, match=found):
-        _train(spark, tmp_path, groups=1, parts=1, learning_rate=1e30)
+        _train(spark, tmp_path, 1, 1, parts=1, learning_rate=1e30)
 
 
 def test_a_damaged_state_file_is_one_line(spark: SparkSession, tmp_path: Path) -> None:
     run = run_settings(str(tmp_path))
     folder, manifest = RunFolder(run.output, run.run_id), first_manifest(run)
     (tmp_path / "runs" / "run" / "state" / manifest.partitions[0].name).unlink()
-    this = rounds_of_epoch(PARTITIONS, 1, run.seed, 0)[0]
+    this = rounds_of_epoch(PARTITIONS, 1, 1, run.seed, 0)[0]
     with pytest.raises(InputError, match="the state file is gone"):
         run_round(_buckets(spark, 1), folder, run, this, manifest, last=False)
     assert folder.latest() == manifest

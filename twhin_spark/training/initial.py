@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import asdict
 from uuid import uuid4
 
 import numpy as np
@@ -14,7 +16,7 @@ from pyspark.sql import functions as F
 from twhin_spark.kernels.initial import initial_vectors
 from twhin_spark.training.state import EntityState, RunFolder, StateFile
 
-_RESULT_SCHEMA = "partition INT, name STRING, bytes BIGINT, crc32 BIGINT"
+_RESULT_SCHEMA = "partition INT, file STRING"
 
 
 def write_initial_state(
@@ -38,7 +40,7 @@ def write_initial_state(
     )
     write = _writer(folder.output, folder.run_id, types, dim, scale, seed)
     rows = entities.select(*columns).union(markers).groupBy("partition").applyInArrow(write, _RESULT_SCHEMA).collect()
-    return [StateFile(row["name"], row["bytes"], row["crc32"]) for row in sorted(rows, key=lambda r: r["partition"])]
+    return [StateFile(**json.loads(row["file"])) for row in sorted(rows, key=lambda row: row["partition"])]
 
 
 def _writer(
@@ -54,13 +56,6 @@ def _writer(
             keys[own["row"].to_numpy()] = own["entity_key"].to_numpy()
             state[name] = EntityState(initial_vectors(keys, dim, scale, seed), np.zeros(len(keys), np.float32))
         file = RunFolder(output, run_id).write_partition(f"p{partition:05d}-first-{uuid4().hex[:12]}", state)
-        return pa.table(
-            {
-                "partition": pa.array([partition], pa.int32()),
-                "name": [file.name],
-                "bytes": [file.bytes],
-                "crc32": [file.crc32],
-            }
-        )
+        return pa.table({"partition": pa.array([partition], pa.int32()), "file": [json.dumps(asdict(file))]})
 
     return write

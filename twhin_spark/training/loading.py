@@ -1,77 +1,147 @@
-"""What a task holds in memory: some partitions side by side, and edges in rows of that memory. Runs on workers."""
+"""What a task holds in memory: two groups of partitions, and edges in rows of that memory. Runs on workers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
-from twhin_spark.kernels.arrays import Floats, Integers
+from twhin_spark.kernels.arrays import Integers
 from twhin_spark.kernels.model import Edges, EntityRows
-from twhin_spark.training.schedule import Round
+from twhin_spark.training.schedule import Pair, Round
 from twhin_spark.training.state import EntityState, RunFolder, StateFile
 
 
-@dataclass
-class LoadedPartitions:
-    """Partitions in one contiguous array for each type; `first_row[type][i]` is where the i-th partition begins."""
+class HeldGroups:
+    """At most two groups of partitions, by type in one array each, the left group's rows before the right one's.
 
-    partitions: list[int]
-    entities: dict[str, EntityRows]
-    first_row: dict[str, Integers]  # (len(partitions) + 1,)
-
-    @classmethod
-    def read(
-        cls, folder: RunFolder, partitions: list[int], files: Sequence[StateFile], types: Sequence[str]
-    ) -> LoadedPartitions:
-        """Reads partitions from their committed files, of which `files` has one for each partition of the run."""
-        states = [folder.read_partition(files[partition], types) for partition in partitions]
-        entities: dict[str, EntityRows] = {}
-        first_row: dict[str, Integers] = {}
-        for name in types:
-            rows = [len(state[name].vectors) for state in states]
-            first_row[name] = np.concatenate([[0], np.cumsum(rows, dtype=np.int64)])
-            entities[name] = EntityRows(
-                np.concatenate([state[name].vectors for state in states]),
-                np.concatenate([state[name].accumulators for state in states]),
-            )
-        return cls(partitions, entities, first_row)
-
-    def write(self, folder: RunFolder, suffix: str) -> dict[int, StateFile]:
-        """Writes every partition to a new file, `suffix` being the attempt's own; returns the files by partition."""
-        files = {}
-        for i, partition in enumerate(self.partitions):
-            state = {}
-            for name, rows in self.entities.items():
-                own = slice(self.first_row[name][i], self.first_row[name][i + 1])
-                state[name] = EntityState(rows.vectors[own], rows.accumulators[own])
-            files[partition] = folder.write_partition(f"p{partition:05d}-{suffix}", state)
-        return files
-
-
-def edges_of(
-    blocks: Iterable[pa.RecordBatch], this: Round, loaded: LoadedPartitions, ends: Sequence[tuple[str, str]]
-) -> Edges:
-    """The edges that this round trains, from rows of `edge_buckets`, in an order that Spark has no part in.
-
-    `ends` has the source and target type of each relation by its index.
+    The arrays are made once, for the largest two groups that the task will hold. The left group ends at a fixed row,
+    the middle, and the right one begins there. So any two groups lie side by side, and one is swapped for another
+    without a copy.
     """
-    place = {partition: i for i, partition in enumerate(loaded.partitions)}
-    rows = [row for batch in blocks for row in batch.to_pylist()]
-    rows.sort(key=lambda row: (row["source_partition"], row["target_partition"], row["block"]))
-    first_source = np.stack([loaded.first_row[source] for source, _ in ends])  # (relations, partitions + 1)
-    first_target = np.stack([loaded.first_row[target] for _, target in ends])
-    none = np.empty(0, np.int32)
-    parts: list[tuple[Integers, Integers, Integers, Floats]] = [(none, none, none, np.empty(0, np.float32))]
-    for row in rows:
-        share = this.share(row["source_partition"], row["target_partition"])
-        relation = np.frombuffer(row["relation"], "<i2")[share]
-        source = np.frombuffer(row["source"], "<i4")[share]
-        target = np.frombuffer(row["target"], "<i4")[share]
-        source = source + first_source[relation, place[row["source_partition"]]]
-        target = target + first_target[relation, place[row["target_partition"]]]
-        parts.append((source, target, relation, np.frombuffer(row["weight"], "<f4")[share]))
-    source, target, relation, weight = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Edges(source.astype(np.int32), target.astype(np.int32), relation.astype(np.int16), weight)
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        files: Sequence[StateFile],
+        types: Sequence[str],
+        this: Round,
+        walk: Sequence[Pair],
+        suffix: str,
+    ) -> None:
+        """files: by partition of the run. suffix: of the names of the files that this task writes, its own."""
+        self._folder, self._types, self._this, self._suffix = folder, types, this, suffix
+        self._files = {p: files[p] for group in {g for pair in walk for g in pair} for p in this.partitions_of(group)}
+        self._sides: list[int | None] = [None, None]
+        self.written: dict[int, StateFile] = {}  # by partition
+        self.read_bytes = self.written_bytes = 0
+        sizes = np.array([self._rows(group).sum(axis=0) for group in sorted({g for pair in walk for g in pair})])
+        self._middle = sizes.max(axis=0)  # (types,)
+        room = self._middle * 2 if len(sizes) > 1 else self._middle
+        dim = files[0].dim
+        self._memory = [EntityState.empty(rows, dim) for rows in room]
+
+    def let_go(self, keep: Pair | None = None) -> None:
+        """Writes the groups that are held and not to be kept."""
+        for side, group in enumerate(self._sides):
+            if group is not None and group not in (keep or ()):
+                self._write(side)
+
+    def take(self, pair: Pair) -> None:
+        """Reads the groups of the pair that are not held."""
+        for group in dict.fromkeys(pair):
+            if group not in self._sides:
+                self._read(group, self._sides.index(None))
+
+    def entities(self) -> dict[str, EntityRows]:
+        """The rows of the held groups, by type; to be trained in place."""
+        held = {}
+        for k, name in enumerate(self._types):
+            left, right = (0 if group is None else self._rows(group)[:, k].sum() for group in self._sides)
+            rows = self._memory[k][self._middle[k] - left : self._middle[k] + right]
+            held[name] = EntityRows(rows.vectors, rows.accumulators)
+        return held
+
+    def first_rows(self) -> dict[int, Integers]:
+        """For each held partition the row of `entities()` where it begins, by type (types,)."""
+        left = self._sides[0]
+        begin = self._middle - (0 if left is None else self._rows(left).sum(axis=0))
+        return {
+            partition: first - begin
+            for side, group in enumerate(self._sides)
+            if group is not None
+            for partition, first in self._places(side, group)
+        }
+
+    def _rows(self, group: int) -> Integers:
+        """(partitions of the group, types): how many rows each has."""
+        return np.array([self._files[p].rows for p in self._this.partitions_of(group)], dtype=np.int64).reshape(
+            -1, len(self._types)
+        )
+
+    def _places(self, side: int, group: int) -> list[tuple[int, Integers]]:
+        """The partitions of a group, and where in memory each begins (types,)."""
+        ends = np.cumsum(self._rows(group), axis=0)  # (partitions, types)
+        total = ends[-1] if len(ends) else np.zeros(len(self._types), np.int64)
+        start = self._middle if side else self._middle - total
+        firsts = start + ends - self._rows(group)
+        return list(zip(self._this.partitions_of(group), firsts, strict=True))
+
+    def _state(self, partition: int, first: Integers) -> dict[str, EntityState]:
+        rows = self._files[partition].rows
+        return {name: self._memory[k][first[k] : first[k] + rows[k]] for k, name in enumerate(self._types)}
+
+    def _read(self, group: int, side: int) -> None:
+        for partition, first in self._places(side, group):
+            self._folder.read_into(self._state(partition, first), self._files[partition])
+            self.read_bytes += self._files[partition].bytes
+        self._sides[side] = group
+
+    def _write(self, side: int) -> None:
+        group = self._sides[side]
+        assert group is not None
+        for partition, first in self._places(side, group):
+            # A partition that this task has written before is written over: no one else knows the file.
+            file = self._folder.write_partition(f"p{partition:05d}-{self._suffix}", self._state(partition, first))
+            self._files[partition] = self.written[partition] = file
+            self.written_bytes += file.bytes
+        self._sides[side] = None
+
+
+@dataclass(frozen=True)
+class Block:
+    """A row of `edge_buckets`: arrays of n edges, in rows of their partitions."""
+
+    source_partition: int
+    target_partition: int
+    source: Integers
+    target: Integers
+    relation: Integers
+    weight: np.ndarray
+
+
+def edges_of(blocks: deque[Block], this: Round, held: HeldGroups, ends: Sequence[tuple[int, int]]) -> Edges:
+    """The edges that this round trains of some blocks, in their order, in rows of `held`. Leaves the deque empty.
+
+    ends: the index of the source type and of the target type of each relation by its index.
+    """
+    first_rows = {partition: first.astype(np.int32) for partition, first in held.first_rows().items()}
+    source_type, target_type = np.array(ends, dtype=np.int64).T
+    shares = [this.share(block.source_partition, block.target_partition) for block in blocks]
+    counts = [len(range(*share.indices(len(block.weight)))) for share, block in zip(shares, blocks, strict=True)]
+    edges = Edges(
+        *(np.empty(sum(counts), dtype) for dtype in (np.int32, np.int32, np.int16, np.float32))
+    )
+    begin = 0
+    for share, count in zip(shares, counts, strict=True):
+        block = blocks.popleft()  # its memory goes as soon as its edges are copied
+        own = slice(begin, begin + count)
+        relation = block.relation[share]
+        edges.relation[own] = relation
+        edges.weight[own] = block.weight[share]
+        np.add(block.source[share], first_rows[block.source_partition][source_type[relation]], out=edges.source[own])
+        np.add(block.target[share], first_rows[block.target_partition][target_type[relation]], out=edges.target[own])
+        begin += count
+    return edges

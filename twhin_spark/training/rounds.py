@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from twhin_spark.errors import InputError, TrainingError
+from twhin_spark.kernels.arrays import Integers
 from twhin_spark.training.relations import RelationState, merge
 from twhin_spark.training.schedule import Round
 from twhin_spark.training.state import Manifest, RoundReport, RunFolder
@@ -28,7 +29,8 @@ def run_round(
     """
     started = time.monotonic()
     task = RoundTask(run, this, before.partitions, before.relations)
-    placed = place(buckets, this).repartitionById(this.tasks, "task")
+    order = ("step", "source_partition", "target_partition", "block")
+    placed = place(buckets, this).repartitionById(this.tasks, "task").sortWithinPartitions(*order)
     rows = placed.mapInArrow(task, RESULT_SCHEMA).collect()
     results = sorted((TaskResult.from_json(row["result"]) for row in rows), key=lambda result: result.task)
     _check(results, run, this)
@@ -42,6 +44,7 @@ def run_round(
         time.monotonic() - started,
         _summed(result.edges for result in results),
         _summed(result.loss for result in results),
+        [result.usage for result in results if result.usage],
     )
     manifest = replace(
         before,
@@ -57,12 +60,17 @@ def run_round(
 
 
 def place(buckets: DataFrame, this: Round) -> DataFrame:
-    """The blocks that this round trains any edge of, with the `task` that does."""
-    task_of_partition = F.lit(this.task_of[this.group_of].tolist())
-    task = F.get(task_of_partition, F.col("source_partition"))
-    return buckets.withColumn("task", task).where(
-        (F.col("task") >= 0) & (F.col("task") == F.get(task_of_partition, F.col("target_partition")))
-    )
+    """The blocks that this round trains any edge of, with the `task` that does, and the `step` of its walk."""
+    groups = F.lit(len(this.turn_of))
+    source, target = (F.get(_array(this.group_of), F.col(f"{end}_partition")) for end in ("source", "target"))
+    pair = source * groups + target
+    task, step = (F.get(_array(table.ravel()), pair) for table in this.places)
+    return buckets.withColumn("task", task).withColumn("step", step).where(F.col("task") >= 0)
+
+
+def _array(numbers: Integers) -> Column:
+    """A constant array. As text it is one literal, which Spark plans much faster than one for each number."""
+    return F.split(F.lit(",".join(map(str, numbers.tolist()))), ",").cast("array<int>")
 
 
 def _check(results: Iterable[TaskResult], run: RunSettings, this: Round) -> None:

@@ -144,7 +144,7 @@ def _begin(
         seed=run.seed,
     )
     relations = {relation.name: initial_state(relation, config.training.dim) for relation in run.relations}
-    manifest = Manifest(run.run_id, fence, -1, 0, False, plan.groups, files, relations, _cpu())
+    manifest = Manifest(run.run_id, fence, -1, 0, False, plan.groups, files, relations, _cpu(), None, plan.super_groups)
     folder.write_settings(_what_counts(config, graph))
     folder.commit(manifest)
     folder.forget(before=fence)
@@ -176,7 +176,7 @@ def _train(
     log.take(earlier)
     for epoch in range(config.training.epochs):
         reports: list[RoundReport] = []
-        rounds = rounds_of_epoch(len(manifest.partitions), manifest.groups, run.seed, epoch)
+        rounds = rounds_of_epoch(len(manifest.partitions), manifest.groups, manifest.super_groups, run.seed, epoch)
         for this in rounds:
             if (epoch, this.number) > (manifest.epoch, manifest.round):
                 last = epoch == config.training.epochs - 1 and this is rounds[-1]

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from pyarrow import fs
 
 from twhin_spark.errors import InputError, TrainingError
 from twhin_spark.kernels.arrays import Floats
 from twhin_spark.training.relations import RelationState
+
+_BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -28,25 +29,60 @@ class EntityState:
     vectors: Floats
     accumulators: Floats
 
+    @classmethod
+    def empty(cls, rows: int, dim: int) -> EntityState:
+        """Arrays to be filled. The system gives memory only to the rows that are."""
+        return cls(np.empty((rows, dim), "<f4"), np.empty(rows, "<f4"))
+
+    def __getitem__(self, rows: slice) -> EntityState:
+        """The state of some rows, in the same memory."""
+        return EntityState(self.vectors[rows], self.accumulators[rows])
+
 
 @dataclass(frozen=True)
 class StateFile:
-    """A partition's file, by its name in the run's folder."""
+    """A partition's file, by its name in the run's folder: of each type the vectors, then the accumulators.
+
+    Raw little-endian float32, so that they are read into the place where they are trained, and written from there.
+    """
 
     name: str
-    bytes: int
+    rows: list[int]  # entities by type, in the run's order of types
+    dim: int
     crc32: int
+
+    @property
+    def bytes(self) -> int:
+        return sum(self.rows) * (self.dim + 1) * 4
+
+
+@dataclass(frozen=True)
+class TaskUsage:
+    """What a task took: wall time in seconds, bytes of state, peak resident bytes of its Python process."""
+
+    edge_seconds: float  # waiting for edges and unpacking them
+    read_seconds: float  # reading state
+    kernel_seconds: float
+    write_seconds: float  # writing state
+    read_bytes: int
+    written_bytes: int
+    peak_rss_bytes: int
+
+    @property
+    def seconds(self) -> float:
+        return self.edge_seconds + self.read_seconds + self.kernel_seconds + self.write_seconds
 
 
 @dataclass(frozen=True)
 class RoundReport:
-    """Of one round: wall time in seconds; edges and summed loss by relation."""
+    """Of one round: wall time in seconds; edges and summed loss by relation; what its tasks took."""
 
     epoch: int
     number: int
     seconds: float
     edges: dict[str, int]
     loss: dict[str, float]
+    tasks: list[TaskUsage] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -63,6 +99,7 @@ class Manifest:
     relations: dict[str, RelationState]
     cpu: str  # the kernels' bits hold on one kind of CPU
     report: RoundReport | None = None  # of the round; None where nothing is trained yet
+    super_groups: int = 1  # a divisor of groups, see schedule.py
 
 
 class RunFolder:
@@ -76,34 +113,39 @@ class RunFolder:
 
     def write_partition(self, name: str, state: Mapping[str, EntityState]) -> StateFile:
         """Writes one partition, the types in the mapping's order, under a name of the writer's own."""
-        sink = pa.BufferOutputStream()
-        for entity in state.values():
-            for array in (entity.vectors, entity.accumulators):
-                pa.ipc.write_tensor(pa.Tensor.from_numpy(np.ascontiguousarray(array, dtype="<f4")), sink)
-        content = sink.getvalue()
         self._fs.create_dir(f"{self.root}/state")
+        crc32 = 0
         with self._fs.open_output_stream(f"{self.root}/state/{name}") as stream:
-            stream.write(content)
-        return StateFile(name, content.size, zlib.crc32(content))
+            for block in _blocks(state.values()):
+                stream.write(block)
+                crc32 = zlib.crc32(block, crc32)
+        vectors = [one.vectors for one in state.values()]
+        return StateFile(name, [len(one) for one in vectors], vectors[0].shape[1], crc32)
 
     def read_partition(self, file: StateFile, types: Sequence[str]) -> dict[str, EntityState]:
-        """Reads a partition; raises InputError where the file is not what was written."""
+        """A partition by type; raises InputError where the file is not what was written."""
+        state = {name: EntityState.empty(rows, file.dim) for name, rows in zip(types, file.rows, strict=True)}
+        self.read_into(state, file)
+        return state
+
+    def read_into(self, state: Mapping[str, EntityState], file: StateFile) -> None:
+        """Reads a partition into arrays of its shape; raises InputError where the file is not what was written."""
         path = f"{self.root}/state/{file.name}"
+        crc32 = 0
         try:
             with self._fs.open_input_file(path) as stream:
-                content = stream.read_buffer()
+                found = stream.size()
+                if found == file.bytes:
+                    for block in _blocks(state.values()):
+                        stream.readinto(block)
+                        crc32 = zlib.crc32(block, crc32)
         except FileNotFoundError:
             raise InputError(f"{path}: the state file is gone; train again") from None
-        if content.size != file.bytes or zlib.crc32(content) != file.crc32:
+        if found != file.bytes or crc32 != file.crc32:
             raise InputError(
-                f"{path}: the state file is corrupt: found {content.size} bytes, checksum {zlib.crc32(content)}; "
+                f"{path}: the state file is corrupt: found {found} bytes, checksum {crc32}; "
                 f"written were {file.bytes} bytes, checksum {file.crc32}; train again"
             )
-        source = pa.BufferReader(content)
-        return {
-            name: EntityState(pa.ipc.read_tensor(source).to_numpy(), pa.ipc.read_tensor(source).to_numpy())
-            for name in types
-        }
 
     def commit(self, manifest: Manifest) -> None:
         """Makes a round the latest one, at once and for good.
@@ -192,8 +234,19 @@ class RunFolder:
             fields: dict[str, Any] = json.loads(stream.read())
         fields["partitions"] = [StateFile(**file) for file in fields["partitions"]]
         fields["relations"] = {name: RelationState(**state) for name, state in fields["relations"].items()}
-        fields["report"] = fields["report"] and RoundReport(**fields["report"])
+        if fields["report"] is not None:
+            tasks = [TaskUsage(**usage) for usage in fields["report"]["tasks"]]
+            fields["report"] = RoundReport(**{**fields["report"], "tasks": tasks})
         return Manifest(**fields)
+
+
+def _blocks(state: Iterable[EntityState]) -> Iterator[memoryview]:
+    """The bytes of a state, in pieces that stay in the CPU's cache between a copy and a checksum."""
+    for one in state:
+        for array in (one.vectors, one.accumulators):
+            content = memoryview(array.reshape(-1).view(np.uint8))
+            for begin in range(0, len(content), _BLOCK_BYTES):
+                yield content[begin : begin + _BLOCK_BYTES]
 
 
 def absolute(location: str) -> str:

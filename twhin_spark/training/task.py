@@ -1,11 +1,13 @@
-"""The body of one training task: read two groups' partitions, train their edges, write the partitions anew.
+"""The body of one training task: walk pairs of groups, read each, train the edges between, write it anew.
 
 Runs on workers. A task returns one small row; the vectors never pass through Spark.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -15,12 +17,14 @@ import numpy as np
 import pyarrow as pa
 
 from twhin_spark.errors import TwhinError
+from twhin_spark.graph.packing import DTYPES
 from twhin_spark.kernels.model import Model
 from twhin_spark.kernels.train import TrainSettings, train_edges
-from twhin_spark.training.loading import LoadedPartitions, edges_of
+from twhin_spark.training.loading import Block, HeldGroups, edges_of
 from twhin_spark.training.relations import RelationSettings, RelationState, from_kernel, to_kernel
 from twhin_spark.training.schedule import Round
-from twhin_spark.training.state import RunFolder, StateFile
+from twhin_spark.training.state import RunFolder, StateFile, TaskUsage
+from twhin_spark.training.usage import StopWatch, peak_rss_bytes
 
 RESULT_SCHEMA = "result STRING"
 
@@ -48,6 +52,7 @@ class TaskResult:
     edges: dict[str, int] = field(default_factory=dict)  # by relation, like the others
     loss: dict[str, float] = field(default_factory=dict)
     relations: dict[str, RelationState] = field(default_factory=dict)
+    usage: TaskUsage | None = None
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -57,6 +62,7 @@ class TaskResult:
         fields: dict[str, Any] = json.loads(text)
         fields["files"] = {int(partition): StateFile(**file) for partition, file in fields["files"].items()}
         fields["relations"] = {name: RelationState(**state) for name, state in fields["relations"].items()}
+        fields["usage"] = fields["usage"] and TaskUsage(**fields["usage"])
         return cls(**fields)
 
 
@@ -69,34 +75,77 @@ class RoundTask:
     files: list[StateFile]  # by partition, as the round before committed them
     relations: Mapping[str, RelationState]
 
-    def __call__(self, blocks: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """For `mapInArrow`: rows of edge_buckets with their `task` → one row with its TaskResult."""
-        batches = [batch for batch in blocks if batch.num_rows]
-        if batches:
-            task = batches[0]["task"][0].as_py()
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """For `mapInArrow`: rows of edge_buckets with their `task` and `step`, by step → one row with its TaskResult."""
+        filled = (batch for batch in batches if batch.num_rows)
+        first = next(filled, None)
+        if first is not None:
+            task = first["task"][0].as_py()
             try:
-                result = self.train(task, batches)
+                result = self.train(task, itertools.chain([first], filled))
             except TwhinError as error:  # raised here, it would reach the user as a trace through Spark
                 result = TaskResult(task, error=str(error))
             yield pa.RecordBatch.from_pydict({"result": [result.to_json()]})
 
-    def train(self, task: int, blocks: Iterable[pa.RecordBatch]) -> TaskResult:
-        """Trains this round's share of the blocks. Raises InputError where a state file is damaged."""
-        run, this = self.run, self.this
+    def train(self, task: int, batches: Iterable[pa.RecordBatch]) -> TaskResult:
+        """Trains this round's share of the blocks, step by step. Raises InputError where a state file is damaged."""
+        run, walk = self.run, self.this.walks[task]
+        watch = StopWatch("edge", "read", "kernel", "write")
+        suffix = f"e{self.this.epoch:05d}-r{self.this.number:05d}-{uuid4().hex[:12]}"
         folder = RunFolder(run.output, run.run_id)
-        loaded = LoadedPartitions.read(folder, this.partitions_of(task), self.files, run.entity_types)
-        edges = edges_of(blocks, this, loaded, [(relation.source, relation.target) for relation in run.relations])
+        held = HeldGroups(folder, self.files, run.entity_types, self.this, walk, suffix)
         relations = {i: to_kernel(settings, self.relations[settings.name]) for i, settings in enumerate(run.relations)}
-        seed = np.random.SeedSequence((run.seed, this.epoch, this.number, task))
+        types = {name: k for k, name in enumerate(run.entity_types)}
+        ends = [(types[relation.source], types[relation.target]) for relation in run.relations]
+        seed = np.random.SeedSequence((run.seed, self.this.epoch, self.this.number, task))
         rng = np.random.Generator(np.random.PCG64(seed))
-        done = train_edges(Model(loaded.entities, relations), edges, run.train, rng)
-        if done.non_finite is not None:
-            return TaskResult(task, diverged=run.relations[done.non_finite].name)
+        counts: dict[int, int] = {}
+        losses: dict[int, float] = {}
+        for step, blocks in watch.each("edge", steps_of(batches)):
+            with watch("write"):
+                held.let_go(walk[step])
+            with watch("read"):
+                held.take(walk[step])
+            with watch("edge"):
+                edges = edges_of(blocks, self.this, held, ends)
+            with watch("kernel"):
+                done = train_edges(Model(held.entities(), relations), edges, run.train, rng)
+            del edges  # before the next step's are unpacked
+            if done.non_finite is not None:
+                return TaskResult(task, diverged=run.relations[done.non_finite].name)
+            for i, count in done.edges.items():
+                counts[i] = counts.get(i, 0) + count
+                losses[i] = losses.get(i, 0.0) + done.loss[i]
+        with watch("write"):
+            held.let_go()
         names = [relation.name for relation in run.relations]
         return TaskResult(
             task,
-            files=loaded.write(folder, f"e{this.epoch:05d}-r{this.number:05d}-{uuid4().hex[:12]}"),
-            edges={names[i]: count for i, count in done.edges.items()},
-            loss={names[i]: loss for i, loss in done.loss.items()},
-            relations={names[i]: from_kernel(relations[i]) for i in done.edges},
+            files=held.written,
+            edges={names[i]: count for i, count in counts.items()},
+            loss={names[i]: loss for i, loss in losses.items()},
+            relations={names[i]: from_kernel(relations[i]) for i in counts},
+            usage=TaskUsage(
+                watch.seconds["edge"],
+                watch.seconds["read"],
+                watch.seconds["kernel"],
+                watch.seconds["write"],
+                held.read_bytes,
+                held.written_bytes,
+                peak_rss_bytes(),
+            ),
         )
+
+
+def steps_of(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, deque[Block]]]:
+    """The blocks of one step after the other, as views of the batches."""
+    for step, blocks in itertools.groupby(_blocks(batches), key=lambda numbered: numbered[0]):
+        yield step, deque(block for _, block in blocks)
+
+
+def _blocks(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, Block]]:
+    for batch in batches:
+        places = zip(*(batch[name].to_pylist() for name in ("step", "source_partition", "target_partition")))
+        for k, (step, source_partition, target_partition) in enumerate(places):
+            arrays = {name: np.frombuffer(batch[name][k].as_buffer(), dtype) for name, dtype in DTYPES.items()}
+            yield step, Block(source_partition, target_partition, **arrays)

@@ -1,0 +1,44 @@
+"""What a task takes: seconds of its parts, and the memory of its process. Runs on workers."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+_Item = TypeVar("_Item")
+
+
+class StopWatch:
+    """Wall seconds by the name of a part."""
+
+    def __init__(self, *parts: str) -> None:
+        self.seconds = dict.fromkeys(parts, 0.0)
+
+    @contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[part] += time.perf_counter() - started
+
+    def each(self, part: str, items: Iterable[_Item]) -> Iterator[_Item]:
+        """The items, with the time that it takes to get them on the part's account."""
+        waiting = iter(items)
+        while True:
+            with self(part):
+                try:
+                    item = next(waiting)
+                except StopIteration:
+                    return
+            yield item
+
+
+def peak_rss_bytes() -> int:
+    """The most memory that this process has ever had resident."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
