@@ -9,7 +9,14 @@ from twhin_spark.config.sections import Config
 
 def problems(config: Config) -> list[str]:
     """One line for each disagreement: dotted path, what was found, what is allowed."""
-    return [*_entity_types(config), *_relations(config), *_logs(config), *_times(config), *_model(config)]
+    return [
+        *_entity_types(config),
+        *_relations(config),
+        *_logs(config),
+        *_times(config),
+        *_model(config),
+        *_watch(config),
+    ]
 
 
 def _one_of(names: list[str]) -> str:
@@ -107,3 +114,22 @@ def _model(config: Config) -> Iterator[str]:
             yield f"publishing.gates.{i}.relation: found '{gate.relation}'; allowed: {_one_of(list(config.relations))}"
         if (gate.at_least is None) == (gate.beats is None):
             yield f"publishing.gates.{i}: found {'both' if gate.beats else 'none'} of at_least and beats; allowed: one"
+
+
+def _watch(config: Config) -> Iterator[str]:
+    training, split = config.training, config.split
+    wants = [
+        *(["training.early_stopping"] if training.early_stopping else []),
+        *(["training.keep: best"] if training.keep == "best" else []),
+    ]
+    for want in wants:
+        if not training.validation.edges:
+            yield f"training.validation.edges: found 0 with {want}; allowed: 1 or more"
+        if split.by != "source" and not split.validation:
+            yield f"split.validation: found 0 with {want}; allowed: above 0, as it goes by validation edges"
+    for name, schedule in (("schedule", training.schedule), ("relation_schedule", training.relation_schedule)):
+        if schedule and schedule.warmup_epochs > training.epochs:
+            yield (
+                f"training.{name}.warmup_epochs: found {schedule.warmup_epochs:g}; "
+                f"allowed: at most training.epochs, {training.epochs}"
+            )

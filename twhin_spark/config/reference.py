@@ -48,6 +48,8 @@ def _models(path: str, annotation: Any) -> list[tuple[str, type[BaseModel]]]:
     """The sections that an option holds: itself, by name, or by number."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [(path, annotation)]
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [found for argument in get_args(annotation) for found in _models(path, argument)]
     for container, suffix in ((dict, ".NAME"), (list, ".N")):
         if get_origin(annotation) is container:
             return _models(path + suffix, get_args(annotation)[-1])

@@ -106,6 +106,37 @@ class Graph(Section):
     )
 
 
+class Schedule(Section):
+    """How a learning rate changes; every round takes the rate at its middle."""
+
+    decay: Literal["constant", "linear", "cosine"] = Field(
+        "constant", description="How the rate falls from its full value, after the warm-up, to the last epoch's end."
+    )
+    warmup_epochs: NotNegative = Field(
+        0.0, description="Epochs, or parts of one, in which the rate rises linearly from 0 to its full value."
+    )
+    final: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0, description="Share of the full rate that is left at the last epoch's end; constant does not use it."
+    )
+
+
+class Validation(Section):
+    edges: int = Field(
+        2000,
+        ge=0,
+        le=100_000,
+        description="Most validation edges, a seeded sample, that every epoch is measured on; 0: no measurement.",
+    )
+    metric: Literal["held_out_loss", "monitor_mrr"] = Field(
+        "monitor_mrr", description="What early stopping and `keep: best` go by; monitor_mrr is measured for them only."
+    )
+
+
+class EarlyStopping(Section):
+    patience: int = Field(3, ge=1, description="Epochs in a row without an improvement after which training ends.")
+    min_delta: NotNegative = Field(0.0, description="Least change of `validation.metric` that is an improvement.")
+
+
 class Training(Section):
     dim: int = Field(64, ge=1, le=4096, description="Dimension of the vectors.")
     epochs: int = Field(10, ge=1, description="Passes over all edges.")
@@ -131,6 +162,18 @@ class Training(Section):
     temperature: Positive = Field(1.0, description="Divisor of scores in the softmax loss.")
     learning_rate: Positive = Field(0.1, description="Step of row-wise Adagrad on entities.")
     relation_learning_rate: Positive = Field(0.1, description="Step of Adagrad on relation parameters.")
+    schedule: Schedule = Field(default_factory=lambda: Schedule(), description="How `learning_rate` changes.")
+    relation_schedule: Schedule | None = Field(
+        None, description="How `relation_learning_rate` changes; null: as `schedule` says."
+    )
+    validation: Validation = Field(default_factory=lambda: Validation(), description="Measuring every epoch.")
+    early_stopping: EarlyStopping | None = Field(
+        None, description="When training ends before the last epoch; null: never."
+    )
+    keep: Literal["last", "best"] = Field(
+        "last",
+        description="The epoch that is evaluated and published: the last one, or the best by `validation.metric`.",
+    )
     init_scale: Positive = Field(0.01, description="Standard deviation of an entity's first vector.")
     groups: int | None = Field(
         None, ge=1, description="Groups that an epoch deals the partitions into; null: from task slots and memory."
