@@ -6,6 +6,7 @@ Exit codes: 0 done; 2 the config or the input is wrong; 1 anything else.
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -155,6 +156,7 @@ def _run(
     """Runs a job and ends the process."""
     narrator = Narrator()
     log_file: Path | None = None
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: a training says how it is resumed
     try:
         config = load_config(config_file, overrides)
         if reads_logs:

@@ -52,7 +52,8 @@ def degree_counts(entities: DataFrame, types: Sequence[str]) -> Degrees:
 def loss_by_epoch(rounds: DataFrame, relations: Sequence[str]) -> dict[str, list[float]]:
     """By relation, the mean loss of an edge in each epoch, from the rows of `training_rounds` of one run."""
     loss = F.sum(F.col("loss") * F.col("edges")) / F.sum("edges")
-    rows = rounds.groupBy("relation", "epoch").agg(loss.alias("loss")).orderBy("epoch").collect()
+    trained = rounds.where("edges > 0")
+    rows = trained.groupBy("relation", "epoch").agg(loss.alias("loss")).orderBy("epoch").collect()
     return {name: [row["loss"] for row in rows if row["relation"] == name] for name in relations}
 
 

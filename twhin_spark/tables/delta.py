@@ -66,7 +66,7 @@ class TableStore:
         """
         writer = _shaped(table, rows).write.format("delta").mode("overwrite").options(**_PROPERTIES)
         if where is not None and self.exists(table):
-            writer = writer.option("replaceWhere", where)
+            writer = writer.option("replaceWhere", where).option("mergeSchema", "true")
         else:
             writer = writer.option("overwriteSchema", "true").partitionBy(*partition_by)
         if user_metadata is not None:
@@ -75,8 +75,9 @@ class TableStore:
         return self._committed()
 
     def append(self, table: Table, rows: DataFrame) -> int:
-        """Appends in one commit; returns the commit's version."""
-        _shaped(table, rows).write.format("delta").mode("append").options(**_PROPERTIES).save(self.path(table))
+        """Appends in one commit; returns the commit's version. A table of fewer columns, by older code, gets them."""
+        writer = _shaped(table, rows).write.format("delta").mode("append").option("mergeSchema", "true")
+        writer.options(**_PROPERTIES).save(self.path(table))
         return self._committed()
 
     def append_once(self, table: Table, rows: DataFrame, *, series: str, number: int) -> None:

@@ -136,9 +136,17 @@ TRAINING_ROUNDS = Table(
         Column("round", "INT", "Round of the epoch, from 0"),
         _RELATION,
         Column("edges", "BIGINT", "Edges trained"),
-        Column("loss", "DOUBLE", "Mean loss of an edge, both sides"),
-        Column("seconds", "DOUBLE", "Wall time of the round"),
-        Column("learning_rate", "DOUBLE", "Learning rate of entities"),
+        Column("loss", "DOUBLE", "Mean loss of an edge, both sides; null where no edge was trained"),
+        Column("seconds", "DOUBLE", "Wall time of the round, of all its relations"),
+        Column("learning_rate", "DOUBLE", "Learning rate of entities in the round"),
+        Column("relation_learning_rate", "DOUBLE", "Learning rate of relations in the round"),
+        Column("held_out_edges", "BIGINT", "Validation edges measured after the epoch's last round; else null"),
+        Column("held_out_loss", "DOUBLE", "Mean loss of these edges: comparable between epochs, not with `loss`"),
+        Column(
+            "monitor_mrr",
+            "DOUBLE",
+            "Mean reciprocal rank of their targets, for early stopping and `keep: best`; not the MRR of `metrics`",
+        ),
     ),
 )
 TRAINING_CLAIMS = Table(

@@ -13,8 +13,10 @@ Two figures, both of a fixed sample of validation edges whose ends are in traini
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -30,7 +32,13 @@ NEGATIVES = 8192  # entities of a type that the uniform negatives of the held-ou
 ROW_BITS = 32  # a place is partition << ROW_BITS | row: places order as the partitions and their rows do
 _ROW_MASK = (1 << ROW_BITS) - 1
 
-Vectors = Mapping[str, Floats]  # of one partition: by type, (rows, dim)
+
+class HasVectors(Protocol):
+    @property
+    def vectors(self) -> Floats: ...
+
+
+State = Mapping[str, HasVectors]  # of one partition: by type, vectors (rows, dim)
 
 
 @dataclass(frozen=True)
@@ -114,16 +122,18 @@ class HeldOut:
     partitions: int
     seed: int
 
-    def excerpt(self, states: Iterable[tuple[int, Vectors]]) -> Excerpt:
+    def excerpt(self, states: Iterable[tuple[int, State]]) -> Excerpt:
         """What `loss` and `ask` need of the model, from its partitions in ascending order."""
         ends = {kind: np.unique(np.concatenate(self._places(kind))) for kind in self.types}
         places: dict[str, list[Integers]] = {kind: [] for kind in self.types}
         vectors: dict[str, list[Floats]] = {kind: [] for kind in self.types}
         for partition, state in states:
             for kind in self.types:
-                rows = np.union1d(_rows_in(partition, ends[kind]), self._drawn(partition, kind, len(state[kind])))
+                rows = np.union1d(
+                    _rows_in(partition, ends[kind]), self._drawn(partition, kind, len(state[kind].vectors))
+                )
                 places[kind].append((partition << ROW_BITS) + rows)
-                vectors[kind].append(state[kind][rows])
+                vectors[kind].append(state[kind].vectors[rows])
         return Excerpt(
             {kind: np.concatenate(parts) for kind, parts in places.items()},
             {kind: np.concatenate(parts) for kind, parts in vectors.items()},
@@ -164,10 +174,10 @@ class HeldOut:
             scores[mine] = positive_scores(vectors[mine], targets, np.arange(len(mine)))
         return Asked(vectors, scores)
 
-    def count(self, asked: Asked, partition: int, vectors: Vectors) -> NDArray[np.int64]:
+    def count(self, asked: Asked, partition: int, state: State) -> NDArray[np.int64]:
         """(2, n): how many entities of a partition score above each edge's target, and how many the same."""
         sample = self.sample
-        counts = np.zeros((2, len(sample)), np.int64)
+        counts = self.no_counts()
         for kind in self.types:
             mine = np.flatnonzero(self._has_target(kind))
             if not len(mine):
@@ -178,8 +188,11 @@ class HeldOut:
             known = (place_of[sample.known_edge] >= 0) & (sample.known_target >> ROW_BITS == partition)
             excluded = Excluded(place_of[sample.known_edge[known]], sample.known_target[known] & _ROW_MASK)
             positives = Positives(np.arange(len(mine)), own, asked.scores[mine])
-            counts[:, mine] = count_above(asked.vectors[mine], vectors[kind], positives, excluded)
+            counts[:, mine] = count_above(asked.vectors[mine], state[kind].vectors, positives, excluded)
         return counts
+
+    def no_counts(self) -> NDArray[np.int64]:
+        return np.zeros((2, len(self.sample)), np.int64)
 
     def measured(self, loss: dict[str, float], counts: NDArray[np.int64] | None, seconds: float) -> Measured:
         """The sums by relation; counts: those of all partitions, added up, or None where none were asked for."""
@@ -213,6 +226,23 @@ class HeldOut:
             source[mine] = np.searchsorted(excerpt.places[self.relations[i].source], self.sample.source[mine])
             target[mine] = np.searchsorted(excerpt.places[self.relations[i].target], self.sample.target[mine])
         return Edges(source, target, self.sample.relation.astype(np.int16), self.sample.weight)
+
+
+def measure(
+    held_out: HeldOut,
+    states: Sequence[tuple[int, State]],
+    parameters: Mapping[str, RelationState],
+    settings: TrainSettings,
+    ranks: bool,
+) -> Measured:
+    """Measures a model whose partitions are all in memory, in ascending order."""
+    started = time.perf_counter()
+    excerpt = held_out.excerpt(states)
+    loss, counts = held_out.loss(excerpt, parameters, settings), None
+    if ranks:
+        asked = held_out.ask(excerpt, parameters)
+        counts = sum((held_out.count(asked, partition, state) for partition, state in states), held_out.no_counts())
+    return held_out.measured(loss, counts, time.perf_counter() - started)
 
 
 def _rows_in(partition: int, places: Integers) -> Integers:

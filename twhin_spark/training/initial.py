@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from twhin_spark.kernels.initial import initial_vectors
-from twhin_spark.training.state import EntityState, RunFolder, StateFile
+from twhin_spark.training.state import EntityState, RunFolder, StateFile, state_name
 
 _RESULT_SCHEMA = "partition INT, file STRING"
 
@@ -23,6 +23,7 @@ def write_initial_state(
     entities: DataFrame,
     folder: RunFolder,
     *,
+    claim: int,
     types: tuple[str, ...],
     partitions: int,
     dim: int,
@@ -38,13 +39,13 @@ def write_initial_state(
         F.lit(0).alias("row"),
         F.lit(0).cast("bigint").alias("entity_key"),
     )
-    write = _writer(folder.output, folder.run_id, types, dim, scale, seed)
+    write = _writer(folder.output, folder.run_id, claim, types, dim, scale, seed)
     rows = entities.select(*columns).union(markers).groupBy("partition").applyInArrow(write, _RESULT_SCHEMA).collect()
     return [StateFile(**json.loads(row["file"])) for row in sorted(rows, key=lambda row: row["partition"])]
 
 
 def _writer(
-    output: str, run_id: str, types: tuple[str, ...], dim: int, scale: float, seed: int
+    output: str, run_id: str, claim: int, types: tuple[str, ...], dim: int, scale: float, seed: int
 ) -> Callable[[pa.Table], pa.Table]:
     def write(group: pa.Table) -> pa.Table:
         """Runs on workers: one partition's entities → its state file."""
@@ -55,7 +56,9 @@ def _writer(
             keys = np.empty(own.num_rows, np.int64)
             keys[own["row"].to_numpy()] = own["entity_key"].to_numpy()
             state[name] = EntityState(initial_vectors(keys, dim, scale, seed), np.zeros(len(keys), np.float32))
-        file = RunFolder(output, run_id).write_partition(f"p{partition:05d}-first-{uuid4().hex[:12]}", state)
+        file = RunFolder(output, run_id).write_partition(
+            state_name(partition, claim, f"first-{uuid4().hex[:12]}"), state
+        )
         return pa.table({"partition": pa.array([partition], pa.int32()), "file": [json.dumps(asdict(file))]})
 
     return write

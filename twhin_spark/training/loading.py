@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,10 +29,10 @@ class HeldGroups:
         types: Sequence[str],
         this: Round,
         walk: Sequence[Pair],
-        suffix: str,
+        name: Callable[[int], str],
     ) -> None:
-        """files: by partition of the run. suffix: of the names of the files that this task writes, its own."""
-        self._folder, self._types, self._this, self._suffix = folder, types, this, suffix
+        """files: by partition of the run. name: of the file of a partition that this task writes, its own."""
+        self._folder, self._types, self._this, self._name = folder, types, this, name
         self._files = {p: files[p] for group in {g for pair in walk for g in pair} for p in this.partitions_of(group)}
         self._sides: list[int | None] = [None, None]
         self.written: dict[int, StateFile] = {}  # by partition
@@ -104,7 +104,7 @@ class HeldGroups:
         assert group is not None
         for partition, first in self._places(side, group):
             # A partition that this task has written before is written over: no one else knows the file.
-            file = self._folder.write_partition(f"p{partition:05d}-{self._suffix}", self._state(partition, first))
+            file = self._folder.write_partition(self._name(partition), self._state(partition, first))
             self._files[partition] = self.written[partition] = file
             self.written_bytes += file.bytes
         self._sides[side] = None
@@ -131,9 +131,7 @@ def edges_of(blocks: deque[Block], this: Round, held: HeldGroups, ends: Sequence
     source_type, target_type = np.array(ends, dtype=np.int64).T
     shares = [this.share(block.source_partition, block.target_partition) for block in blocks]
     counts = [len(range(*share.indices(len(block.weight)))) for share, block in zip(shares, blocks, strict=True)]
-    edges = Edges(
-        *(np.empty(sum(counts), dtype) for dtype in (np.int32, np.int32, np.int16, np.float32))
-    )
+    edges = Edges(*(np.empty(sum(counts), dtype) for dtype in (np.int32, np.int32, np.int16, np.float32)))
     begin = 0
     for share, count in zip(shares, counts, strict=True):
         block = blocks.popleft()  # its memory goes as soon as its edges are copied

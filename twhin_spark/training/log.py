@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from twhin_spark.tables.delta import TableStore
@@ -16,42 +16,45 @@ _SECONDS_BETWEEN_COMMITS = 30.0  # a Delta commit takes a second or more, so sho
 class RoundLog:
     """Gathers reports and writes them now and then; the first write replaces what an earlier training left."""
 
-    def __init__(self, store: TableStore, run_id: str, learning_rate: float) -> None:
+    def __init__(self, store: TableStore, run_id: str, *, first: bool) -> None:
+        """first: the run was never trained before, so that there is nothing to replace."""
         self._store = store
         self._run_id = run_id
-        self._learning_rate = learning_rate
+        self._replaces = not first
         self._rows: list[tuple[Any, ...]] = []
-        self._written: float | None = None
+        self._written = time.monotonic()
 
     def add(self, reports: Sequence[RoundReport], *, last: bool) -> None:
-        """Takes an epoch's reports; writes at the first epoch, then every half minute, and after the last."""
+        """Takes reports; writes every half minute, and after the last."""
         self.take(reports)
-        if last or self._written is None or time.monotonic() - self._written > _SECONDS_BETWEEN_COMMITS:
+        if last or time.monotonic() - self._written > _SECONDS_BETWEEN_COMMITS:
             self._write()
 
     def take(self, reports: Sequence[RoundReport]) -> None:
         """Takes reports that are written with the next ones."""
         for report in reports:
-            for relation, edges in sorted(report.edges.items()):
-                loss = report.loss[relation] / edges
-                self._rows.append(
-                    (
-                        self._run_id,
-                        report.epoch,
-                        report.number,
-                        relation,
-                        edges,
-                        loss,
-                        report.seconds,
-                        self._learning_rate,
-                    )
-                )
+            self._rows += [(self._run_id, *row) for row in _rows(report)]
 
     def _write(self) -> None:
-        rows = self._store.spark.createDataFrame(self._rows, ddl(TRAINING_ROUNDS))
-        if self._written is None:
+        rows = self._store.spark.createDataFrame(self._rows, ddl(TRAINING_ROUNDS)).coalesce(1)
+        if self._replaces:
             self._store.overwrite(TRAINING_ROUNDS, rows, where=f"run_id = '{self._run_id}'")
         else:
             self._store.append(TRAINING_ROUNDS, rows)
+        self._replaces = False
         self._rows = []
         self._written = time.monotonic()
+
+
+def _rows(report: RoundReport) -> Iterator[tuple[Any, ...]]:
+    """The columns after run_id, by relation."""
+    held_out = report.held_out
+    measured = held_out.edges if held_out else {}
+    for relation in sorted({*report.edges, *measured}):
+        edges, held = report.edges.get(relation, 0), measured.get(relation)
+        loss = report.loss[relation] / edges if edges else None
+        mean: list[float | None] = [None, None]
+        if held_out and held:
+            mean = [part[relation] / held if part else None for part in (held_out.loss, held_out.reciprocal_ranks)]
+        rates = report.learning_rate, report.relation_learning_rate
+        yield report.epoch, report.number, relation, edges, loss, report.seconds, *rates, held, *mean

@@ -1,4 +1,4 @@
-"""One round: place the edges, run the tasks, merge what they return, commit."""
+"""One round: place the edges, run the tasks, merge what they return."""
 
 from __future__ import annotations
 
@@ -10,28 +10,25 @@ from typing import TypeVar
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from twhin_spark.errors import InputError, TrainingError
+from twhin_spark.errors import InputError, TrainingError, TwhinError
 from twhin_spark.kernels.arrays import Integers
+from twhin_spark.kernels.train import TrainSettings
 from twhin_spark.training.relations import RelationState, merge
 from twhin_spark.training.schedule import Round
-from twhin_spark.training.state import Manifest, RoundReport, RunFolder
+from twhin_spark.training.state import Manifest, RoundReport
 from twhin_spark.training.task import RESULT_SCHEMA, RoundTask, RunSettings, TaskResult
 
 _Number = TypeVar("_Number", int, float)
 
 
-def run_round(
-    buckets: DataFrame, folder: RunFolder, run: RunSettings, this: Round, before: Manifest, *, last: bool
-) -> tuple[Manifest, RoundReport]:
-    """Trains one round of `edge_buckets` rows on the state of `before`, and commits it.
+def run_round(buckets: DataFrame, run: RunSettings, this: Round, before: Manifest) -> Manifest:
+    """Trains one round of `edge_buckets` rows on the state of `before`; returns the state after it, to be committed.
 
-    Raises TrainingError where a task's loss is not finite, InputError where a state file is damaged.
+    Raises TrainingError where a loss is not finite or a disk is full, InputError where a state file is damaged.
     """
     started = time.monotonic()
-    task = RoundTask(run, this, before.partitions, before.relations)
-    order = ("step", "source_partition", "target_partition", "block")
-    placed = place(buckets, this).repartitionById(this.tasks, "task").sortWithinPartitions(*order)
-    rows = placed.mapInArrow(task, RESULT_SCHEMA).collect()
+    task = RoundTask(run, this, before.partitions, before.relations, before.fence)
+    rows = place(buckets, this).mapInArrow(task, RESULT_SCHEMA).collect()
     results = sorted((TaskResult.from_json(row["result"]) for row in rows), key=lambda result: result.task)
     _check(results, run, this)
     files = list(before.partitions)
@@ -45,27 +42,31 @@ def run_round(
         _summed(result.edges for result in results),
         _summed(result.loss for result in results),
         [result.usage for result in results if result.usage],
+        run.train.entity_learning_rate,
+        run.train.relation_learning_rate,
     )
-    manifest = replace(
+    return replace(
         before,
         epoch=this.epoch,
         round=this.number,
-        complete=last,
         partitions=files,
         relations={name: _merged(name, state, results) for name, state in before.relations.items()},
-        report=report,
+        reports=[report],
     )
-    folder.commit(manifest)
-    return manifest, report
 
 
 def place(buckets: DataFrame, this: Round) -> DataFrame:
-    """The blocks that this round trains any edge of, with the `task` that does, and the `step` of its walk."""
+    """The blocks that this round trains any edge of, those of a task in a Spark partition of their own.
+
+    Each has the `task`, and the `step` of its walk. A task's blocks are ordered by step, bucket and block.
+    """
     groups = F.lit(len(this.turn_of))
     source, target = (F.get(_array(this.group_of), F.col(f"{end}_partition")) for end in ("source", "target"))
     pair = source * groups + target
     task, step = (F.get(_array(table.ravel()), pair) for table in this.places)
-    return buckets.withColumn("task", task).withColumn("step", step).where(F.col("task") >= 0)
+    placed = buckets.withColumn("task", task).withColumn("step", step).where(F.col("task") >= 0)
+    order = ("step", "source_partition", "target_partition", "block")
+    return placed.repartitionById(this.tasks, "task").sortWithinPartitions(*order)
 
 
 def _array(numbers: Integers) -> Column:
@@ -76,13 +77,22 @@ def _array(numbers: Integers) -> Column:
 def _check(results: Iterable[TaskResult], run: RunSettings, this: Round) -> None:
     for result in results:
         if result.error is not None:
-            raise InputError(result.error)
+            raise failure(result.error, result.exit_code)
         if result.diverged is not None:
-            raise TrainingError(
-                f"training diverged: the loss of relation '{result.diverged}' is not finite in epoch {this.epoch + 1}, "
-                f"round {this.number + 1}, at training.learning_rate {run.train.entity_learning_rate:g} and "
-                f"training.relation_learning_rate {run.train.relation_learning_rate:g}; lower them"
-            )
+            raise divergence(result.diverged, run.train, this)
+
+
+def failure(line: str, exit_code: int) -> TwhinError:
+    """The error of a task, as it was raised in a worker."""
+    return InputError(line) if exit_code == InputError.exit_code else TrainingError(line)
+
+
+def divergence(relation: str, settings: TrainSettings, this: Round) -> TrainingError:
+    return TrainingError(
+        f"training diverged: the loss of relation '{relation}' is not finite in epoch {this.epoch + 1}, "
+        f"round {this.number + 1}, at training.learning_rate {settings.entity_learning_rate:g} and "
+        f"training.relation_learning_rate {settings.relation_learning_rate:g}; lower them"
+    )
 
 
 def _merged(name: str, before: RelationState, results: Sequence[TaskResult]) -> RelationState:

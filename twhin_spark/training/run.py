@@ -5,35 +5,42 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from twhin_spark.config import Config
-from twhin_spark.errors import InputError
+from twhin_spark.config.sections import Training
+from twhin_spark.errors import ConfigError, InputError, TrainingError
 from twhin_spark.graph.version import GraphVersion, latest_graph
 from twhin_spark.kernels.losses import Logistic, Softmax
 from twhin_spark.kernels.step import LossSettings
 from twhin_spark.kernels.train import TrainSettings
 from twhin_spark.tables.delta import TableStore
-from twhin_spark.tables.schemas import EDGE_BUCKETS, ENTITIES
+from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES
 from twhin_spark.training.claim import claim_run
+from twhin_spark.training.faults import no_space_is_a_line
+from twhin_spark.training.held_out import HeldOut
 from twhin_spark.training.initial import write_initial_state
 from twhin_spark.training.log import RoundLog
 from twhin_spark.training.plan import resolve_plan
+from twhin_spark.training.progress import Narration
 from twhin_spark.training.relations import RelationSettings, initial_state
 from twhin_spark.training.resume import find_unfinished
-from twhin_spark.training.rounds import run_round
-from twhin_spark.training.schedule import rounds_of_epoch
-from twhin_spark.training.state import Manifest, RoundReport, RunFolder
+from twhin_spark.training.sample import draw_sample
+from twhin_spark.training.state import Manifest, RunFolder
 from twhin_spark.training.task import RunSettings
+from twhin_spark.training.trainer import Trainer
+from twhin_spark.training.watch import Watch
 
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A complete training run and the graph it was trained on."""
+    """A complete training run and the graph it was trained on; the manifest is of the epoch that is kept."""
 
     run_id: str
     folder: RunFolder
@@ -65,7 +72,7 @@ def find_run(config: Config, store: TableStore) -> TrainedRun:
         raise InputError(
             f"{folder.location}: found {found} for this config and graph; run train with this config first"
         )
-    return TrainedRun(run_id, folder, manifest, graph)
+    return TrainedRun(run_id, folder, manifest.kept, graph)
 
 
 def train(
@@ -92,26 +99,36 @@ def train(
     unfinished = find_unfinished(folder, config.name, _what_counts(config, graph)) if resume else None
     if unfinished is not None and unfinished.complete:
         progress(f"run {run.run_id} is complete")
-        return TrainedRun(run.run_id, folder, unfinished, graph)
+        return TrainedRun(run.run_id, folder, unfinished.kept, graph)
     claim = claim_run(store, folder, take_over=take_over)
+    first = unfinished is None and claim.fence == 1
     # A row of edge_buckets is a block of many edges: the default of 10,000 rows would make gigabytes a batch.
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "16")
     buckets = store.read(EDGE_BUCKETS, graph.tables["edge_buckets"]).persist()
     try:
-        if unfinished is None:
-            manifest = _begin(store, config, graph, run, folder, claim.fence, progress)
-        else:
-            manifest = _go_on(folder, unfinished, claim.fence, progress)
-        manifest = _train(store, config, buckets, folder, run, manifest, progress)
+        with no_space_is_a_line(config.output):
+            if unfinished is None:
+                manifest = _begin(store, config, graph, run, folder, buckets, claim.fence, progress)
+            else:
+                manifest = _go_on(folder, unfinished, claim.fence, progress)
+            manifest = _train(store, config, buckets, folder, run, manifest, progress, first=first)
     except KeyboardInterrupt:
-        if (committed := folder.latest()) is not None:
-            progress(f"stopped; {_place(committed)} is committed, and --resume goes on there")
-        raise
+        raise _stopped(folder) from None
     finally:
         claim.release()
-        buckets.unpersist()
-        spark.conf.unset("spark.sql.execution.arrow.maxRecordsPerBatch")
-    return TrainedRun(run.run_id, folder, manifest, graph)
+        with suppress(Exception):  # what stopped the training may have stopped Spark as well
+            buckets.unpersist()
+            spark.conf.unset("spark.sql.execution.arrow.maxRecordsPerBatch")
+    return TrainedRun(run.run_id, folder, manifest.kept, graph)
+
+
+def _stopped(folder: RunFolder) -> TrainingError:
+    """What is said where Ctrl-C or SIGTERM ended the training."""
+    if (committed := folder.latest()) is None:
+        return TrainingError(f"run {folder.run_id}: stopped before anything was committed; train again")
+    return TrainingError(
+        f"run {folder.run_id}: stopped; {_place(committed)} is committed: the same command with --resume goes on there"
+    )
 
 
 def _begin(
@@ -120,10 +137,11 @@ def _begin(
     graph: GraphVersion,
     run: RunSettings,
     folder: RunFolder,
+    buckets: DataFrame,
     fence: int,
     progress: Callable[[str], None],
 ) -> Manifest:
-    """Plans the run and commits its first vectors. What was there of it before is gone."""
+    """Plans the run, draws what it is measured on and commits its first vectors. What was there before is gone."""
     entities = store.read(ENTITIES, graph.tables["entities"])
     plan = resolve_plan(
         entities=entities.count(),
@@ -137,14 +155,18 @@ def _begin(
     files = write_initial_state(
         entities,
         folder,
+        claim=fence,
         types=run.entity_types,
         partitions=plan.partitions,
         dim=config.training.dim,
         scale=config.training.init_scale,
         seed=run.seed,
     )
+    _draw_sample(store, config, graph, run, folder, buckets, progress)
     relations = {relation.name: initial_state(relation, config.training.dim) for relation in run.relations}
-    manifest = Manifest(run.run_id, fence, -1, 0, False, plan.groups, files, relations, _cpu(), None, plan.super_groups)
+    manifest = Manifest(
+        run.run_id, fence, -1, 0, False, plan.groups, files, relations, _cpu(), super_groups=plan.super_groups
+    )
     folder.write_settings(_what_counts(config, graph))
     folder.commit(manifest)
     folder.forget(before=fence)
@@ -161,6 +183,39 @@ def _go_on(folder: RunFolder, unfinished: Manifest, fence: int, progress: Callab
     return manifest
 
 
+def _draw_sample(
+    store: TableStore,
+    config: Config,
+    graph: GraphVersion,
+    run: RunSettings,
+    folder: RunFolder,
+    buckets: DataFrame,
+    progress: Callable[[str], None],
+) -> None:
+    """Keeps the validation edges that every epoch is measured on, where the config wants that and there are any."""
+    training = config.training
+    if not training.validation.edges or (config.split.by != "source" and not config.split.validation):
+        return
+    edges, entities = (store.read(table, graph.tables[table.name]) for table in (EDGES, ENTITIES))
+    sample = draw_sample(
+        edges,
+        entities,
+        buckets,
+        run.relations,
+        limit=training.validation.edges,
+        seed=run.seed,
+        self_loops=config.graph.self_loops == "keep",
+    )
+    if len(sample):
+        folder.write_sample(sample)
+        return
+    none = "no validation edge is new and has both ends in training"
+    if training.early_stopping or training.keep == "best":
+        wants = "early_stopping" if training.early_stopping else "keep"
+        raise ConfigError(f"training.{wants}: {none}, so there is nothing to go by; set split.validation, or leave it")
+    progress(f"{none}: no held-out loss")
+
+
 def _train(
     store: TableStore,
     config: Config,
@@ -169,24 +224,34 @@ def _train(
     run: RunSettings,
     manifest: Manifest,
     progress: Callable[[str], None],
+    *,
+    first: bool,
 ) -> Manifest:
-    """Trains the rounds after the manifest's; returns the last one's."""
-    log = RoundLog(store, run.run_id, config.training.learning_rate)
-    earlier = folder.reports()
+    """Trains what comes after the manifest; returns the last one."""
+    edges = buckets.agg(F.sum("edges")).first()
+    assert edges is not None
+    held_out = None
+    if (sample := folder.sample()) is not None:
+        held_out = HeldOut(sample, run.relations, run.entity_types, len(manifest.partitions), run.seed)
+    trainer = Trainer(buckets, edges[0] or 0, folder, run, config.training, _watch(config.training), held_out)
+    log, earlier = RoundLog(store, run.run_id, first=first), folder.reports()
     log.take(earlier)
-    for epoch in range(config.training.epochs):
-        reports: list[RoundReport] = []
-        rounds = rounds_of_epoch(len(manifest.partitions), manifest.groups, manifest.super_groups, run.seed, epoch)
-        for this in rounds:
-            if (epoch, this.number) > (manifest.epoch, manifest.round):
-                last = epoch == config.training.epochs - 1 and this is rounds[-1]
-                manifest, report = run_round(buckets, folder, run, this, manifest, last=last)
-                reports.append(report)
-        if reports:
-            folder.sweep(manifest)
-            log.add(reports, last=manifest.complete)
-            progress(_line([*(one for one in earlier if one.epoch == epoch), *reports], config.training.epochs))
+    narration = Narration(progress, epochs=config.training.epochs, edges=trainer.edges, earlier=earlier)
+    while not manifest.complete:
+        manifest = trainer.advance(manifest)
+        log.add(manifest.reports, last=manifest.complete)
+        narration.tell(manifest)
     return manifest
+
+
+def _watch(training: Training) -> Watch:
+    stopping = training.early_stopping
+    return Watch(
+        training.validation.metric,
+        stopping.patience if stopping else None,
+        stopping.min_delta if stopping else 0.0,
+        training.keep == "best",
+    )
 
 
 def _place(manifest: Manifest) -> str:
@@ -220,18 +285,6 @@ def _settings(config: Config, graph: GraphVersion) -> RunSettings:
             training.learning_rate,
             training.relation_learning_rate,
         ),
-    )
-
-
-def _line(reports: list[RoundReport], epochs: int) -> str:
-    """An epoch's progress: loss, speed, and the time left if the others take as long."""
-    done = reports[0].epoch + 1
-    edges = sum(sum(report.edges.values()) for report in reports)
-    loss = sum(sum(report.loss.values()) for report in reports)
-    seconds = sum(report.seconds for report in reports)
-    return (
-        f"epoch {done}/{epochs}: loss {loss / max(edges, 1):.4f}, {edges:,} edges, {edges / seconds:,.0f} edges/s, "
-        f"{seconds * (epochs - done):.0f} s left"
     )
 
 

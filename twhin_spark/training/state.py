@@ -6,20 +6,30 @@ A file that no manifest lists does not exist for anyone, so tasks that die, are 
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from pyarrow import fs
 
 from twhin_spark.errors import InputError, TrainingError
 from twhin_spark.kernels.arrays import Floats
+from twhin_spark.training.faults import no_space_is_a_line
+from twhin_spark.training.held_out import Measured, Sample
 from twhin_spark.training.relations import RelationState
 
 _BLOCK_BYTES = 1 << 20
+_STATE_NAME = re.compile(r"p\d{5,}-c(?P<claim>\d{5,})-[a-z0-9-]+-[0-9a-f]{12}")
+
+
+def state_name(partition: int, claim: int, attempt: str) -> str:
+    """The name of a state file: of a partition, written under a claim, `attempt` being the writer's own."""
+    return f"p{partition:05d}-c{claim:05d}-{attempt}"
 
 
 @dataclass(frozen=True)
@@ -75,7 +85,10 @@ class TaskUsage:
 
 @dataclass(frozen=True)
 class RoundReport:
-    """Of one round: wall time in seconds; edges and summed loss by relation; what its tasks took."""
+    """Of one round: wall time in seconds; edges and summed loss by relation; what its tasks took; learning rates.
+
+    held_out: what the model was worth after the round, where it ended an epoch and there is something to measure on.
+    """
 
     epoch: int
     number: int
@@ -83,6 +96,31 @@ class RoundReport:
     edges: dict[str, int]
     loss: dict[str, float]
     tasks: list[TaskUsage] = field(default_factory=list)
+    learning_rate: float = 0.0
+    relation_learning_rate: float = 0.0
+    held_out: Measured | None = None
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> RoundReport:
+        """From what `asdict` made of it."""
+        held_out = fields["held_out"] and Measured(**fields["held_out"])
+        tasks = [TaskUsage(**usage) for usage in fields["tasks"]]
+        return cls(**{**fields, "tasks": tasks, "held_out": held_out})
+
+
+@dataclass(frozen=True)
+class BestEpoch:
+    """The state after the best epoch until now."""
+
+    epoch: int
+    partitions: list[StateFile]  # by partition number
+    relations: dict[str, RelationState]
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> BestEpoch:
+        """From what `asdict` made of it."""
+        relations = {name: RelationState(**state) for name, state in fields["relations"].items()}
+        return cls(fields["epoch"], [StateFile(**file) for file in fields["partitions"]], relations)
 
 
 @dataclass(frozen=True)
@@ -98,8 +136,17 @@ class Manifest:
     partitions: list[StateFile]  # by partition number
     relations: dict[str, RelationState]
     cpu: str  # the kernels' bits hold on one kind of CPU
-    report: RoundReport | None = None  # of the round; None where nothing is trained yet
+    reports: list[RoundReport] = field(default_factory=list)  # of the rounds since the manifest before
     super_groups: int = 1  # a divisor of groups, see schedule.py
+    history: list[float] = field(default_factory=list)  # by epoch, the metric that decides; empty where none does
+    best: BestEpoch | None = None  # where the best epoch is kept
+
+    @property
+    def kept(self) -> Manifest:
+        """As if training had ended with the best epoch, where that is kept: what is evaluated and published."""
+        if self.best is None:
+            return self
+        return replace(self, epoch=self.best.epoch, partitions=self.best.partitions, relations=self.best.relations)
 
 
 class RunFolder:
@@ -114,8 +161,8 @@ class RunFolder:
     def write_partition(self, name: str, state: Mapping[str, EntityState]) -> StateFile:
         """Writes one partition, the types in the mapping's order, under a name of the writer's own."""
         self._fs.create_dir(f"{self.root}/state")
-        crc32 = 0
-        with self._fs.open_output_stream(f"{self.root}/state/{name}") as stream:
+        path, crc32 = f"{self.root}/state/{name}", 0
+        with no_space_is_a_line(path), self._fs.open_output_stream(path) as stream:
             for block in _blocks(state.values()):
                 stream.write(block)
                 crc32 = zlib.crc32(block, crc32)
@@ -171,8 +218,9 @@ class RunFolder:
             return []
         found = {}
         for manifest in map(self._read_manifest, self._manifests()):  # a later claim's round replaces an earlier one's
-            if manifest.report and (manifest.epoch, manifest.round) <= (latest.epoch, latest.round):
-                found[manifest.epoch, manifest.round] = manifest.report
+            for report in manifest.reports:
+                if (report.epoch, report.number) <= (latest.epoch, latest.round):
+                    found[report.epoch, report.number] = report
         return [found[place] for place in sorted(found)]
 
     def forget(self, before: int) -> None:
@@ -210,18 +258,34 @@ class RunFolder:
         return [RunFolder(self.output, name) for name in names if name != self.run_id]
 
     def sweep(self, keep: Manifest) -> None:
-        """Deletes the state files that `keep` does not list."""
-        listed = {file.name for file in keep.partitions}
-        for info in self._fs.get_file_info(fs.FileSelector(f"{self.root}/state")):
-            if info.base_name not in listed:
+        """Deletes the state files of `keep`'s claim and those before it that `keep` does not list, and nothing else."""
+        listed = {file.name for file in (*keep.partitions, *(keep.best.partitions if keep.best else ()))}
+        for info in self._fs.get_file_info(fs.FileSelector(f"{self.root}/state", allow_not_found=True)):
+            name = _STATE_NAME.fullmatch(info.base_name)
+            if name and int(name["claim"]) <= keep.fence and info.base_name not in listed:
                 self._fs.delete_file(info.path)
 
-    def _create(self, name: str, content: Mapping[str, Any]) -> None:
-        """Writes a JSON file that is there whole or not at all."""
+    def write_sample(self, sample: Sample) -> None:
+        """Keeps the validation edges that every epoch of the run is measured on."""
+        table, sink = sample.to_arrow(), pa.BufferOutputStream()
+        with pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+        self._create("validation.arrow", sink.getvalue())
+
+    def sample(self) -> Sample | None:
+        """What write_sample was given last."""
+        path = f"{self.root}/validation.arrow"
+        if self._fs.get_file_info(path).type != fs.FileType.File:
+            return None
+        with self._fs.open_input_file(path) as stream:
+            return Sample.from_arrow(pa.ipc.open_file(stream.read_buffer()).read_all())
+
+    def _create(self, name: str, content: Mapping[str, Any] | pa.Buffer) -> None:
+        """Writes a file, a mapping as JSON, that is there whole or not at all."""
         folder, _, base = f"{self.root}/{name}".rpartition("/")
         self._fs.create_dir(folder)
-        with self._fs.open_output_stream(f"{folder}/.{base}") as stream:
-            stream.write(json.dumps(content).encode())
+        with no_space_is_a_line(f"{folder}/{base}"), self._fs.open_output_stream(f"{folder}/.{base}") as stream:
+            stream.write(json.dumps(content).encode() if isinstance(content, Mapping) else content)
         self._fs.move(f"{folder}/.{base}", f"{folder}/{base}")
 
     def _manifests(self) -> list[str]:
@@ -234,9 +298,8 @@ class RunFolder:
             fields: dict[str, Any] = json.loads(stream.read())
         fields["partitions"] = [StateFile(**file) for file in fields["partitions"]]
         fields["relations"] = {name: RelationState(**state) for name, state in fields["relations"].items()}
-        if fields["report"] is not None:
-            tasks = [TaskUsage(**usage) for usage in fields["report"]["tasks"]]
-            fields["report"] = RoundReport(**{**fields["report"], "tasks": tasks})
+        fields["reports"] = [RoundReport.from_fields(report) for report in fields["reports"]]
+        fields["best"] = fields["best"] and BestEpoch.from_fields(fields["best"])
         return Manifest(**fields)
 
 

@@ -23,7 +23,7 @@ from twhin_spark.kernels.train import TrainSettings, train_edges
 from twhin_spark.training.loading import Block, HeldGroups, edges_of
 from twhin_spark.training.relations import RelationSettings, RelationState, from_kernel, to_kernel
 from twhin_spark.training.schedule import Round
-from twhin_spark.training.state import RunFolder, StateFile, TaskUsage
+from twhin_spark.training.state import RunFolder, StateFile, TaskUsage, state_name
 from twhin_spark.training.usage import StopWatch, peak_rss_bytes
 
 RESULT_SCHEMA = "result STRING"
@@ -47,6 +47,7 @@ class TaskResult:
 
     task: int
     error: str | None = None  # a line for the user; all else is empty then
+    exit_code: int = 0  # of the error
     diverged: str | None = None  # the relation at which a loss was not finite; all else is empty then
     files: dict[int, StateFile] = field(default_factory=dict)  # by partition
     edges: dict[str, int] = field(default_factory=dict)  # by relation, like the others
@@ -74,6 +75,7 @@ class RoundTask:
     this: Round
     files: list[StateFile]  # by partition, as the round before committed them
     relations: Mapping[str, RelationState]
+    claim: int  # under which the task writes
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """For `mapInArrow`: rows of edge_buckets with their `task` and `step`, by step → one row with its TaskResult."""
@@ -84,16 +86,18 @@ class RoundTask:
             try:
                 result = self.train(task, itertools.chain([first], filled))
             except TwhinError as error:  # raised here, it would reach the user as a trace through Spark
-                result = TaskResult(task, error=str(error))
+                result = TaskResult(task, error=str(error), exit_code=error.exit_code)
             yield pa.RecordBatch.from_pydict({"result": [result.to_json()]})
 
     def train(self, task: int, batches: Iterable[pa.RecordBatch]) -> TaskResult:
         """Trains this round's share of the blocks, step by step. Raises InputError where a state file is damaged."""
         run, walk = self.run, self.this.walks[task]
         watch = StopWatch("edge", "read", "kernel", "write")
-        suffix = f"e{self.this.epoch:05d}-r{self.this.number:05d}-{uuid4().hex[:12]}"
+        attempt = f"e{self.this.epoch:05d}-r{self.this.number:05d}-{uuid4().hex[:12]}"
         folder = RunFolder(run.output, run.run_id)
-        held = HeldGroups(folder, self.files, run.entity_types, self.this, walk, suffix)
+        held = HeldGroups(
+            folder, self.files, run.entity_types, self.this, walk, lambda p: state_name(p, self.claim, attempt)
+        )
         relations = {i: to_kernel(settings, self.relations[settings.name]) for i, settings in enumerate(run.relations)}
         types = {name: k for k, name in enumerate(run.entity_types)}
         ends = [(types[relation.source], types[relation.target]) for relation in run.relations]

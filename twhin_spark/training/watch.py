@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from twhin_spark.training.held_out import Measured
+
 Metric = Literal["held_out_loss", "monitor_mrr"]
 
 
@@ -29,6 +31,13 @@ class Watch:
     def wants_ranks(self) -> bool:
         """Whether monitor_mrr is to be measured, which costs more than the held-out loss."""
         return self.decides and self.metric == "monitor_mrr"
+
+    def value(self, measured: Measured) -> float:
+        """The metric, of a finished epoch."""
+        if self.metric == "held_out_loss":
+            return measured.held_out_loss
+        assert measured.monitor_mrr is not None  # it was asked for
+        return measured.monitor_mrr
 
     def best(self, values: Sequence[float]) -> int:
         """The first epoch with the best value; at least one value."""
