@@ -67,9 +67,7 @@ def _drawer(entities: int, edges: int, partitions: int, relations: int):  # type
     return draw
 
 
-def _buckets_of(
-    partition: int, entities: int, edges: int, partitions: int, relations: int
-) -> Iterator[pa.RecordBatch]:
+def _buckets_of(partition: int, entities: int, edges: int, partitions: int, relations: int) -> Iterator[pa.RecordBatch]:
     """The buckets of the edges whose sources are in a partition."""
     rng = np.random.default_rng((partition, entities, edges))
     own = -(-(entities - partition) // partitions)  # entities of the partition

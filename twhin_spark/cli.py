@@ -89,6 +89,53 @@ _job(
 
 
 @cli.command(epilog=_EPILOG)
+@_config_options()
+@click.option("--entities", type=click.IntRange(min=1), help="Entities of all types; default: as in the latest graph.")
+@click.option("--edges", type=click.IntRange(min=0), help="Distinct training edges; default: as in the latest graph.")
+@click.option(
+    "--slots",
+    type=click.IntRange(min=1),
+    help="Tasks that run at once; default: those of the Spark session, without one the cores of this machine.",
+)
+@click.option(
+    "--edges-per-second",
+    type=click.FloatRange(min=0, min_open=True),
+    help="What one slot trains; default: measured here, in about two seconds.",
+)
+def plan(
+    config_file: str,
+    overrides: tuple[str, ...],
+    verbose: bool,
+    entities: int | None,
+    edges: int | None,
+    slots: int | None,
+    edges_per_second: float | None,
+) -> None:
+    """Say what training will take: groups, rounds, memory of a task, bytes and seconds of an epoch.
+
+    Exits with 2 where a task would not fit training.task_memory_gb. Starts Spark only where a count is not given.
+    """
+    narrator = Narrator()
+    try:
+        config = load_config(config_file, overrides)
+        found = jobs.plan_job(
+            config,
+            entities=entities,
+            edges=edges,
+            slots=slots,
+            edges_per_second=edges_per_second,
+            open_session=partial(open_session, f"twhin-spark {config.name}", verbose=verbose),
+        )
+    except Exception as error:
+        if verbose:
+            traceback.print_exc()
+        _fail(narrator, error)
+    for line in found.lines():
+        narrator.progress(line)
+    click.echo(json.dumps(found.as_dict()))
+
+
+@cli.command(epilog=_EPILOG)
 @_config_options("conf/demo.yaml")
 @click.option("--out", default="build/demo", help="Folder for logs, tables and report.")
 @click.option("--scale", default=1.0, type=click.FloatRange(min=0, min_open=True), help="1 is 1M events.")

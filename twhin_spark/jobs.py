@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -12,11 +13,13 @@ from pyspark.sql import SparkSession
 from twhin_spark.config import Config
 from twhin_spark.evaluation.run import evaluate
 from twhin_spark.graph.build import build_graph
-from twhin_spark.graph.version import GraphVersion
+from twhin_spark.graph.version import GraphVersion, latest_graph
 from twhin_spark.publishing import run as publishing
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import TABLES, Table
 from twhin_spark.training import run as training
+from twhin_spark.training.forecast import Forecast, forecast
+from twhin_spark.training.plan import Counts, count_graph
 
 Progress = Callable[[str], None]
 
@@ -108,6 +111,36 @@ def train_job(
     job = Job("train", spark, config, progress)
     job.train(resume=resume, take_over=take_over)
     return job.summary()
+
+
+def plan_job(
+    config: Config,
+    *,
+    entities: int | None,
+    edges: int | None,
+    slots: int | None,
+    edges_per_second: float | None,
+    open_session: Callable[[], SparkSession],
+) -> Forecast:
+    """What training will take. Without both counts, a session is opened and the latest graph counted."""
+    partitions = config.graph.partitions
+    if entities is None or edges is None:
+        spark = open_session()
+        store = TableStore(spark, config.output)
+        graph = latest_graph(store)
+        counts = count_graph(store, graph)
+        entities = counts.entities if entities is None else entities
+        edges = counts.edges if edges is None else edges
+        partitions = graph.partitions
+        slots = slots or spark.sparkContext.defaultParallelism
+        spark.stop()
+    return forecast(
+        config,
+        Counts(entities, edges),
+        partitions=partitions,
+        slots=slots or os.cpu_count() or 1,
+        edges_per_second=edges_per_second,
+    )
 
 
 def evaluate_job(spark: SparkSession, config: Config, progress: Progress) -> Summary:

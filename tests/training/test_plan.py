@@ -1,37 +1,118 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from twhin_spark.errors import ConfigError
-from twhin_spark.training.plan import resolve_plan
+from twhin_spark.training.costs import Layout, Workload, epoch_seconds, nominal_speed, state_bytes_moved, task_bytes
+from twhin_spark.training.plan import Plan, resolve_plan
+
+LARGE = Workload(10_000_000, 50_000_000, 128, 500, 500, two_sided=False, logq=False)
+MIDDLE = replace(LARGE, entities=1_000_000, edges=10_000_000)
+SMALL = replace(LARGE, entities=14_541, edges=272_115, dim=100, batch_size=50, uniform_negatives=50)
 
 
-def _groups(entities: int = 1000, slots: int = 2, partitions: int = 64, memory: float = 1.0) -> int:
-    plan = resolve_plan(
-        entities=entities, dim=127, partitions=partitions, slots=slots, task_memory_gb=memory, groups=None
-    )
-    assert plan.task_bytes <= memory * 1e9
-    return plan.groups
+def _plan(
+    work: Workload, slots: int = 2, partitions: int = 256, memory: float = 1.0, groups: int | None = None
+) -> Plan:
+    plan = resolve_plan(work, partitions=partitions, slots=slots, task_memory_gb=memory, groups=groups)
+    assert plan.task.total <= memory * 1e9
+    return plan
 
 
 def test_groups_are_twice_the_slots() -> None:
-    assert _groups(slots=2) == 4
-    assert _groups(slots=8) == 16
+    assert _plan(MIDDLE, slots=2).layout == Layout(256, 4, 4)
+    assert _plan(MIDDLE, slots=8).layout == Layout(256, 16, 16)
 
 
 def test_a_single_slot_takes_all_at_once_if_it_fits() -> None:
-    assert _groups(slots=1) == 1
+    assert _plan(MIDDLE, slots=1, memory=2).layout == Layout(256, 1, 1)
 
 
-def test_groups_are_raised_in_steps_until_two_fit() -> None:
-    # 10M entities of 512 bytes are 5.12 GB: two of 12 groups (of 64 partitions) hold 0.96 GB, two of 8 hold 1.28.
-    assert _groups(entities=10_000_000) == 12
+def test_a_small_graph_does_not_pay_for_rounds() -> None:
+    plan = _plan(SMALL, slots=2)
+    assert plan.layout == Layout(256, 1, 1)
+    assert plan.reasons[0].startswith("1 group: the graph is small")
+
+
+def test_a_model_larger_than_a_task_is_cut_into_super_groups() -> None:
+    # 5.16 GB: two of 12 groups (22 of 256 partitions each) hold 0.89 GB, two of 16 0.65 GB; a process has 0.15 GB.
+    plan = _plan(LARGE)
+    assert plan.layout == Layout(256, 16, 4)
+    assert "times 4, so that two groups with their edges fit 1.00 GB" in plan.reasons[0]
+
+
+def test_a_walk_through_super_groups_moves_far_fewer_bytes_than_rounds_of_groups() -> None:
+    flat, walked = (state_bytes_moved(LARGE, Layout(256, 16, super_groups)) for super_groups in (16, 4))
+    assert flat == 15 * 2 * LARGE.model_bytes  # an epoch reads and writes the model groups - 1 times
+    assert walked < 0.6 * flat
 
 
 def test_never_more_groups_than_partitions() -> None:
-    assert _groups(slots=8, partitions=3) == 3
+    assert _plan(MIDDLE, slots=8, partitions=3).layout == Layout(3, 3, 3)
 
 
-def test_a_model_that_cannot_fit_is_refused_with_the_options_to_change() -> None:
-    with pytest.raises(ConfigError, match=r"task_memory_gb: found 0\.1, .* or training\.groups, or graph\.partitions"):
-        _groups(entities=10_000_000, partitions=8, memory=0.1)
+@pytest.mark.parametrize(
+    ("slots", "groups", "super_groups"), [(2, 16, 4), (2, 6, 6), (4, 16, 8), (1, 4, 2), (2, 1, 1), (2, 5, 5), (2, 2, 2)]
+)
+def test_configured_groups_are_walked_by_as_many_tasks_as_there_are_slots(
+    slots: int, groups: int, super_groups: int
+) -> None:
+    assert _plan(SMALL, slots=slots, groups=groups).layout == Layout(256, groups, super_groups)
+
+
+def test_few_partitions_for_the_groups_are_warned_of() -> None:
+    (warning,) = _plan(MIDDLE, partitions=16).warnings
+    assert "16 partitions are few for 4 groups" in warning
+    assert "graph.partitions: 32" in warning
+    assert not _plan(MIDDLE, partitions=32).warnings
+
+
+def test_idle_slots_are_warned_of() -> None:
+    (warning,) = _plan(MIDDLE, slots=8, groups=4).warnings
+    assert warning.startswith("only 2 of 8 slots have work")
+
+
+def _refused(work: Workload, partitions: int = 256, memory: float = 1.0, groups: int | None = None) -> str:
+    with pytest.raises(ConfigError) as refused:
+        _plan(work, partitions=partitions, memory=memory, groups=groups)
+    message = str(refused.value)
+    assert message.startswith(f"training.task_memory_gb: found {memory:g}, but a task would hold ")
+    return message.split("it would fit with ")[1]
+
+
+@pytest.mark.parametrize("named", ["task_memory_gb", "partitions"])
+def test_too_few_partitions_are_refused_with_options_that_fit(named: str) -> None:
+    options = dict(option.split(": ") for option in _refused(LARGE, partitions=8).split(" (")[0].split(" or "))
+    if named == "task_memory_gb":
+        assert _plan(LARGE, partitions=8, memory=float(options["training.task_memory_gb"]))
+    else:
+        plan = _plan(LARGE, partitions=int(options["graph.partitions"]))
+        assert plan.layout.groups > 8
+        assert not plan.warnings
+
+
+def test_too_few_configured_groups_are_refused_with_a_number_that_fits() -> None:
+    options = dict(option.split(": ") for option in _refused(LARGE, groups=4).split(" or "))
+    assert _plan(LARGE, groups=int(options["training.groups"]))
+
+
+def test_a_batch_that_does_not_fit_is_refused_by_name() -> None:
+    assert "a training.batch_size below 9000" in _refused(replace(LARGE, batch_size=9000))
+
+
+@given(
+    entities=st.integers(1, 10**9),
+    edges=st.integers(1, 10**9),
+    members=st.integers(1, 6),
+    super_groups=st.integers(1, 8).map(lambda half: 2 * half),
+)
+def test_more_groups_hold_less_and_move_more(entities: int, edges: int, members: int, super_groups: int) -> None:
+    work = replace(LARGE, entities=entities, edges=edges)
+    fewer, more = (Layout(10_000, super_groups * n, super_groups) for n in (members, members + 1))
+    assert task_bytes(work, more).total <= task_bytes(work, fewer).total
+    assert state_bytes_moved(work, more) >= state_bytes_moved(work, fewer)
+    assert epoch_seconds(work, more, super_groups // 2, nominal_speed(work)) > 0

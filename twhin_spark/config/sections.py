@@ -178,7 +178,9 @@ class Training(Section):
     groups: int | None = Field(
         None, ge=1, description="Groups that an epoch deals the partitions into; null: from task slots and memory."
     )
-    task_memory_gb: Positive = Field(1.0, description="GB of vectors and accumulators that one task may hold.")
+    task_memory_gb: Positive = Field(
+        1.0, description="GB that the Python process of one task may hold in all: vectors, edges, batches and itself."
+    )
 
 
 class Als(Section):

@@ -131,7 +131,10 @@ def edges_of(blocks: deque[Block], this: Round, held: HeldGroups, ends: Sequence
     source_type, target_type = np.array(ends, dtype=np.int64).T
     shares = [this.share(block.source_partition, block.target_partition) for block in blocks]
     counts = [len(range(*share.indices(len(block.weight)))) for share, block in zip(shares, blocks, strict=True)]
-    edges = Edges(*(np.empty(sum(counts), dtype) for dtype in (np.int32, np.int32, np.int16, np.float32)))
+    total = sum(counts)
+    edges = Edges(
+        np.empty(total, np.int32), np.empty(total, np.int32), np.empty(total, np.int16), np.empty(total, np.float32)
+    )
     begin = 0
     for share, count in zip(shares, counts, strict=True):
         block = blocks.popleft()  # its memory goes as soon as its edges are copied

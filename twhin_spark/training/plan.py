@@ -1,16 +1,199 @@
-"""stub to be replaced below"""
+"""How a run is cut: groups and super-groups, from task slots and memory. Resolved once and stored with the run."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+from pyspark.sql import functions as F
+
+from twhin_spark.config import Config
+from twhin_spark.errors import ConfigError
+from twhin_spark.graph.version import GraphVersion
+from twhin_spark.tables.delta import TableStore
+from twhin_spark.tables.schemas import EDGE_BUCKETS, ENTITIES
+from twhin_spark.training.costs import (
+    Layout,
+    TaskBytes,
+    Workload,
+    edges_sent,
+    epoch_seconds,
+    nominal_speed,
+    size,
+    state_bytes_moved,
+    task_bytes,
+)
+from twhin_spark.training.settings import train_settings
+
+_DEALS = 8  # partitions a group, from which on dealing them anew each epoch mixes the entities well
 
 
 @dataclass(frozen=True)
 class Plan:
-    partitions: int
-    groups: int
-    super_groups: int
+    """A layout, and why it is so."""
+
+    work: Workload
+    layout: Layout
+    task: TaskBytes
+    reasons: list[str]
+    warnings: list[str]
+
+    @property
+    def state_bytes_moved(self) -> int:
+        return state_bytes_moved(self.work, self.layout)
+
+    @property
+    def edges_sent(self) -> int:
+        return edges_sent(self.work, self.layout)
+
+    def __str__(self) -> str:
+        layout = self.layout
+        return (
+            f"{layout.partitions} partitions in {layout.groups} groups, {layout.rounds} rounds of {layout.tasks} "
+            f"tasks; the model has {size(self.work.model_bytes)}, a task holds {size(self.task.total)}"
+        )
 
 
-def resolve_plan(*, entities, dim, partitions, slots, task_memory_gb, groups):
-    g = groups or (1 if slots == 1 else 2 * slots)
-    k = next((k for k in range(2 * slots, g) if g % k == 0 and k % 2 == 0), g)
-    return Plan(partitions, g, k)
+@dataclass(frozen=True)
+class Counts:
+    """The size of a graph: entities of all types, distinct training edges."""
+
+    entities: int
+    edges: int
+
+
+def count_graph(store: TableStore, graph: GraphVersion) -> Counts:
+    entities = store.read(ENTITIES, graph.tables[ENTITIES.name]).count()
+    edges = store.read(EDGE_BUCKETS, graph.tables[EDGE_BUCKETS.name]).agg(F.sum("edges")).first()
+    assert edges is not None
+    return Counts(entities, edges[0] or 0)
+
+
+def plan_run(config: Config, counts: Counts, *, partitions: int, slots: int) -> Plan:
+    """The plan of a config's run. Raises ConfigError where a task would not fit its memory."""
+    training = config.training
+    work = Workload(
+        counts.entities,
+        counts.edges,
+        training.dim,
+        training.batch_size,
+        training.uniform_negatives,
+        two_sided=any(relation.two_sided for relation in config.relations.values()),
+        logq=train_settings(config).loss.logq,
+    )
+    return resolve_plan(
+        work, partitions=partitions, slots=slots, task_memory_gb=training.task_memory_gb, groups=training.groups
+    )
+
+
+def resolve_plan(
+    work: Workload, *, partitions: int, slots: int, task_memory_gb: float, groups: int | None = None
+) -> Plan:
+    """The plan for `slots` parallel tasks, each of which may hold `task_memory_gb` in all.
+
+    Without a configured number, one group where it fits and one task is no slower than rounds of several; otherwise
+    twice as many super-groups as slots, so that every slot has a pair in each round, of as few groups as let two groups
+    fit a task. Nothing here is measured, so that the same graph on as many slots always gives the same plan.
+
+    Raises ConfigError where no number of groups fits.
+    """
+    limit = round(task_memory_gb * 1e9)
+    if groups is not None:
+        layout = Layout(partitions, groups, _super_groups(groups, slots))
+        reason = f"{groups} groups: training.groups says so"
+    else:
+        found = _choose(work, partitions, slots, limit)
+        if found is None:
+            raise ConfigError(_refusal(work, _finest(partitions, slots), limit, groups))
+        layout, reason = found
+    held = task_bytes(work, layout)
+    if held.total > limit:
+        raise ConfigError(_refusal(work, layout, limit, groups))
+    reasons = [reason]
+    if layout.super_groups < layout.groups:
+        reasons.append(
+            f"a task walks the pairs of two super-groups of {layout.groups // layout.super_groups} groups and swaps "
+            "one group a step: that moves fewer bytes than a round for each pair"
+        )
+    return Plan(work, layout, held, reasons, list(_warnings(layout, slots)))
+
+
+def _choose(work: Workload, partitions: int, slots: int, limit: int) -> tuple[Layout, str] | None:
+    """The first layout that fits, and why it is taken."""
+    whole, parallel = Layout(partitions, 1, 1), Layout(partitions, *2 * [min(2 * slots, partitions)])
+    speed = nominal_speed(work)
+    if task_bytes(work, whole).total <= limit:
+        if slots == 1:
+            return whole, "1 group: it fits the only slot's memory"
+        alone, together = (epoch_seconds(work, layout, slots, speed) for layout in (whole, parallel))
+        if alone <= together:
+            return whole, (
+                f"1 group: the graph is small, one task takes about {alone:.1f} s an epoch, {parallel.rounds} rounds "
+                f"of {parallel.tasks} would take {together:.1f} s"
+            )
+    for layout in _layouts(partitions, slots):
+        if task_bytes(work, layout).total <= limit:
+            reason = f"{layout.groups} groups: twice the {slots} slots, so that each has a pair in every round"
+            if layout != parallel:
+                reason += (
+                    f", times {layout.groups // layout.super_groups}, so that two groups with their edges fit "
+                    f"{size(limit)}"
+                )
+            return layout, reason
+    return None
+
+
+def _layouts(partitions: int, slots: int) -> Iterator[Layout]:
+    """Layouts of ever smaller groups."""
+    super_groups = min(2 * slots, partitions)
+    for members in range(1, partitions // super_groups + 1):
+        yield Layout(partitions, super_groups * members, super_groups)
+
+
+def _finest(partitions: int, slots: int) -> Layout:
+    return list(_layouts(partitions, slots))[-1]
+
+
+def _super_groups(groups: int, slots: int) -> int:
+    """The fewest super-groups that keep all slots busy: an even divisor of the groups, or the groups themselves."""
+    return next((n for n in range(2 * slots, groups, 2) if groups % n == 0), groups)
+
+
+def _refusal(work: Workload, layout: Layout, limit: int, groups: int | None) -> str:
+    """What a task would hold, and the options with which it would fit."""
+    held = task_bytes(work, layout)
+    found = (
+        f"training.task_memory_gb: found {limit / 1e9:g}, but a task would hold {held.total / 1e9:.2f} GB with "
+        f"{layout.groups} groups of {layout.partitions} partitions: {held}"
+    )
+    fits = [f"training.task_memory_gb: {-(-held.total // 10**7) / 100:g}"]
+    wanted = _groups_that_fit(work, layout.super_groups, limit)
+    if wanted is None:
+        fits.append(f"a training.batch_size below {work.batch_size}")
+    elif groups is not None and wanted <= layout.partitions:
+        fits.append(f"training.groups: {wanted}")
+    else:
+        fits.append(f"graph.partitions: {_DEALS * wanted} (in a new output: the first build fixes them)")
+    return f"{found}; it would fit with {' or '.join(fits)}"
+
+
+def _groups_that_fit(work: Workload, super_groups: int, limit: int) -> int | None:
+    """As few groups as fit, where partitions are no bound; None where not even groups of one entity do."""
+    super_groups = max(super_groups, 2)
+    members = 1
+    while super_groups * members <= 2 * max(work.entities, 1):
+        layout = Layout(super_groups * members, super_groups * members, super_groups)
+        if task_bytes(work, layout).total <= limit:
+            return layout.groups
+        members += max(members // 16, 1)
+    return None
+
+
+def _warnings(layout: Layout, slots: int) -> Iterator[str]:
+    if layout.groups > 1 and layout.partitions < _DEALS * layout.groups:
+        yield (
+            f"{layout.partitions} partitions are few for {layout.groups} groups: the same entities meet again and "
+            f"again; graph.partitions: {_DEALS * layout.groups} or more would mix them"
+        )
+    if layout.groups > 1 and layout.tasks < slots:
+        yield f"only {layout.tasks} of {slots} slots have work: more groups would use them, at most graph.partitions"

@@ -17,9 +17,6 @@ from twhin_spark.config import Config
 from twhin_spark.config.sections import Training
 from twhin_spark.errors import ConfigError, InputError, TrainingError
 from twhin_spark.graph.version import GraphVersion, latest_graph
-from twhin_spark.kernels.losses import Logistic, Softmax
-from twhin_spark.kernels.step import LossSettings
-from twhin_spark.kernels.train import TrainSettings
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES
 from twhin_spark.training.claim import claim_run
@@ -27,11 +24,12 @@ from twhin_spark.training.faults import no_space_is_a_line
 from twhin_spark.training.held_out import HeldOut
 from twhin_spark.training.initial import write_initial_state
 from twhin_spark.training.log import RoundLog
-from twhin_spark.training.plan import resolve_plan
+from twhin_spark.training.plan import count_graph, plan_run
 from twhin_spark.training.progress import Narration
-from twhin_spark.training.relations import RelationSettings, initial_state
+from twhin_spark.training.relations import initial_state
 from twhin_spark.training.resume import find_unfinished
 from twhin_spark.training.sample import draw_sample
+from twhin_spark.training.settings import run_settings
 from twhin_spark.training.state import Manifest, RunFolder
 from twhin_spark.training.task import RunSettings
 from twhin_spark.training.trainer import Trainer
@@ -94,7 +92,7 @@ def train(
     """
     store = TableStore(spark, config.output)
     graph = latest_graph(store)
-    run = _settings(config, graph)
+    run = run_settings(config, graph.relations, run_id_of(config, graph))
     folder = RunFolder(config.output, run.run_id)
     unfinished = find_unfinished(folder, config.name, _what_counts(config, graph)) if resume else None
     if unfinished is not None and unfinished.complete:
@@ -103,7 +101,7 @@ def train(
     claim = claim_run(store, folder, take_over=take_over)
     first = unfinished is None and claim.fence == 1
     # A row of edge_buckets is a block of many edges: the default of 10,000 rows would make gigabytes a batch.
-    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "16")
+    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "4")
     buckets = store.read(EDGE_BUCKETS, graph.tables["edge_buckets"]).persist()
     try:
         with no_space_is_a_line(config.output):
@@ -143,29 +141,26 @@ def _begin(
 ) -> Manifest:
     """Plans the run, draws what it is measured on and commits its first vectors. What was there before is gone."""
     entities = store.read(ENTITIES, graph.tables["entities"])
-    plan = resolve_plan(
-        entities=entities.count(),
-        dim=config.training.dim,
-        partitions=graph.partitions,
-        slots=store.spark.sparkContext.defaultParallelism,
-        task_memory_gb=config.training.task_memory_gb,
-        groups=config.training.groups,
-    )
+    slots = store.spark.sparkContext.defaultParallelism
+    plan = plan_run(config, count_graph(store, graph), partitions=graph.partitions, slots=slots)
     progress(f"run {run.run_id}: {plan}")
+    for warning in plan.warnings:
+        progress(f"warning: {warning}")
     files = write_initial_state(
         entities,
         folder,
         claim=fence,
         types=run.entity_types,
-        partitions=plan.partitions,
+        partitions=plan.layout.partitions,
         dim=config.training.dim,
         scale=config.training.init_scale,
         seed=run.seed,
     )
     _draw_sample(store, config, graph, run, folder, buckets, progress)
     relations = {relation.name: initial_state(relation, config.training.dim) for relation in run.relations}
+    layout = plan.layout
     manifest = Manifest(
-        run.run_id, fence, -1, 0, False, plan.groups, files, relations, _cpu(), super_groups=plan.super_groups
+        run.run_id, fence, -1, 0, False, layout.groups, files, relations, _cpu(), super_groups=layout.super_groups
     )
     folder.write_settings(_what_counts(config, graph))
     folder.commit(manifest)
@@ -256,36 +251,6 @@ def _watch(training: Training) -> Watch:
 
 def _place(manifest: Manifest) -> str:
     return f"epoch {manifest.epoch + 1}, round {manifest.round + 1}" if manifest.epoch >= 0 else "the first vectors"
-
-
-def _settings(config: Config, graph: GraphVersion) -> RunSettings:
-    training = config.training
-    softmax = training.loss == "softmax"
-    loss = LossSettings(
-        Softmax(training.temperature) if softmax else Logistic(),
-        training.in_batch_weight,
-        training.uniform_weight,
-        softmax if training.logq is None else training.logq,
-    )
-    relations = tuple(
-        RelationSettings(name, one.source, one.target, one.operator, one.weight, one.two_sided)
-        for name, one in ((name, config.relations[name]) for name in graph.relations)
-    )
-    return RunSettings(
-        output=config.output,
-        run_id=run_id_of(config, graph),
-        seed=training.seed,
-        entity_types=tuple(config.entity_types),
-        relations=relations,
-        train=TrainSettings(
-            loss,
-            training.batch_size,
-            training.in_batch_negatives or training.batch_size,
-            training.uniform_negatives,
-            training.learning_rate,
-            training.relation_learning_rate,
-        ),
-    )
 
 
 def _cpu() -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -127,4 +128,4 @@ def rounds_of_epoch(partitions: int, groups: int, super_groups: int, seed: int, 
 def _deal_out(pairs: list[Pair], turns: int) -> list[list[Pair]]:
     """Nearly equal runs of a super-group's inner pairs, one for each of its turns."""
     bounds = [len(pairs) * turn // turns for turn in range(turns + 1)]
-    return [pairs[begin:end] for begin, end in zip(bounds, bounds[1:], strict=False)]
+    return [pairs[begin:end] for begin, end in pairwise(bounds)]

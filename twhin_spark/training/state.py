@@ -265,6 +265,10 @@ class RunFolder:
             if name and int(name["claim"]) <= keep.fence and info.base_name not in listed:
                 self._fs.delete_file(info.path)
 
+    def delete(self) -> None:
+        """Deletes the folder with all that is in it."""
+        self._fs.delete_dir(self.root)
+
     def write_sample(self, sample: Sample) -> None:
         """Keeps the validation edges that every epoch of the run is measured on."""
         table, sink = sample.to_arrow(), pa.BufferOutputStream()
@@ -307,7 +311,7 @@ def _blocks(state: Iterable[EntityState]) -> Iterator[memoryview]:
     """The bytes of a state, in pieces that stay in the CPU's cache between a copy and a checksum."""
     for one in state:
         for array in (one.vectors, one.accumulators):
-            content = memoryview(array.reshape(-1).view(np.uint8))
+            content = array.reshape(-1).view(np.uint8).data
             for begin in range(0, len(content), _BLOCK_BYTES):
                 yield content[begin : begin + _BLOCK_BYTES]
 

@@ -78,7 +78,7 @@ class RoundTask:
     claim: int  # under which the task writes
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """For `mapInArrow`: rows of edge_buckets with their `task` and `step`, by step → one row with its TaskResult."""
+        """For `mapInArrow`: rows of edge_buckets with their `task` and `step`, by step → a row with a TaskResult."""
         filled = (batch for batch in batches if batch.num_rows)
         first = next(filled, None)
         if first is not None:
@@ -112,6 +112,7 @@ class RoundTask:
                 held.take(walk[step])
             with watch("edge"):
                 edges = edges_of(blocks, self.this, held, ends)
+                pa.default_memory_pool().release_unused()  # what the blocks took
             with watch("kernel"):
                 done = train_edges(Model(held.entities(), relations), edges, run.train, rng)
             del edges  # before the next step's are unpacked
@@ -149,7 +150,9 @@ def steps_of(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, deque[Blo
 
 def _blocks(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, Block]]:
     for batch in batches:
-        places = zip(*(batch[name].to_pylist() for name in ("step", "source_partition", "target_partition")))
-        for k, (step, source_partition, target_partition) in enumerate(places):
+        for k in range(batch.num_rows):
+            step, source_partition, target_partition = (
+                batch[name][k].as_py() for name in ("step", "source_partition", "target_partition")
+            )
             arrays = {name: np.frombuffer(batch[name][k].as_buffer(), dtype) for name, dtype in DTYPES.items()}
             yield step, Block(source_partition, target_partition, **arrays)

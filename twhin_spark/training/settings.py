@@ -1,0 +1,48 @@
+"""The config as the tasks of a run take it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from twhin_spark.config import Config
+from twhin_spark.kernels.losses import Logistic, Softmax
+from twhin_spark.kernels.step import LossSettings
+from twhin_spark.kernels.train import TrainSettings
+from twhin_spark.training.relations import RelationSettings
+from twhin_spark.training.task import RunSettings
+
+
+def run_settings(config: Config, relations: Iterable[str], run_id: str) -> RunSettings:
+    """relations: by their index in `edge_buckets`."""
+    return RunSettings(
+        output=config.output,
+        run_id=run_id,
+        seed=config.training.seed,
+        entity_types=tuple(config.entity_types),
+        relations=tuple(relation_settings(config, name) for name in relations),
+        train=train_settings(config),
+    )
+
+
+def relation_settings(config: Config, name: str) -> RelationSettings:
+    one = config.relations[name]
+    return RelationSettings(name, one.source, one.target, one.operator, one.weight, one.two_sided)
+
+
+def train_settings(config: Config) -> TrainSettings:
+    training = config.training
+    softmax = training.loss == "softmax"
+    loss = LossSettings(
+        Softmax(training.temperature) if softmax else Logistic(),
+        training.in_batch_weight,
+        training.uniform_weight,
+        softmax if training.logq is None else training.logq,
+    )
+    return TrainSettings(
+        loss,
+        training.batch_size,
+        training.in_batch_negatives or training.batch_size,
+        training.uniform_negatives,
+        training.learning_rate,
+        training.relation_learning_rate,
+    )
