@@ -10,7 +10,8 @@ from uuid import uuid4
 
 import numpy as np
 
-from twhin_spark.kernels.train import Edges, EntityRows, Model, TrainSettings, train_edges
+from twhin_spark.kernels.model import Edges, EntityRows, Model
+from twhin_spark.kernels.train import TrainSettings, train_edges
 from twhin_spark.training.costs import Speed
 from twhin_spark.training.relations import RelationSettings, initial_state, to_kernel
 from twhin_spark.training.state import EntityState, RunFolder

@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from twhin_spark.errors import TwhinError
-from twhin_spark.kernels.train import Model, Relation, TrainSettings, train_edges
+from twhin_spark.kernels.model import Model, Relation
+from twhin_spark.kernels.train import TrainSettings, train_edges
 from twhin_spark.training.held_out import HeldOut, measure
 from twhin_spark.training.loading import HeldGroups, edges_of
 from twhin_spark.training.relations import RelationState, from_kernel, to_kernel
