@@ -23,9 +23,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from twhin_spark.kernels.arrays import Floats, Integers
+from twhin_spark.kernels.model import Edges, EntityRows, Model
 from twhin_spark.kernels.operators import OPERATORS
 from twhin_spark.kernels.ranking import Excluded, Positives, count_above, positive_scores, realistic_rank
-from twhin_spark.kernels.model import Edges, EntityRows, Model
 from twhin_spark.kernels.train import TrainSettings, train_edges
 from twhin_spark.training.relations import RelationSettings, RelationState, to_kernel
 
