@@ -19,7 +19,7 @@ MAKEFLAGS += --no-print-directory
 SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup java jars lint test test-all test-kills demo higgs serve bench-serving docs clean
+.PHONY: help setup java jars lint test test-all test-kills demo higgs serve bench-serving bench-plan docs clean
 # The Spark of the virtual environment, whichever else the caller works with.
 unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYSPARK_SUBMIT_ARGS
 
@@ -55,6 +55,9 @@ serve: $(JARS)  ## serve the demo's vectors on http://127.0.0.1:8080
 
 bench-serving: $(INSTALLED)  ## load the service with wrk: 1M vectors, peak rate, half of it, a version switch
 	@$(BIN)/python benchmarks/serving.py
+
+bench-plan: $(JARS)  ## train three graphs; print what the plan predicted of each, and what was measured
+	@$(BIN)/python benchmarks/plan.py
 
 docs: $(INSTALLED)  ## print the reference pages from the code
 	@$(BIN)/python -m twhin_spark.config.reference > docs/config.md

@@ -10,9 +10,9 @@ from twhin_spark.errors import ConfigError
 from twhin_spark.training.costs import Layout, Workload, epoch_seconds, nominal_speed, state_bytes_moved, task_bytes
 from twhin_spark.training.plan import Plan, resolve_plan
 
-LARGE = Workload(10_000_000, 50_000_000, 128, 500, 500, two_sided=False, logq=False)
+LARGE = Workload(10_000_000, 50_000_000, 128, 500, 500, 500, two_sided=False, logq=False)
 MIDDLE = replace(LARGE, entities=1_000_000, edges=10_000_000)
-SMALL = replace(LARGE, entities=14_541, edges=272_115, dim=100, batch_size=50, uniform_negatives=50)
+SMALL = replace(LARGE, entities=14_541, edges=272_115, dim=100, batch_size=50, chunk_size=50, uniform_negatives=50)
 
 
 def _plan(
@@ -101,7 +101,7 @@ def test_too_few_configured_groups_are_refused_with_a_number_that_fits() -> None
 
 
 def test_a_batch_that_does_not_fit_is_refused_by_name() -> None:
-    assert "a training.batch_size below 9000" in _refused(replace(LARGE, batch_size=9000))
+    assert "a training.batch_size below 9000" in _refused(replace(LARGE, batch_size=9000, chunk_size=9000))
 
 
 @given(

@@ -147,6 +147,18 @@ TRAINING_ROUNDS = Table(
             "DOUBLE",
             "Mean reciprocal rank of their targets, for early stopping and `keep: best`; not the MRR of `metrics`",
         ),
+        Column(
+            "tasks", "INT", "Tasks of the round; like what follows null where a later row of the same commit has it"
+        ),
+        Column("task_seconds", "DOUBLE", "Wall time of a task: the median of the round"),
+        Column("slowest_task_seconds", "DOUBLE", "Wall time of the slowest task"),
+        Column("edge_seconds", "DOUBLE", "Time that the tasks waited for edges and unpacked them, summed over them"),
+        Column("read_seconds", "DOUBLE", "Time that they read state, summed over them"),
+        Column("kernel_seconds", "DOUBLE", "Time that they computed, summed over them"),
+        Column("write_seconds", "DOUBLE", "Time that they wrote state, summed over them"),
+        Column("read_bytes", "BIGINT", "State that they read"),
+        Column("written_bytes", "BIGINT", "State that they wrote, what a later step of theirs replaced included"),
+        Column("peak_rss_bytes", "BIGINT", "Most memory that a task's Python process ever had resident"),
     ),
 )
 TRAINING_CLAIMS = Table(

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from twhin_spark.kernels.train import SLAB_BYTES
 from twhin_spark.training.schedule import rounds_of_epoch
 
 FLOAT_BYTES = 4
-PROCESS_BYTES = 125_000_000  # a Python worker with numpy, scipy and pyarrow, before it has done anything
-BATCH_BYTES = 25_000_000  # edges under way from Spark
+PROCESS_BYTES = 115_000_000  # a Python worker with numpy, scipy and pyarrow, before it has done anything
+BATCH_BYTES = 75_000_000  # edges under way from Spark, and freed memory that the allocator keeps
 EDGE_BYTES = 14  # source and target int32, relation int16, weight float32
 EDGE_ORDER_BYTES = 28  # the random order of a pass, in the kernels
-EDGE_LOGQ_BYTES = 16  # the counts behind `logq`
-BLOCK_COPIES = 4  # of a batch's scores, at once
-VECTOR_COPIES = 8  # of a batch's vectors, at once
+EDGE_LOGQ_BYTES = 34  # the counts behind `logq`
+SCORE_COPIES = 4  # of the scores that are worked on at once
+VECTOR_COPIES = 4  # of the vectors of a batch, and of their gradients
 
 ROUND_SECONDS = 0.4  # Spark: planning, starting tasks, committing
 EDGE_SECONDS = 0.1e-6  # to sort, send and unpack one edge
@@ -33,6 +34,7 @@ class Workload:
     edges: int
     dim: int
     batch_size: int
+    chunk_size: int  # edges that share their negatives
     uniform_negatives: int
     two_sided: bool  # whether any relation is
     logq: bool
@@ -46,7 +48,7 @@ class Workload:
     def nominal_edge_seconds(self) -> float:
         """Of an edge on one core, by its matrix products: the same on every machine, so that plans do not vary."""
         sides = 2 if self.two_sided else 1  # a one-sided relation scores its in-batch negatives once for both ends
-        flops = 6 * self.dim * (sides * self.batch_size + 2 * self.uniform_negatives)
+        flops = 6 * self.dim * (sides * self.chunk_size + 2 * self.uniform_negatives)
         return flops / NOMINAL_FLOPS + NOMINAL_EDGE_SECONDS
 
 
@@ -109,13 +111,14 @@ def task_bytes(work: Workload, layout: Layout) -> TaskBytes:
         entities = 2 * largest
         edges = 2 * largest**2 * (1 + 1 / max(layout.super_groups - 1, 1))  # between the groups, and a part inside them
     order = EDGE_BYTES + EDGE_ORDER_BYTES + (EDGE_LOGQ_BYTES if work.logq else 0)
-    scores = work.batch_size * (work.batch_size + 2 * work.uniform_negatives)
-    vectors = (work.batch_size + work.uniform_negatives) * work.dim
+    scores = max(work.chunk_size * (work.chunk_size + 2 * work.uniform_negatives) * FLOAT_BYTES, SLAB_BYTES)
+    chunks = work.batch_size // work.chunk_size
+    vectors = 2 * (work.batch_size + chunks * work.uniform_negatives) * work.dim * FLOAT_BYTES
     return TaskBytes(
         process=PROCESS_BYTES + BATCH_BYTES,
         entities=round(work.model_bytes * entities),
         edges=round(work.edges * min(edges, 1.0) * order),
-        kernel=FLOAT_BYTES * (BLOCK_COPIES * scores + VECTOR_COPIES * vectors),
+        kernel=SCORE_COPIES * scores + VECTOR_COPIES * vectors,
     )
 
 

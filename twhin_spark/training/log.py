@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import TRAINING_ROUNDS, ddl
-from twhin_spark.training.state import RoundReport
+from twhin_spark.training.state import RoundReport, TaskUsage
 
 _SECONDS_BETWEEN_COMMITS = 30.0  # a Delta commit takes a second or more, so short epochs share one
 
@@ -57,4 +58,21 @@ def _rows(report: RoundReport) -> Iterator[tuple[Any, ...]]:
         if held_out and held:
             mean = [part[relation] / held if part else None for part in (held_out.loss, held_out.reciprocal_ranks)]
         rates = report.learning_rate, report.relation_learning_rate
-        yield report.epoch, report.number, relation, edges, loss, report.seconds, *rates, held, *mean
+        place = report.epoch, report.number, relation
+        yield *place, edges, loss, report.seconds, *rates, held, *mean, *_usage(report.tasks)
+
+
+def _usage(tasks: Sequence[TaskUsage]) -> tuple[float | None, ...]:
+    """The columns from `tasks` on."""
+    if not tasks:
+        return (None,) * 10
+    seconds = [task.seconds for task in tasks]
+    return (
+        len(tasks),
+        statistics.median(seconds),
+        max(seconds),
+        *(sum(getattr(task, f"{part}_seconds") for task in tasks) for part in ("edge", "read", "kernel", "write")),
+        sum(task.read_bytes for task in tasks),
+        sum(task.written_bytes for task in tasks),
+        max(task.peak_rss_bytes for task in tasks),
+    )

@@ -77,6 +77,7 @@ def plan_run(config: Config, counts: Counts, *, partitions: int, slots: int) -> 
         counts.edges,
         training.dim,
         training.batch_size,
+        min(training.in_batch_negatives or training.batch_size, training.batch_size),
         training.uniform_negatives,
         two_sided=any(relation.two_sided for relation in config.relations.values()),
         logq=train_settings(config).loss.logq,
