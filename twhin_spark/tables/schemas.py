@@ -148,7 +148,7 @@ TRAINING_ROUNDS = Table(
             "Mean reciprocal rank of their targets, for early stopping and `keep: best`; not the MRR of `metrics`",
         ),
         Column(
-            "tasks", "INT", "Tasks of the round; like what follows null where a later row of the same commit has it"
+            "tasks", "INT", "Tasks of the round; null, like what follows, where a later row tells of several epochs"
         ),
         Column("task_seconds", "DOUBLE", "Wall time of a task: the median of the round"),
         Column("slowest_task_seconds", "DOUBLE", "Wall time of the slowest task"),
