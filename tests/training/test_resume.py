@@ -22,6 +22,7 @@ from twhin_spark.graph.build import build_graph
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import TRAINING_CLAIMS, TRAINING_ROUNDS, ddl
 from twhin_spark.training import run as training
+from twhin_spark.training import trainer
 from twhin_spark.training.state import Manifest, RunFolder
 
 CONFIG = """
@@ -75,7 +76,7 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
 def train_and_stop(spark: SparkSession, config: Config, rounds: int) -> None:
     """Trains this many rounds."""
     left = [rounds]
-    real = training.run_round
+    real = trainer.run_round
 
     def run_round(*args: Any, **kwargs: Any) -> Any:
         if not left[0]:
@@ -84,7 +85,7 @@ def train_and_stop(spark: SparkSession, config: Config, rounds: int) -> None:
         return real(*args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "run_round", run_round)
+        patch.setattr(trainer, "run_round", run_round)
         with pytest.raises(StopError):
             training.train(spark, config, print)
 
@@ -163,7 +164,7 @@ def test_a_driver_on_another_machine_may_live(spark: SparkSession, config: Confi
 def test_a_driver_whose_run_was_taken_over_ends(
     spark: SparkSession, config: Config, whole: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = training.run_round
+    real = trainer.run_round
 
     def run_round(*args: Any, **kwargs: Any) -> Any:
         folder = folder_of(config, whole)
@@ -173,6 +174,6 @@ def test_a_driver_whose_run_was_taken_over_ends(
             folder.commit(replace(latest, fence=latest.fence + 1))
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(training, "run_round", run_round)
+    monkeypatch.setattr(trainer, "run_round", run_round)
     with pytest.raises(TrainingError, match="was taken over by another training"):
         training.train(spark, config, print)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from twhin_spark.errors import InputError, TrainingError
+from twhin_spark.training.held_out import Measured
 from twhin_spark.training.relations import RelationState
-from twhin_spark.training.state import EntityState, Manifest, RoundReport, RunFolder, StateFile
+from twhin_spark.training.state import BestEpoch, EntityState, Manifest, RoundReport, RunFolder, StateFile, state_name
 
 TYPES = ("user", "tweet")
 
@@ -57,14 +58,30 @@ def test_a_damaged_file_is_one_clear_line(folder: RunFolder, damage: str) -> Non
 
 def test_the_latest_commit_counts_and_garbage_is_swept(folder: RunFolder) -> None:
     assert folder.latest() is None
-    old, new, garbage = (folder.write_partition(name, _partition(1)) for name in ("old", "new", "garbage"))
-    folder.commit(_manifest([old]))
-    latest = replace(_manifest([new]), epoch=10, complete=True)
+    listed = state_name(0, 2, "e00001-r00000-0123456789ab")
+    best = state_name(0, 1, "e00000-r00000-0123456789ab")
+    later = state_name(0, 3, "e00001-r00000-0123456789ab")  # of a driver that has taken over
+    garbage = [state_name(0, claim, f"e00001-r00000-{claim}23456789abc") for claim in (1, 2)]
+    files = {name: folder.write_partition(name, _partition(1)) for name in (listed, best, later, *garbage)}
+    foreign = Path(folder.root) / "state" / "notes.txt"
+    foreign.write_text("not ours")
+    folder.commit(_manifest([files[best]]))
+    latest = replace(_manifest([files[listed]]), fence=2, epoch=10, complete=True, best=BestEpoch(0, [files[best]], {}))
     folder.commit(replace(latest, epoch=9))
     folder.commit(latest)
     assert folder.latest() == latest
     folder.sweep(latest)
-    assert [path.name for path in (Path(folder.root) / "state").iterdir()] == ["new"], garbage
+    assert {path.name for path in foreign.parent.iterdir()} == {listed, best, later, foreign.name}
+    assert folder.latest() == latest
+
+
+def test_the_best_epoch_is_what_is_kept() -> None:
+    last = _manifest([StateFile("last", [1], 4, 0)])
+    assert last.kept == last
+    relations = {"like": RelationState({"target": [0.25]}, {"target": [0.0]})}
+    best = BestEpoch(3, [StateFile("best", [1], 4, 0)], relations)
+    kept = replace(last, epoch=7, best=best).kept
+    assert (kept.epoch, kept.partitions, kept.relations) == (3, best.partitions, relations)
 
 
 def test_the_highest_claim_counts_and_ends_the_one_before(folder: RunFolder) -> None:
@@ -82,8 +99,8 @@ def test_the_highest_claim_counts_and_ends_the_one_before(folder: RunFolder) -> 
 
 def test_reports_are_those_of_the_rounds_that_count(folder: RunFolder) -> None:
     def commit(fence: int, number: int, seconds: float) -> RoundReport:
-        report = RoundReport(0, number, seconds, {"like": 5}, {"like": 0.5})
-        folder.commit(replace(_manifest([]), fence=fence, round=number, report=report))
+        report = RoundReport(0, number, seconds, {"like": 5}, {"like": 0.5}, held_out=Measured({}, {}, {}, 0.0))
+        folder.commit(replace(_manifest([]), fence=fence, round=number, reports=[report]))
         return report
 
     first = commit(1, 0, 1.0)

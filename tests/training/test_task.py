@@ -16,7 +16,9 @@ from twhin_spark.training.task import RoundTask, TaskResult
 def task(tmp_path: Path) -> RoundTask:
     run = run_settings(str(tmp_path))
     manifest = first_manifest(run)
-    return RoundTask(run, rounds_of_epoch(4, 2, 2, seed=0, epoch=0)[0], manifest.partitions, manifest.relations)
+    return RoundTask(
+        run, rounds_of_epoch(4, 2, 2, seed=0, epoch=0)[0], manifest.partitions, manifest.relations, claim=1
+    )
 
 
 def _batch() -> pa.RecordBatch:

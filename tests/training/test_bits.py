@@ -1,0 +1,106 @@
+"""One seed and one plan give the same bits, whatever becomes of the tasks and the executors."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyspark
+import pytest
+from small_run import SmallRun, bits
+
+from twhin_spark.tables.java import require_java
+
+_DRIVER = Path(__file__).parent / "faulty_driver.py"
+_TWO_EXECUTORS = "local-cluster[2,1,1024]"
+_SPECULATION = (
+    "spark.speculation=true",
+    "spark.speculation.interval=100ms",
+    "spark.speculation.quantile=0.5",
+    "spark.speculation.multiplier=1.1",
+    "spark.speculation.minTaskRuntime=100ms",
+)
+_numbers = itertools.count()
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", params=[4, 1], ids=["rounds", "epochs"])
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> SmallRun:
+    return SmallRun.build(tmp_path_factory.mktemp("bits"), epochs=3, groups=request.param)
+
+
+@pytest.fixture(scope="module")
+def whole(run: SmallRun) -> tuple[Any, ...]:
+    """The bits of one executor that nothing disturbs."""
+    return _train(run, "local[1]", "none", accidents=0)
+
+
+def _train(run: SmallRun, master: str, fault: str, *properties: str, accidents: int) -> tuple[Any, ...]:
+    scratch = run.config.parent / f"scratch-{next(_numbers)}"
+    scratch.mkdir()
+    command = [sys.executable, str(_DRIVER), str(run.config), master, fault, str(scratch), *properties]
+    environment = {**os.environ, "SPARK_HOME": pyspark.__path__[0]}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == accidents
+    return bits(run.folder().latest())
+
+
+def test_with_two_executors(run: SmallRun, whole: tuple[Any, ...]) -> None:
+    assert _train(run, _TWO_EXECUTORS, "none", accidents=0) == whole
+
+
+def test_with_a_task_of_every_round_that_fails_and_is_retried(run: SmallRun, whole: tuple[Any, ...]) -> None:
+    accidents = 1 if _groups(run) == 1 else 9  # three epochs are one task, or three rounds each
+    assert _train(run, "local[2,2]", "fail", accidents=accidents) == whole
+
+
+def test_with_an_executor_that_is_killed_in_a_round(run: SmallRun, whole: tuple[Any, ...]) -> None:
+    if _groups(run) == 1:
+        pytest.skip("a task that holds the whole model is lost as one that holds a part")
+    assert _train(run, _TWO_EXECUTORS, "lost", accidents=1) == whole
+
+
+def test_with_speculation_beside_a_slow_task(run: SmallRun, whole: tuple[Any, ...], tmp_path: Path) -> None:
+    if _groups(run) == 1:
+        pytest.skip("Spark speculates only where another task of the stage is done")
+    with _standalone(tmp_path) as master:
+        assert _train(run, master, "slow", *_SPECULATION, accidents=1) == whole
+    log = "".join(path.read_text() for path in run.config.parent.glob("scratch-*.log"))
+    assert "speculat" in log
+
+
+def _groups(run: SmallRun) -> int:
+    manifest = run.folder().latest()
+    assert manifest is not None
+    return manifest.groups
+
+
+@contextmanager
+def _standalone(folder: Path) -> Iterator[str]:
+    """A cluster of two workers at two addresses: Spark does not speculate on the host of the first attempt."""
+    with ExitStack() as stack:
+
+        def start(name: str, *arguments: str) -> Path:
+            java = str(require_java() / "bin" / "java")
+            log = folder / f"{name}-{len(list(folder.iterdir()))}.log"
+            command = [java, "-cp", f"{pyspark.__path__[0]}/jars/*", f"org.apache.spark.deploy.{name}", *arguments]
+            environment = {**os.environ, "SPARK_HOME": pyspark.__path__[0]}
+            with log.open("w") as out:
+                process = subprocess.Popen(command, stdout=out, stderr=out, env=environment, cwd=folder)
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            return log
+
+        start("master.Master", "--host", "127.0.0.1", "--port", "17077", "--webui-port", "0")
+        for host in ("127.0.0.1", "127.0.0.2"):
+            start("worker.Worker", "--host", host, "--cores", "1", "--memory", "1g", "--webui-port", "0",
+                  "spark://127.0.0.1:17077")  # fmt: skip
+        yield "spark://127.0.0.1:17077"
