@@ -19,12 +19,13 @@ MAKEFLAGS += --no-print-directory
 SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup java jars lint test test-all test-kills demo higgs serve bench-serving bench-plan docs clean
+.PHONY: help setup java jars lint test test-all test-kills demo higgs serve bench bench-serving bench-plan docs clean
 # The Spark of the virtual environment, whichever else the caller works with.
 unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYSPARK_SUBMIT_ARGS
 
 help:  ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  make bench-NAME runs one of bench's (bench-kernel-d128-500-500, bench-graph-build, ...)"
 	@echo "  OUT=folder says where demo and higgs write, SCALE=factor how large the demo is, PYTHON=command which Python to use"
 
 setup: $(JARS)  ## make the virtual environment, find or install Java, fetch Delta's jars
@@ -53,11 +54,17 @@ serve: $(JARS)  ## serve the demo's vectors on http://127.0.0.1:8080
 	@[ -d build/demo/tables/embeddings ] || $(MAKE) demo OUT=build/demo
 	@$(BIN)/twhin-spark serve --config conf/demo.yaml --set output=build/demo
 
+bench: $(JARS)  ## measure speed, beside PyTorch-BigGraph, and write docs/benchmarks.md
+	@$(BIN)/python -m benchmarks all
+
+bench-%: $(JARS)
+	@$(BIN)/python -m benchmarks $*
+
 bench-serving: $(INSTALLED)  ## load the service with wrk: 1M vectors, peak rate, half of it, a version switch
 	@$(BIN)/python benchmarks/serving.py
 
 bench-plan: $(JARS)  ## train three graphs; print what the plan predicted of each, and what was measured
-	@$(BIN)/python benchmarks/plan.py
+	@$(BIN)/python -m benchmarks.plan
 
 docs: $(INSTALLED)  ## print the reference pages from the code
 	@$(BIN)/python -m twhin_spark.config.reference > docs/config.md

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from packed_graph import write_graph
 
+from benchmarks.packed_graph import write_graph
 from twhin_spark import __version__
 from twhin_spark.config import Config
 from twhin_spark.console import Narrator

@@ -1,0 +1,1 @@
+"""Benchmarks of twhin-spark: `python -m benchmarks --help` lists them."""

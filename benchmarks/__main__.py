@@ -1,0 +1,95 @@
+"""The command line: `python -m benchmarks NAME`, or `all`. Each prints a JSON line and writes its part of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import click
+
+from benchmarks.catalogue import ENTRIES
+from benchmarks.engine import engine_overhead, small_graph_overhead
+from benchmarks.kernel import kernel
+from benchmarks.large_jobs import graph_build, whole_job
+from benchmarks.page import write_page
+from benchmarks.planted import Planted
+from benchmarks.results import Result, load, record
+from benchmarks.sgemm import sgemm_share
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+def cli() -> None:
+    """Measures twhin-spark, beside PyTorch-BigGraph where it does the same. Progress goes to stderr."""
+
+
+def _benchmark(run: Callable[..., Result], name: str, *options: Callable[..., Callable[..., None]]) -> None:
+    def command(**given: object) -> None:
+        record(run(**given))
+        write_page(load())
+
+    for option in options:
+        command = option(command)
+    entry = ENTRIES[name]
+    cli.command(name.replace("_", "-"), help=f"{entry.title}. {entry.about}")(command)
+
+
+def _number(name: str, default: int, text: str) -> Callable[..., Callable[..., None]]:
+    return click.option(name, default=default, type=click.IntRange(min=1), help=text)
+
+
+def _repeats(default: int) -> Callable[..., Callable[..., None]]:
+    return _number("--repeats", default, "How often all is measured; medians are compared.")
+
+
+_ENTITIES = _number("--entities", 1_000_000, "Entities of the planted graph.")
+_EDGES = _number("--edges", 10_000_000, "Edges of the planted graph.")
+_PEER_SHARE = click.option(
+    "--peer-share", default=0.1, type=click.FloatRange(0, 1, min_open=True),
+    help="Part of the graph that PyTorch-BigGraph gets; below 1, a line through this part and a tenth of it gives its "
+    "time for the whole.",
+)  # fmt: skip
+_EPOCHS = "Epochs of a repeat, after one that is warm-up."
+
+
+def _kernel(name: str, dim: int, negatives: int) -> Callable[..., Result]:
+    return lambda repeats, epochs: kernel(name, dim, negatives, repeats, epochs)
+
+
+_benchmark(
+    _kernel("kernel_d128_500_500", 128, 500), "kernel_d128_500_500", _number("--epochs", 2, _EPOCHS), _repeats(3)
+)
+_benchmark(_kernel("kernel_d100_50_50", 100, 50), "kernel_d100_50_50", _number("--epochs", 4, _EPOCHS), _repeats(3))
+_benchmark(lambda repeats: sgemm_share(128, 500, repeats), "sgemm_share_d128", _repeats(5))
+_benchmark(
+    lambda entities, edges, repeats: engine_overhead(Planted(entities, edges), 128, 500, repeats),
+    "engine_overhead", _EDGES, _ENTITIES, _repeats(1),
+)  # fmt: skip
+_benchmark(
+    lambda entities, edges, repeats, peer_share: graph_build(Planted(entities, edges), repeats, peer_share),
+    "graph_build", _PEER_SHARE, _EDGES, _ENTITIES, _repeats(1),
+)  # fmt: skip
+_benchmark(
+    lambda entities, edges, repeats, peer_share: whole_job(Planted(entities, edges), repeats, peer_share),
+    "whole_job", _PEER_SHARE, _EDGES, _ENTITIES, _repeats(1),
+)  # fmt: skip
+_benchmark(
+    small_graph_overhead,
+    "small_graph_overhead", _number("--epochs", 20, "Epochs of a training."), _repeats(3),
+)  # fmt: skip
+
+
+@cli.command("all")
+@click.pass_context
+def run_all(context: click.Context) -> None:
+    """All benchmarks with their defaults, one after the other: about half an hour on two cores."""
+    for name in ENTRIES:
+        context.invoke(cli.commands[name.replace("_", "-")])
+
+
+@cli.command("page")
+def page() -> None:
+    """Write the page and its plots from the stored results."""
+    write_page(load())
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,68 @@
+"""engine_overhead and small_graph_overhead: what the training stage adds to its kernels."""
+
+from __future__ import annotations
+
+from benchmarks.catalogue import AIMED_OVERHEAD
+from benchmarks.console import say
+from benchmarks.jobs import fb15k_config, planted_config, sizes
+from benchmarks.places import BUILD
+from benchmarks.planted import Planted
+from benchmarks.results import Result, middle, own_versions
+from benchmarks.stage import KERNELS, Trained, train_and_account
+
+
+def engine_overhead(graph: Planted, dim: int, negatives: int, repeats: int) -> Result:
+    """The share of an epoch in which a slot runs no kernel, `repeats` times."""
+    name = "engine_overhead"
+    config = planted_config(graph, sizes(dim, negatives))
+    trained = []
+    for repeat in range(repeats):
+        say(f"{name}: repeat {repeat + 1} of {repeats}")
+        trained.append(train_and_account(config))
+    shares = [1 - one.kernel_seconds / one.seconds for one in trained]
+    ours = middle(shares)
+    return Result(
+        name,
+        ours,
+        AIMED_OVERHEAD,
+        ours / AIMED_OVERHEAD,
+        "share of wall time",
+        own_versions(),
+        {"ours": shares},
+        _parts("an epoch", trained),
+        {"the graph": f"{graph.entities:,} entities, {graph.edges:,} edges", **_facts(trained[-1])},
+    )
+
+
+def small_graph_overhead(epochs: int, repeats: int) -> Result:
+    """Wall and kernel seconds of training FB15k-237, `repeats` times."""
+    name = "small_graph_overhead"
+    folder = BUILD / "fb15k-237"
+    config = fb15k_config(folder, sizes(100, 50, epochs))
+    trained = []
+    for repeat in range(repeats):
+        say(f"{name}: repeat {repeat + 1} of {repeats}")
+        trained.append(train_and_account(config))
+    seconds = {
+        "ours, wall": [one.stage_seconds for one in trained],
+        "ours, kernels": [one.kernel_seconds for one in trained],
+    }
+    wall, kernels = (middle(values) for values in seconds.values())
+    parts = _parts(f"{epochs} epochs", trained)
+    parts[f"{epochs} epochs"]["plan and first vectors"] = middle([one.stage_seconds - one.seconds for one in trained])
+    return Result(name, wall, kernels, wall / kernels, "s", own_versions(), seconds, parts, _facts(trained[-1]))
+
+
+def _parts(bar: str, trained: list[Trained]) -> dict[str, dict[str, float]]:
+    return {bar: {part: middle([one.parts[part] for one in trained]) for part in trained[0].parts}}
+
+
+def _facts(trained: Trained) -> dict[str, str]:
+    tasks = sorted(set(trained.tasks))
+    return {
+        "plan": trained.plan,
+        "rounds": f"{len(trained.tasks)}, of {' or '.join(map(str, tasks))} tasks",
+        "edges trained": f"{trained.edges:,}",
+        "edges a second, by the wall": f"{trained.edges / trained.seconds:,.0f}",
+        f"edges a second, in {KERNELS}": f"{trained.edges / trained.kernel_seconds:,.0f}",
+    }

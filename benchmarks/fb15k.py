@@ -1,0 +1,40 @@
+"""FB15k-237's training edges: as the TSV that PyTorch-BigGraph imports, and in rows as the kernels train them."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.places import BUILD, ROOT
+from twhin_spark.kernels.model import Edges
+
+TSV = BUILD / "fb15k-237" / "train.tsv"
+
+
+def edges_file() -> Path:
+    """The training edges, one line of head, relation and tail each; unpacked into build/ once."""
+    home = Path(os.environ.get("TWHIN_DATA_HOME") or ROOT / "../shared/data")
+    packed = home / "fb15k-237" / "train.txt.gz"
+    if not TSV.exists():
+        if not packed.exists():
+            raise SystemExit(f"{packed} is missing; set TWHIN_DATA_HOME to the folder that holds fb15k-237/")
+        TSV.parent.mkdir(parents=True, exist_ok=True)
+        TSV.write_bytes(gzip.decompress(packed.read_bytes()))
+    return TSV
+
+
+def relation_names() -> list[str]:
+    return sorted({line.split("\t")[1] for line in edges_file().read_text().splitlines()})
+
+
+def numbered_edges() -> tuple[Edges, int, int]:
+    """The edges, all of weight 1, in rows of entities numbered from 0; how many entities and relations there are."""
+    columns = np.array([line.split("\t") for line in edges_file().read_text().splitlines()]).T  # (3, n)
+    entities, ends = np.unique(columns[[0, 2]], return_inverse=True)
+    relations, relation = np.unique(columns[1], return_inverse=True)
+    source, target = ends.reshape(2, -1).astype(np.int32)
+    edges = Edges(source, target, relation.astype(np.int16), np.ones(len(source), np.float32))
+    return edges, len(entities), len(relations)

@@ -1,0 +1,66 @@
+"""kernel_d128_500_500 and kernel_d100_50_50: training speed on FB15k-237 against PyTorch-BigGraph's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from benchmarks import fb15k, pbg
+from benchmarks.chunks import work_facts
+from benchmarks.console import say
+from benchmarks.ours import Work, epoch_rates
+from benchmarks.places import BUILD
+from benchmarks.results import Result, middle, own_versions
+from twhin_spark.kernels.train import MEASURED
+
+_OURS = "ours, {loss}"
+_PEERS = {False: "PyTorch-BigGraph, {loss}, a relation a batch", True: "PyTorch-BigGraph, {loss}, relations mixed"}
+
+
+def kernel(name: str, dim: int, negatives: int, repeats: int, epochs: int) -> Result:
+    """Softmax and logistic, ours and both modes of the peer, one after the other, `repeats` times."""
+    pbg.install()
+    rates: dict[str, list[float]] = {}
+    for repeat in range(repeats):
+        for loss in ("softmax", "logistic"):
+            work = Work(loss, dim, negatives, negatives)
+            say(f"{name}: repeat {repeat + 1} of {repeats}, {loss}")
+            rates.setdefault(_OURS.format(loss=loss), []).extend(epoch_rates(work, epochs))
+            for mixed, label in _PEERS.items():
+                rates.setdefault(label.format(loss=loss), []).extend(_peer_rates(work, epochs, mixed=mixed))
+        two_sided = replace(Work("softmax", dim, negatives, negatives), two_sided=True)
+        rates.setdefault("ours, softmax, relations two-sided", []).extend(epoch_rates(two_sided, epochs))
+    ours = middle(rates[_OURS.format(loss="softmax")])
+    faster = max((label.format(loss="softmax") for label in _PEERS.values()), key=lambda label: middle(rates[label]))
+    peer = middle(rates[faster])
+    logistic = max(middle(rates[label.format(loss="logistic")]) for label in _PEERS.values())
+    facts = {
+        "the peer's faster mode": faster,
+        "ratio with the logistic loss in both": f"{middle(rates[_OURS.format(loss='logistic')]) / logistic:.2f}",
+        "one-sided relations": "ours, and PyTorch-BigGraph with a relation a batch; mixed, its relations are two-sided",
+        "the loss itself": f"ours: measured in one batch of {MEASURED}; PyTorch-BigGraph: in every one",
+        **work_facts(fb15k.numbered_edges()[0], Work("softmax", dim, negatives, negatives)),
+    }
+    versions = {**own_versions(), **pbg.versions()}
+    return Result(name, ours, peer, ours / peer, "edges/s", versions, rates, facts=facts)
+
+
+def _peer_rates(work: Work, epochs: int, *, mixed: bool) -> list[float]:
+    """Edges a second of each epoch after the first."""
+    names = ["all"] if mixed else fb15k.relation_names()
+    settings = pbg.Settings(
+        tuple(pbg.Relation(name, "entity", "entity") for name in names),
+        mixed,
+        work.loss,
+        work.dim,
+        work.chunk,
+        work.uniform_negatives,
+        epochs + 1,
+        work.batch_size,
+        work.learning_rate,
+    )
+    project = pbg.Project(BUILD / "pbg" / ("fb15k-237-mixed" if mixed else "fb15k-237"))
+    if not project.has_graph():
+        say("importing FB15k-237 into PyTorch-BigGraph")
+        project.import_edges(settings, fb15k.edges_file())
+    _, trained = project.train(settings)
+    return [epoch.edges / epoch.seconds for epoch in trained[1:]]

@@ -1,0 +1,101 @@
+"""graph_build and whole_job: from a file of edges to the graph's tables, and to published vectors."""
+
+from __future__ import annotations
+
+import shutil
+
+from benchmarks import pbg
+from benchmarks.console import say
+from benchmarks.jobs import planted_config, run_job, sizes
+from benchmarks.peer_scale import Scaled, scale, smaller_graphs
+from benchmarks.planted import RELATIONS, Planted
+from benchmarks.results import Result, middle, own_versions
+
+JOBS = ("build-graph", "train", "publish")
+_DIM, _NEGATIVES = 100, 50
+_PEER_RELATIONS = tuple(pbg.Relation(name, source, target) for name, (source, target, _) in RELATIONS.items())
+_PEER_SETTINGS = pbg.Settings(_PEER_RELATIONS, False, "softmax", _DIM, _NEGATIVES, _NEGATIVES, epochs=1)
+
+
+def graph_build(graph: Planted, repeats: int, peer_share: float) -> Result:
+    """Edges a second of building the graph, ours and the peer's, one after the other, `repeats` times."""
+    name = "graph_build"
+    pbg.install()
+    peers = smaller_graphs(graph, peer_share)
+    ours: list[float] = []
+    theirs: list[Scaled] = []
+    for repeat in range(repeats):
+        say(f"{name}: repeat {repeat + 1} of {repeats}")
+        ours.append(_run_jobs(graph, JOBS[:1])[JOBS[0]])
+        theirs.append(scale(graph, peers, lambda one: _project(one).import_edges(_PEER_SETTINGS, one.file())))
+    rates = {
+        "ours": [graph.edges / seconds for seconds in ours],
+        "PyTorch-BigGraph": [graph.edges / one.seconds for one in theirs],
+    }
+    own, peer = (middle(values) for values in rates.values())
+    facts = {**_graph_facts(graph), "PyTorch-BigGraph": "; ".join(map(str, theirs))}
+    return Result(name, own, peer, own / peer, "edges/s", _versions(), rates, facts=facts)
+
+
+def whole_job(graph: Planted, repeats: int, peer_share: float) -> Result:
+    """Seconds of the whole job, ours and the peer's, one after the other, `repeats` times."""
+    name = "whole_job"
+    pbg.install()
+    peers = smaller_graphs(graph, peer_share)
+    ours: list[dict[str, float]] = []
+    theirs: list[dict[str, Scaled]] = []
+    for repeat in range(repeats):
+        say(f"{name}: repeat {repeat + 1} of {repeats}")
+        ours.append(_run_jobs(graph, JOBS))
+        stages = [_peer_stages(one) for one in peers]
+        theirs.append({stage: _scaled(graph, peers, stage, stages) for stage in stages[0]})
+    seconds = {
+        "ours": [sum(one.values()) for one in ours],
+        "PyTorch-BigGraph": [sum(stage.seconds for stage in one.values()) for one in theirs],
+    }
+    own, peer = (middle(values) for values in seconds.values())
+    parts = {
+        "ours": {job: middle([one[job] for one in ours]) for job in JOBS},
+        "PyTorch-BigGraph": {stage: middle([one[stage].seconds for one in theirs]) for stage in theirs[0]},
+    }
+    facts = {
+        **_graph_facts(graph),
+        **{f"PyTorch-BigGraph, {stage}": str(scaled) for stage, scaled in theirs[-1].items()},
+        "edges a second, ours": f"{graph.edges / own:,.0f}",
+        "edges a second, PyTorch-BigGraph": f"{graph.edges / peer:,.0f}",
+    }
+    return Result(name, own, peer, peer / own, "s", _versions(), seconds, parts, facts)
+
+
+def _run_jobs(graph: Planted, jobs: tuple[str, ...]) -> dict[str, float]:
+    """Seconds of each job, from an empty output folder."""
+    config = planted_config(graph, sizes(_DIM, _NEGATIVES))
+    shutil.rmtree(graph.folder / "twhin-spark", ignore_errors=True)
+    return {job: run_job(job, config) for job in jobs}
+
+
+def _peer_stages(graph: Planted) -> dict[str, float]:
+    """Seconds of import, train and export."""
+    edges, project = graph.file(), _project(graph)
+    return {
+        "import": project.import_edges(_PEER_SETTINGS, edges),
+        "train (PyTorch-BigGraph)": project.train(_PEER_SETTINGS)[0],
+        "export": project.export(),
+    }
+
+
+def _scaled(graph: Planted, peers: list[Planted], stage: str, stages: list[dict[str, float]]) -> Scaled:
+    measured = dict(zip(peers, stages, strict=True))
+    return scale(graph, peers, lambda one: measured[one][stage])
+
+
+def _project(graph: Planted) -> pbg.Project:
+    return pbg.Project(graph.folder / "pbg")
+
+
+def _graph_facts(graph: Planted) -> dict[str, str]:
+    return {"the graph": f"{graph.entities:,} entities of 2 types, {graph.edges:,} distinct edges of 3 relations"}
+
+
+def _versions() -> dict[str, str]:
+    return {**own_versions(), **pbg.versions()}
