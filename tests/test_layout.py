@@ -11,7 +11,14 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "twhin_spark"
 BELOW = {"errors", "config", "tables", "kernels"}
 FLOW = ["logs", "graph", "training", "evaluation", "publishing"]
-ON_WORKERS = ["kernels", "training/task.py", "training/loading.py", "training/schedule.py", "training/state.py"]
+ON_WORKERS = [
+    "kernels",
+    "training/task.py",
+    "training/loading.py",
+    "training/schedule.py",
+    "training/state.py",
+    "training/epochs.py",
+]
 WORKER_LIBRARIES = {"numpy", "scipy", "pyarrow", "pandas", "twhin_spark"}
 
 

@@ -55,6 +55,8 @@ def test_a_small_config_has_defaults_and_takes_overrides(config_file: Path) -> N
         ("training={loss: logistic, logq: true}", "training.logq: found true with loss: logistic; allowed: with loss"),
         ("training={in_batch_weight: 0, uniform_weight: 0}", "training.uniform_negatives: found 512 of weight 0, with"),
         ("training={batch_size: 1, uniform_negatives: 0}", "training.uniform_negatives: found 0 of weight 1, with"),
+        ("training={keep: best, validation: {edges: 0}}", "training.validation.edges: found 0 with training.keep"),
+        ("training={epochs: 2, schedule: {warmup_epochs: 3}}", "training.schedule.warmup_epochs: found 3; allowed: at"),
         ("logs.a.select={relation: r, source: s}", "logs.a.select.target: found nothing; this key is required"),
         ("relations.like=3", "relations.like: found 3; allowed: a section with the keys source, target"),
         ("relations={}", "relations: found {}; allowed: "),
@@ -101,6 +103,11 @@ def test_a_file_that_is_no_mapping_is_one_line(tmp_path: Path, text: str, line: 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.yaml: cannot read the config: No such file"):
         load_config(tmp_path / "none.yaml")
+
+
+def test_early_stopping_needs_a_validation_split(config_file: Path) -> None:
+    with pytest.raises(ConfigError, match=r"split\.validation: found 0 with training\.early_stopping; allowed"):
+        load_config(config_file, ["split.validation=0", "training.early_stopping.patience=2"])
 
 
 def test_several_errors_are_a_line_each(config_file: Path) -> None:
