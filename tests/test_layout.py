@@ -13,6 +13,7 @@ BELOW = {"errors", "config", "tables", "kernels"}
 FLOW = ["logs", "graph", "training", "evaluation", "publishing"]
 ON_WORKERS = [
     "kernels",
+    "sql/columns.py",
     "training/task.py",
     "training/loading.py",
     "training/schedule.py",
@@ -62,6 +63,11 @@ def test_serving_knows_no_spark_and_no_stage() -> None:
     for path in (PACKAGE / "serving").glob("**/*.py"):
         assert _own(path) <= {"serving", "config", "errors", "kernels"}, path
         assert not _foreign(path) & {"pyspark", "delta", "py4j"}, path
+
+
+def test_sql_knows_serving_and_what_is_below() -> None:
+    for path in (PACKAGE / "sql").glob("**/*.py"):
+        assert _own(path) <= {"sql", "serving"} | BELOW, path
 
 
 def test_kernels_know_numpy_and_scipy_only() -> None:

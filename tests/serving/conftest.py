@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from published_tables import Tables
+from published_tables import Tables, publish_sparse
 from running import Caller, running
-from test_sparse import publish as publish_sparse
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from published_tables import DEGREE, DIM, Tables, vectors
-from test_sparse import publish as publish_sparse
+from published_tables import DEGREE, DIM, Tables, publish_sparse, vectors
 
 from twhin_spark.config.serving import Ranking, Score
 from twhin_spark.kernels.scores import DENSE_MEASURES, SPARSE_MEASURES
@@ -99,7 +98,7 @@ def test_a_weighted_sum_over_families(store: RepresentationStore) -> None:
             "unknown measure 'jaccard' for a dense family; allowed: one of cos",
         ),
         ({"measure": "manhattan", "family": "communities"}, ("user", "tweet"), "'manhattan' for a sparse family"),
-        ({"relation": "likes"}, ("user", "tweet"), "unknown relation 'likes'; allowed: one of favorite, same"),
+        ({"relation": "likes"}, ("user", "tweet"), "unknown relation 'likes'; allowed: one of favorite, same, "),
         ({"relation": "favorite"}, ("tweet", "tweet"), "found a source of type 'tweet'; allowed: user"),
         ({"relation": "favorite"}, ("user", "user"), "found a target of type 'user'; allowed: tweet"),
         ({"relation": "favorite", "family": "communities"}, ("user", "tweet"), "allowed: one of none"),

@@ -3,29 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
-from deltalake import write_deltalake
+from published_tables import Weights, publish_sparse
 
-from twhin_spark.serving.family import Family
 from twhin_spark.serving.store import RepresentationStore
 from twhin_spark.serving.sync import sync
-
-Weights = dict[str, float]
-
-
-def publish(table: Path, rows: dict[tuple[str, str], Weights | None]) -> Family:
-    columns = {
-        "entity_type": [entity_type for entity_type, _ in rows],
-        "entity_id": [entity_id for _, entity_id in rows],
-        "embedding": pa.array(
-            [None if weights is None else list(weights.items()) for weights in rows.values()],
-            pa.map_(pa.string(), pa.float32()),
-        ),
-        "model_version": ["s1"] * len(rows),
-    }
-    write_deltalake(str(table), pa.table(columns), mode="overwrite")
-    return Family("communities", str(table))
 
 
 def random_rows(n: int) -> dict[tuple[str, str], Weights]:
@@ -39,7 +21,7 @@ def random_rows(n: int) -> dict[tuple[str, str], Weights]:
 
 def test_weights_by_the_same_interface(tmp_path: Path) -> None:
     rows = random_rows(500)
-    family = publish(tmp_path / "table", rows)
+    family = publish_sparse(tmp_path / "table", rows)
     assert sync(tmp_path / "serving", family) == []
     store = RepresentationStore.open(tmp_path / "serving", verify=True)
     assert store.get("user", "1", family="communities") == rows["user", "1"]
@@ -65,6 +47,6 @@ def test_weights_by_the_same_interface(tmp_path: Path) -> None:
     [(None, "'2': found null; expected a map"), ({"c1": float("nan")}, "'2': found a weight that is NaN")],
 )
 def test_rows_that_are_no_weights(tmp_path: Path, weights: Weights | None, line: str) -> None:
-    family = publish(tmp_path / "table", {("user", "1"): {"c1": 1.0}, ("user", "2"): weights, ("user", "3"): {}})
+    family = publish_sparse(tmp_path / "table", {("user", "1"): {"c1": 1.0}, ("user", "2"): weights, ("user", "3"): {}})
     (problem,) = sync(tmp_path / "serving", family)
     assert line in problem

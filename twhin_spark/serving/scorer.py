@@ -8,18 +8,13 @@ from typing import Any
 import numpy as np
 
 from twhin_spark.config.serving import Score
-from twhin_spark.kernels.scores import DENSE_MEASURES, SPARSE_MEASURES, Scores, through, weighted_sum
+from twhin_spark.kernels.scores import Scores, through, weighted_sum
 from twhin_spark.serving.catalogue import CURRENT
-from twhin_spark.serving.errors import QuestionError, one_of
+from twhin_spark.serving.errors import QuestionError
 from twhin_spark.serving.index import NOT_FOUND
-from twhin_spark.serving.manifest import Kind
+from twhin_spark.serving.measures import MEASURES, measure_name, wrong_end
 from twhin_spark.serving.store import RepresentationStore
 from twhin_spark.serving.version import Entity, Gathered, StoredVersion
-
-MEASURES: Mapping[Kind, Mapping[str, Callable[[Any, Any], Scores]]] = {
-    "dense": DENSE_MEASURES,
-    "sparse": SPARSE_MEASURES,
-}
 
 
 class Scorer:
@@ -81,15 +76,11 @@ class Scorer:
             ("target", targets, relation.target_type),
         ):
             if wrong := next((entity for entity in entities if entity[0] != expected), None):
-                name = relation.relation
-                raise QuestionError(f"relation '{name}': found a {end} of type '{wrong[0]}'; allowed: {expected}")
+                raise QuestionError(wrong_end(relation.relation, end, wrong[0], expected))
         seen = through(relation.operator, np.array(relation.parameters), np.asarray(gathered.matrix))
         return Gathered(gathered.place, seen)
 
 
 def _measure(version: StoredVersion, score: Score) -> Callable[[Any, Any], Scores]:
     kind = version.manifest.kind
-    name = score.measure or ("dot" if score.relation else "cosine")
-    if name not in MEASURES[kind]:
-        raise QuestionError(f"unknown measure '{name}' for a {kind} family; allowed: {one_of(MEASURES[kind])}")
-    return MEASURES[kind][name]
+    return MEASURES[kind][measure_name(score, kind)]

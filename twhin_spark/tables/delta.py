@@ -38,18 +38,26 @@ class TableStore:
 
     def version(self, table: Table) -> int | None:
         """Number of the latest commit, or None where there is no table."""
-        if not self.exists(table):
+        return self.version_at(self.path(table))
+
+    def version_at(self, path: str) -> int | None:
+        """As `version`, of a table of any folder or URI."""
+        if not DeltaTable.isDeltaTable(self.spark, path):
             return None
-        latest = DeltaTable.forPath(self.spark, self.path(table)).history(1).select("version").first()
+        latest = DeltaTable.forPath(self.spark, path).history(1).select("version").first()
         assert latest is not None
         return int(latest["version"])
 
     def read(self, table: Table, version: int | None = None) -> DataFrame:
         """The table as of `version`, by default the latest."""
+        return self.read_at(self.path(table), version)
+
+    def read_at(self, path: str, version: int | None = None) -> DataFrame:
+        """As `read`, of a table of any folder or URI."""
         reader = self.spark.read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", version)
-        return reader.load(self.path(table))
+        return reader.load(path)
 
     def overwrite(
         self,

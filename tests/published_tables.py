@@ -40,7 +40,7 @@ class Tables:
     ) -> int:
         """Publishes vectors by type and id, by default `n` users and tweets; returns the Delta version of embeddings.
 
-        Relation `favorite` translates users by ones.
+        Relation `favorite` translates users by ones; there is one of each other operator.
         """
         if entities is None:
             users, tweets = vectors(seed, n), vectors(seed + 1000, n)
@@ -54,18 +54,24 @@ class Tables:
             for entity_id, embedding in members.items()
         ]
         dim = len(rows[0]["embedding"])
-        parameters = {"favorite": ("translation", [1.0] * dim), "same": ("identity", [])}
+        parameters = {
+            "favorite": ("translation", [1.0] * dim),
+            "same": ("identity", []),
+            "stretched": ("diagonal", [0.5 + i for i in range(dim)]),
+            "turned": ("complex", [0.1 * i - 0.2 for i in range(dim)]),
+        }
+        count = len(parameters)
         write_deltalake(
             self.relations,
             pa.table(
                 {
-                    "model_version": [model_version] * 2,
+                    "model_version": [model_version] * count,
                     "relation": list(parameters),
-                    "source_type": ["user"] * 2,
-                    "target_type": ["tweet"] * 2,
+                    "source_type": ["user"] * count,
+                    "target_type": ["tweet"] * count,
                     "operator": [operator for operator, _ in parameters.values()],
-                    "weight": [1.0] * 2,
-                    "side": ["target"] * 2,
+                    "weight": [1.0] * count,
+                    "side": ["target"] * count,
                     "parameters": pa.array([values for _, values in parameters.values()], pa.list_(pa.float32())),
                 }
             ),
@@ -79,6 +85,7 @@ class Tables:
             "entity_type": pa.array([row["entity_type"] for row in rows], pa.string()),
             "entity_id": pa.array([row["entity_id"] for row in rows], pa.string()),
             "embedding": pa.array([row["embedding"] for row in rows], pa.list_(pa.float32())),
+            "norm": pa.array([_norm(row["embedding"]) for row in rows], pa.float32()),
             "degree": pa.array([row.get("degree") for row in rows], pa.int64()),
             "model_version": pa.array([row.get("model_version", model_version) for row in rows], pa.string()),
         }
@@ -90,6 +97,7 @@ class Tables:
                 "table_version": [version],
                 "published_at": [datetime.now(UTC)],
                 "alias": pa.array(["current"], pa.string()),
+                "metrics": ["[]"],
             }
         )
         write_deltalake(self.model_versions, versions, mode="append")
@@ -100,3 +108,26 @@ class Tables:
 
     def data_files(self, version: int | None = None) -> list[Path]:
         return [Path(uri.removeprefix("file://")) for uri in DeltaTable(self.embeddings, version=version).file_uris()]
+
+
+def _norm(vector: object) -> float | None:
+    """None for what is no vector: some tests publish rows that are wrong."""
+    return float(np.linalg.norm(vector)) if isinstance(vector, list) and None not in vector else None
+
+
+Weights = dict[str, float]
+
+
+def publish_sparse(table: Path, rows: Mapping[tuple[str, str], Weights | None]) -> Family:
+    """Publishes weights of communities by entity as version s1 of the family `communities`."""
+    columns = {
+        "entity_type": [entity_type for entity_type, _ in rows],
+        "entity_id": [entity_id for _, entity_id in rows],
+        "embedding": pa.array(
+            [None if weights is None else list(weights.items()) for weights in rows.values()],
+            pa.map_(pa.string(), pa.float32()),
+        ),
+        "model_version": ["s1"] * len(rows),
+    }
+    write_deltalake(str(table), pa.table(columns), mode="overwrite")
+    return Family("communities", str(table))

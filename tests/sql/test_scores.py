@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from published_tables import Tables, vectors
+from published_world import N, World, published_config
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+
+from twhin_spark.config.serving import Score
+from twhin_spark.errors import InputError
+from twhin_spark.sql.scores import score_pairs
+from twhin_spark.sql.versions import pin_version
+
+
+def pairs(spark: SparkSession, *rows: tuple[str | None, ...]) -> DataFrame:
+    return spark.createDataFrame(rows, "source_type STRING, source_id STRING, target_type STRING, target_id STRING")
+
+
+def test_rows_keep_their_columns_and_versions_are_chosen(spark: SparkSession, world: World) -> None:
+    asked = pairs(spark, ("user", "u1", "tweet", "t2"), ("user", None, "tweet", "t2"), ("bot", "u1", "tweet", "t2"))
+    asked = asked.selectExpr("*", "'kept' AS embedding")
+    scored = score_pairs(spark, world.config, asked, [Score(measure="dot")], versions={"twhin": "m1"})
+    assert scored.columns == [*asked.columns, "score", "parts", "model_versions"]
+    first, *missing = scored.orderBy("source_id", "source_type", ascending=[False, False]).collect()
+    expected = vectors(1, N)[1].astype(float) @ vectors(1001, N)[2]
+    assert first["score"] == pytest.approx(expected)
+    assert (first["embedding"], first["model_versions"]) == ("kept", {"twhin": "m1"})
+    assert [row["score"] for row in missing] == [None, None]
+
+
+def test_what_can_be_told_before_spark_runs(spark: SparkSession, world: World) -> None:
+    one = pairs(spark, ("user", "u1", "tweet", "t2"))
+    for scores, versions, line in (
+        ([Score(measure="jaccard")], {}, "unknown measure 'jaccard' for a dense family; allowed: one of cosine"),
+        ([Score(family="communities", measure="manhattan")], {}, "unknown measure 'manhattan' for a sparse family"),
+        ([Score(relation="likes")], {}, "unknown relation 'likes'; allowed: one of favorite"),
+        ([Score(family="else")], {}, "family 'else' is not in the config; allowed: one of communities, twhin"),
+        ([Score()], {"twhin": "m9"}, "version 'm9' was not published; allowed: one of current, m1, m2"),
+        ([Score(family="communities")], {"communities": "m1"}, "found version 'm1'; allowed: current"),
+        ([], {}, "scores: found none"),
+    ):
+        with pytest.raises(InputError, match=line):
+            score_pairs(spark, world.config, one, scores, versions=versions)
+    with pytest.raises(InputError, match="no column target_id; found source_type, source_id, target_type"):
+        score_pairs(spark, world.config, one.drop("target_id"))
+    with pytest.raises(InputError, match="found a column score, which scoring adds"):
+        score_pairs(spark, world.config, one.selectExpr("*", "1 AS score"))
+
+
+def test_an_end_of_another_type_than_the_relation_allows(spark: SparkSession, world: World) -> None:
+    wrong = pairs(spark, ("user", "u1", "tweet", "t2"), ("user", "u1", "user", "u2"))
+    with pytest.raises(PySparkException, match="relation 'favorite': found a target of type 'user'; allowed: tweet"):
+        score_pairs(spark, world.config, wrong, [Score(relation="favorite")]).collect()
+
+
+def test_a_version_is_pinned_and_a_rollback_followed(spark: SparkSession, tables: Tables) -> None:
+    config = published_config(tables.output)
+    with pytest.raises(InputError, match="embeddings: no Delta table; `twhin-spark publish` writes it"):
+        pin_version(spark, config)
+    first = tables.publish("m1", seed=1, n=N)
+    pinned = pin_version(spark, config)
+    scored = score_pairs(spark, config, pairs(spark, ("user", "u0", "tweet", "t0")), [Score(measure="dot")])
+    tables.publish("m2", seed=2, n=N)
+    assert {row["model_version"] for row in pinned.rows.collect()} == {"m1"}
+    assert scored.first()["score"] == pytest.approx(vectors(1, N)[0].astype(float) @ vectors(1001, N)[0])
+    assert pin_version(spark, config).model_version == "m2"
+    tables.roll_back(first)
+    assert pin_version(spark, config).model_version == "m1"
+    assert np.allclose(
+        pin_version(spark, config, "m2").rows.where("entity_id = 'u0'").first()["embedding"], vectors(2, N)[0]
+    )
