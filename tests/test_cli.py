@@ -41,7 +41,9 @@ def test_what_is_wrong_before_spark_starts_is_a_line_and_exit_code_2(
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("command", ["build-graph", "train", "evaluate", "publish", "pipeline", "demo", "higgs"])
+@pytest.mark.parametrize(
+    "command", ["build-graph", "train", "evaluate", "publish", "pipeline", "demo", "higgs", "describe"]
+)
 def test_help_shows_options_and_defaults(command: str) -> None:
     done = _twhin(command, "--help")
     assert done.returncode == 0

@@ -10,6 +10,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,8 +23,10 @@ from twhin_spark.config import Config, load_config
 from twhin_spark.console import Narrator
 from twhin_spark.demo.show import show_demo
 from twhin_spark.demo.sources import demo_overrides, higgs_overrides
-from twhin_spark.errors import TwhinError
+from twhin_spark.errors import InputError, TwhinError
 from twhin_spark.logs.run import check_inputs
+from twhin_spark.sql.content import cluster_content
+from twhin_spark.sql.register import register
 from twhin_spark.tables.session import open_session
 
 RunJob = Callable[..., jobs.Summary]  # of a session, a config and a function that takes progress
@@ -179,16 +182,58 @@ def serve(config_file: str, overrides: tuple[str, ...], verbose: bool) -> None:
 
 @cli.command()
 @click.argument("query")
+@click.option("--config", "config_file", metavar="FILE", help="Config whose views and functions the query may name.")
 @click.option("--rows", default=100, type=click.IntRange(min=1), help="Most rows that are shown.")
-def sql(query: str, rows: int) -> None:
-    """Run one Spark SQL query over the tables: SELECT * FROM delta.`build/demo/tables/embeddings` LIMIT 3."""
+def sql(query: str, config_file: str | None, rows: int) -> None:
+    """Run one Spark SQL query: SELECT * FROM twhin_vectors LIMIT 3. Tables by path need an absolute one."""
     narrator = Narrator()
     try:
+        config = load_config(config_file) if config_file else None
         spark = open_session("twhin-spark sql")
+        if config:
+            register(spark, config)
         spark.sql(query).show(rows, truncate=60)
         spark.stop()
     except Exception as error:  # a wrong query is the user's, and one line says what is wrong with it
         _fail(narrator, error)
+
+
+@cli.command(epilog=_EPILOG)
+@_config_options()
+@click.argument("entity", nargs=2, metavar="TYPE ID")
+@click.option("--relation", metavar="NAME", help="Relation that leads from the entity to the content; by default none.")
+@click.option("--of", "content_type", metavar="TYPE", help="Type of the content; by default the relation's, or TYPE.")
+@click.option("--clusters", type=click.IntRange(min=1), help="Clusters of content; by default the root of its number.")
+@click.option("--show", default=5, type=click.IntRange(min=1), help="Clusters that are shown, and members of each.")
+def describe(
+    config_file: str,
+    overrides: tuple[str, ...],
+    verbose: bool,
+    entity: tuple[str, str],
+    relation: str | None,
+    content_type: str | None,
+    clusters: int | None,
+    show: int,
+) -> None:
+    """Say what an entity is about: the nearest clusters of content, with their most typical members."""
+    narrator = Narrator()
+    log_file: Path | None = None
+    try:
+        config = load_config(config_file, overrides)
+        leads_to = config.relations[relation].target if relation in config.relations else None
+        log_file = _log_file(config)
+        spark = open_session(f"twhin-spark {config.name}", verbose=verbose, log_file=log_file)
+        content = cluster_content(spark, config, content_type or leads_to or entity[0], clusters=clusters, typical=show)
+        nearest = content.describe(*entity, relation=relation, count=show)
+        spark.stop()
+    except Exception as error:
+        if verbose:
+            traceback.print_exc()
+        _fail(narrator, error, log_file)
+    narrator.clusters([(cosine, cluster.size, cluster.typical) for cosine, cluster in nearest])
+    result = {"entity": entity, "model_version": content.version.model_version, "relation": relation}
+    shown = [{"cosine": cosine, **asdict(cluster)} for cosine, cluster in nearest]
+    click.echo(json.dumps({**result, "content": content.entity_type, "clusters": shown}))
 
 
 def _run(
@@ -241,7 +286,11 @@ def _fail(narrator: Narrator, error: Exception, log_file: Path | None = None) ->
     if isinstance(error, TwhinError):
         narrator.error(str(error))
         sys.exit(error.exit_code)
-    first_line = next((line for line in str(error).splitlines() if line.strip()), "")
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    if ours := next((line for line in lines if line.startswith("twhin_spark.errors.")), None):
+        narrator.error(ours.partition(": ")[2])  # raised on a worker, told in the middle of Spark's report
+        sys.exit(InputError.exit_code if "InputError" in ours else 1)
+    first_line = next(iter(lines), "")
     where = f"; Spark's log is {log_file}" if log_file else ""
     narrator.error(f"{type(error).__name__}: {first_line}{where}; --verbose shows all")
     sys.exit(1)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 _LOG_COLUMNS = 120
@@ -47,6 +48,15 @@ class Narrator:
             self.console.print(f"{name}: {table['path']} version {table['version']}", markup=False)
         if summary["report"]:
             self.console.print(f"report: {summary['report']}", markup=False)
+
+    def clusters(self, nearest: Sequence[tuple[float, int, Sequence[str]]]) -> None:
+        """Clusters of content: cosine to the entity, size, most typical members."""
+        table = Table(title="Nearest clusters", title_justify="left")
+        for heading in ("cosine", "size", "most typical members"):
+            table.add_column(heading, justify="left" if heading == "most typical members" else "right")
+        for cosine, size, typical in nearest:
+            table.add_row(f"{cosine:.3f}", f"{size:,}", escape(" ".join(typical)))
+        self.console.print(table)
 
 
 def metrics_table(metrics: Sequence[Mapping[str, Any]]) -> Table:
