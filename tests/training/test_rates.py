@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from planted import run_settings
 
 from twhin_spark.config.sections import Schedule, Training
-from twhin_spark.kernels.losses import Logistic
-from twhin_spark.kernels.step import LossSettings
-from twhin_spark.kernels.train import TrainSettings
 from twhin_spark.training.rates import at_round, factor
 from twhin_spark.training.schedule import rounds_of_epoch
 
@@ -64,7 +62,7 @@ def test_a_round_takes_the_rates_at_its_middle() -> None:
             "relation_schedule": {"warmup_epochs": 1},
         }
     )
-    settings = TrainSettings(LossSettings(Logistic()), 16, 4, 0.8, 0.4)
+    settings = run_settings("unused").train
     rounds = [this for epoch in range(2) for this in rounds_of_epoch(8, 4, 4, 0, epoch)]
     found = [at_round(settings, training, this, 3) for this in rounds]
     np.testing.assert_allclose([one.entity_learning_rate for one in found], 0.8 * (11 - 2 * np.arange(6)) / 12)

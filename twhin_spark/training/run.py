@@ -98,7 +98,8 @@ def train(
     if unfinished is not None and unfinished.complete:
         progress(f"run {run.run_id} is complete")
         return TrainedRun(run.run_id, folder, unfinished.kept, graph)
-    claim = claim_run(store, folder, take_over=take_over)
+    with no_space_is_a_line(config.output):
+        claim = claim_run(store, folder, take_over=take_over)
     first = unfinished is None and claim.fence == 1
     # A row of edge_buckets is a block of many edges: the default of 10,000 rows would make gigabytes a batch.
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "4")
@@ -113,7 +114,8 @@ def train(
     except KeyboardInterrupt:
         raise _stopped(folder) from None
     finally:
-        claim.release()
+        with suppress(TrainingError):  # the disk may be full; a claim is found to be free by its process as well
+            claim.release()
         with suppress(Exception):  # what stopped the training may have stopped Spark as well
             buckets.unpersist()
             spark.conf.unset("spark.sql.execution.arrow.maxRecordsPerBatch")
@@ -225,10 +227,12 @@ def _train(
     """Trains what comes after the manifest; returns the last one."""
     edges = buckets.agg(F.sum("edges")).first()
     assert edges is not None
+    if not edges[0]:
+        raise InputError(f"{store.path(EDGE_BUCKETS)}: found no training edge; training needs some")
     held_out = None
     if (sample := folder.sample()) is not None:
         held_out = HeldOut(sample, run.relations, run.entity_types, len(manifest.partitions), run.seed)
-    trainer = Trainer(buckets, edges[0] or 0, folder, run, config.training, _watch(config.training), held_out)
+    trainer = Trainer(buckets, edges[0], folder, run, config.training, _watch(config.training), held_out)
     log, earlier = RoundLog(store, run.run_id, first=first), folder.reports()
     log.take(earlier)
     narration = Narration(progress, epochs=config.training.epochs, edges=trainer.edges, earlier=earlier)
