@@ -4,7 +4,7 @@
 PYTHON ?= python3
 SCALE ?= 1
 demo: OUT ?= build/demo
-higgs: OUT ?= build/higgs
+higgs candidates: OUT ?= build/higgs
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,7 +19,7 @@ MAKEFLAGS += --no-print-directory
 SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup java jars lint test test-all test-kills demo higgs serve bench bench-serving bench-plan docs clean
+.PHONY: help setup java jars lint test test-all test-kills demo higgs candidates serve bench bench-serving bench-plan bench-retrieval docs clean
 # The Spark of the virtual environment, whichever else the caller works with.
 unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYSPARK_SUBMIT_ARGS
 
@@ -49,6 +49,10 @@ demo: $(JARS)  ## train on generated logs and show what came out
 
 higgs: $(JARS)  ## train on the Higgs data set: real retweets, mentions and replies
 	@$(BIN)/twhin-spark higgs --out "$(OUT)"
+
+candidates: $(JARS)  ## find candidates in Higgs' vectors, trained first where there are none
+	@[ -d "$(OUT)/tables/model_versions" ] || $(BIN)/twhin-spark higgs --out "$(OUT)" > /dev/null
+	@$(BIN)/twhin-spark candidates --config conf/higgs.yaml --set output="$(OUT)"
 
 serve: $(JARS)  ## serve the demo's vectors on http://127.0.0.1:8080
 	@[ -d build/demo/tables/embeddings ] || $(MAKE) demo OUT=build/demo

@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "twhin_spark"
 BELOW = {"errors", "config", "tables", "kernels"}
-FLOW = ["logs", "graph", "training", "evaluation", "publishing"]
+FLOW = ["logs", "graph", "training", "evaluation", "publishing", "retrieval"]
 ON_WORKERS = [
     "kernels",
     "sql/columns.py",
@@ -19,6 +19,7 @@ ON_WORKERS = [
     "training/schedule.py",
     "training/state.py",
     "training/epochs.py",
+    "retrieval/task.py",
 ]
 WORKER_LIBRARIES = {"numpy", "scipy", "pyarrow", "pandas", "twhin_spark"}
 

@@ -27,9 +27,11 @@ from twhin_spark.errors import InputError, TwhinError
 from twhin_spark.logs.run import check_inputs
 from twhin_spark.sql.content import cluster_content
 from twhin_spark.sql.register import register
+from twhin_spark.retrieval.show import show_candidates
 from twhin_spark.tables.session import open_session
 
 RunJob = Callable[..., jobs.Summary]  # of a session, a config and a function that takes progress
+Show = Callable[[SparkSession, Config, dict[str, Any], Narrator], None]  # says more of a job's summary
 
 _TRAINING_FLAGS = {
     "--resume": "Go on after the last committed round of this config's training, if it was stopped.",
@@ -68,9 +70,17 @@ def _config_options(default: str | None = None) -> Callable[[Callable[..., None]
     return add
 
 
-def _job(name: str, run: RunJob, help_text: str, *, reads_logs: bool = False, trains: bool = False) -> None:
+def _job(
+    name: str,
+    run: RunJob,
+    help_text: str,
+    *,
+    reads_logs: bool = False,
+    trains: bool = False,
+    then: Show | None = None,
+) -> None:
     def command(config_file: str, overrides: tuple[str, ...], verbose: bool, **how: bool) -> None:
-        _run(partial(run, **how), config_file, overrides, verbose, reads_logs=reads_logs)
+        _run(partial(run, **how), config_file, overrides, verbose, reads_logs=reads_logs, then=then)
 
     if trains:
         for flag, help_line in _TRAINING_FLAGS.items():
@@ -82,6 +92,12 @@ _job("build-graph", jobs.build_graph_job, "Clean the logs and build the graph's 
 _job("train", jobs.train_job, "Train the vectors on the latest graph.", trains=True)
 _job("evaluate", jobs.evaluate_job, "Measure the trained run beside its baselines; write the report.")
 _job("publish", jobs.publish_job, "Commit the trained run as the current model version.")
+_job(
+    "candidates",
+    jobs.candidates_job,
+    "Find candidates for the config's queries in a published version.",
+    then=show_candidates,
+)
 _job(
     "pipeline",
     jobs.pipeline_job,
@@ -243,7 +259,7 @@ def _run(
     verbose: bool,
     *,
     reads_logs: bool,
-    then: Callable[[SparkSession, Config, dict[str, Any], Narrator], None] | None = None,
+    then: Show | None = None,
 ) -> None:
     """Runs a job and ends the process."""
     narrator = Narrator()

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 _LOG_COLUMNS = 120
-METRICS = ("mrr", "hits@1", "hits@3", "hits@10", "recall@10", "recall@20")
+METRICS = ("mrr", "hits@1", "hits@3", "hits@10", "recall@10", "recall@20", "recall@50", "recall@100")
 
 
 class Narrator:
@@ -62,17 +62,19 @@ class Narrator:
 def metrics_table(metrics: Sequence[Mapping[str, Any]]) -> Table:
     """Metrics by relation and model, the best of each relation in bold."""
     values = {(m["relation"], m["model"], m["metric"]): m["value"] for m in metrics}
-    queries = {m["relation"]: m["queries"] for m in metrics if m["metric"] == "mrr"}
+    columns = [name for name in METRICS if any(name == metric for _, _, metric in values)]
+    columns += sorted({metric for _, _, metric in values} - set(METRICS))
+    queries = {relation: next(m["queries"] for m in metrics if m["relation"] == relation) for relation, _, _ in values}
     table = Table(title="Test split", title_justify="left")
-    for heading in ("relation", "queries", "model", *METRICS):
+    for heading in ("relation", "queries", "model", *columns):
         table.add_column(heading, justify="left" if heading in ("relation", "model") else "right")
     for relation, count in queries.items():
-        models = [model for r, model, metric in values if r == relation and metric == "mrr"]
-        best = {metric: max(values[relation, model, metric] for model in models) for metric in METRICS}
+        models = [model for r, model, metric in values if r == relation and metric == columns[0]]
+        best = {metric: max(values[relation, model, metric] for model in models) for metric in columns}
         for i, model in enumerate(models):
-            cells = [values[relation, model, metric] for metric in METRICS]
+            cells = [values[relation, model, metric] for metric in columns]
             shown = [
-                f"[bold]{v:.4f}[/bold]" if v == best[m] else f"{v:.4f}" for m, v in zip(METRICS, cells, strict=True)
+                f"[bold]{v:.4f}[/bold]" if v == best[m] else f"{v:.4f}" for m, v in zip(columns, cells, strict=True)
             ]
             table.add_row(
                 "" if i else relation, "" if i else f"{count:,}", model, *shown, end_section=model == models[-1]

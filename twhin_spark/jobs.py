@@ -15,8 +15,9 @@ from twhin_spark.evaluation.run import evaluate
 from twhin_spark.graph.build import build_graph
 from twhin_spark.graph.version import GraphVersion, latest_graph
 from twhin_spark.publishing import run as publishing
+from twhin_spark.retrieval.run import find_candidates
 from twhin_spark.tables.delta import TableStore
-from twhin_spark.tables.schemas import TABLES, Table
+from twhin_spark.tables.schemas import CANDIDATES, TABLES, Table
 from twhin_spark.training import run as training
 from twhin_spark.training.forecast import Forecast, forecast
 from twhin_spark.training.plan import Counts, count_graph
@@ -43,6 +44,19 @@ class Summary:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@dataclass
+class CandidatesSummary(Summary):
+    """What `candidates` did. run_id and rows are those of the version's training and graph.
+
+    queries: of each query its method, sources, targets, task_seconds, and the speed of an exact one: gflops a task, and
+    its share of sgemm's.
+    """
+
+    model_version: str = ""
+    candidates: int = 0
+    queries: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Job:
@@ -165,6 +179,25 @@ def pipeline_job(
     job.evaluate(run)
     job.publish(run)
     return job.summary()
+
+
+def candidates_job(spark: SparkSession, config: Config, progress: Progress) -> CandidatesSummary:
+    started = time.monotonic()
+    found = find_candidates(spark, config, progress)
+    counts = ("read", "accepted", "replayed", "rejected", "rejected_by_reason", "left_out")
+    return CandidatesSummary(
+        job="candidates",
+        run_id=found.version.model_version,
+        seconds=round(time.monotonic() - started, 1),
+        rows={name: found.version.graph.rows[name] for name in counts},
+        tables={
+            "candidates": {"path": TableStore(spark, config.output).path(CANDIDATES), "version": found.table_version}
+        },
+        metrics=found.recall,
+        model_version=found.version.model_version,
+        candidates=found.rows,
+        queries=[asdict(query) for query in found.found],
+    )
 
 
 def _table(name: str) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from twhin_spark.config.check_retrieval import retrieval
 from twhin_spark.config.sections import Config
 
 
@@ -16,6 +17,7 @@ def problems(config: Config) -> list[str]:
         *_times(config),
         *_model(config),
         *_watch(config),
+        *retrieval(config),
     ]
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from twhin_spark.config.base import Name, NotNegative, OneOrMore, Positive, Section, Share, Time
+from twhin_spark.config.retrieval import Retrieval
 from twhin_spark.config.serving import Serving
 
 Operator = Literal["identity", "translation", "diagonal", "complex"]
@@ -225,4 +226,5 @@ class Config(Section):
     training: Training = Field(default_factory=lambda: Training(), description="Training the vectors.")
     evaluation: Evaluation = Field(default_factory=lambda: Evaluation(), description="Metrics and baselines.")
     publishing: Publishing = Field(default_factory=lambda: Publishing(), description="Committing a version.")
+    retrieval: Retrieval = Field(default_factory=lambda: Retrieval(), description="Candidates from a version.")
     serving: Serving = Field(default_factory=lambda: Serving(), description="The service over published versions.")

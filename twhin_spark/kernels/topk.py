@@ -71,6 +71,16 @@ def exact_scores(queries: Floats, candidates: Floats, query: Integers, candidate
     return scores
 
 
+def in_order(scores: NDArray[np.float64], keys: NDArray[np.int64], places: NDArray[np.int64]) -> Best:
+    """Candidates of m queries (m, k), each row sorted by score, then key, then place; none has -inf and NO_PLACE."""
+    order = np.argsort(-scores, axis=1, kind="stable")
+    scores, keys, places = (np.take_along_axis(values, order, axis=1) for values in (scores, keys, places))
+    tied = np.flatnonzero(((scores[:, 1:] == scores[:, :-1]) & (places[:, 1:] != NO_PLACE)).any(axis=1))
+    for row in tied.tolist():
+        places[row] = places[row, np.lexsort((places[row], keys[row], -scores[row]))]
+    return Best(scores, places)
+
+
 class TopK:
     """Finds the best k of candidates that come in parts.
 
@@ -89,8 +99,8 @@ class TopK:
         """Takes the next candidates in; the excluded pairs of their rows and those of the queries do not count."""
         if not len(candidates.vectors):
             return
-        longest = np.linalg.norm(candidates.vectors.astype(np.float64), axis=1).max()
-        errors = _gamma(candidates.vectors.shape[1]) * self._norms * longest + float(np.finfo(np.float32).tiny)
+        errors = _gamma(candidates.vectors.shape[1]) * self._norms * _longest(candidates.vectors)
+        errors += float(np.finfo(np.float32).tiny)
         by_tile = np.argsort(excluded.query // QUERY_TILE * len(candidates.vectors) + excluded.candidate, kind="stable")
         query, candidate = excluded.query[by_tile], excluded.candidate[by_tile]
         for first in range(0, len(self._queries), QUERY_TILE):
@@ -101,14 +111,7 @@ class TopK:
 
     def best(self) -> Best:
         """The best so far, in order."""
-        order = np.argsort(-self._scores, axis=1, kind="stable")
-        scores = np.take_along_axis(self._scores, order, axis=1)
-        keys = np.take_along_axis(self._keys, order, axis=1)
-        places = np.take_along_axis(self._places, order, axis=1)
-        tied = np.flatnonzero(((scores[:, 1:] == scores[:, :-1]) & (places[:, 1:] != NO_PLACE)).any(axis=1))
-        for row in tied.tolist():
-            places[row] = places[row, np.lexsort((places[row], keys[row], -scores[row]))]
-        return Best(scores, places)
+        return in_order(self._scores, self._keys, self._places)
 
     def _add_to_tile(self, tile: slice, candidates: Candidates, hidden: Excluded, errors: Floats) -> None:
         """Takes candidates in for the queries of one tile (t,), whose float32 scores are within errors (t,)."""
@@ -229,6 +232,15 @@ def _below(bounds: Floats) -> NDArray[np.float32]:
 def _gamma(dim: int) -> float:
     unit = 2.0**-24
     return dim * unit / (1 - dim * unit)
+
+
+def _longest(vectors: NDArray[np.float32]) -> float:
+    """A number that no norm of the vectors (n, dim) is above, nor much below it."""
+    scale = np.abs(vectors).max()
+    if scale == 0:
+        return 0.0
+    scaled = vectors / scale  # so that no square leaves the range of float32
+    return float(scale) * float(np.sqrt(np.vecdot(scaled, scaled).max())) * 1.001
 
 
 def _number_within(groups: Integers, count: int) -> Integers:

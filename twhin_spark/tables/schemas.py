@@ -226,6 +226,25 @@ MODEL_VERSIONS = Table(
         Column("config", "STRING", "Config of the run (JSON)"),
     ),
 )
+CANDIDATES = Table(
+    "candidates",
+    "Candidates of the latest `candidates` job; those of earlier ones by time travel",
+    (
+        Column("query", "STRING", "Name of the query, or of the blend of several"),
+        Column("source_type", "STRING", "Entity type of the source, which the candidates are for"),
+        Column("source_id", "STRING", "Id of the source"),
+        Column("candidate_type", "STRING", "Entity type of the candidate"),
+        Column("candidate_id", "STRING", "Id of the candidate"),
+        Column("rank", "INT", "Place of the candidate in the source's list, from 1"),
+        Column("score", "DOUBLE", "Score by the query's measure; of a blend its sum over queries"),
+        Column(
+            "tags",
+            "ARRAY<STRUCT<query: STRING, method: STRING, rank: INT>>",
+            "Every query that found the candidate, how (exact, ann or mixture), and its rank there",
+        ),
+        _VERSION,
+    ),
+)
 
 GRAPH_TABLES = (EVENTS, REJECTED_EVENTS, ROW_COUNTS, EDGES, ENTITIES, EDGE_BUCKETS)
 TABLES = (
@@ -237,6 +256,7 @@ TABLES = (
     RELATIONS,
     EMBEDDINGS,
     MODEL_VERSIONS,
+    CANDIDATES,
 )
 
 

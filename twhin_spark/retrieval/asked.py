@@ -1,0 +1,123 @@
+"""The queries as the job runs them: the config's, with every default resolved against a published version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from twhin_spark.config import Config
+from twhin_spark.config.check_retrieval import ends_of
+from twhin_spark.config.retrieval import CandidateQuery, Method
+from twhin_spark.errors import ConfigError, InputError
+from twhin_spark.kernels.arrays import Floats
+from twhin_spark.kernels.topk import in_fixed_point, unit_vectors
+from twhin_spark.logs.failures import REFUSALS, one_line
+from twhin_spark.retrieval.version import Parameters, Version
+
+Measure = Literal["dot", "cosine"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A query. exclude: numbers of the relations whose training edges are no candidates; engaged: of those whose
+    targets make a source's mixture, all of these ends.
+    """
+
+    name: str
+    source: str
+    target: str
+    measure: Measure
+    k: int
+    method: Method
+    parameters: Parameters
+    exclude: tuple[int, ...] = ()
+    engaged: tuple[int, ...] = ()
+    sources: str | None = None
+    targets: str | None = None
+    recall: str | None = None
+
+    def seen(self, vectors: Floats) -> Floats:
+        """The sources' vectors (n, dim), float32, as the relation shows them and the measure compares them."""
+        return measured(self.measure, self.parameters.apply(vectors))
+
+
+@dataclass(frozen=True)
+class Merged:
+    """A blend: query names with their weights, in the config's order."""
+
+    name: str
+    weights: dict[str, float] = field(default_factory=dict)
+    constant: float = 60.0
+    k: int = 100
+
+
+def measured(measure: Measure, vectors: Floats) -> Floats:
+    """Vectors (n, dim) whose dot products are the measure, in fixed point: float32."""
+    return (unit_vectors if measure == "cosine" else in_fixed_point)(vectors)
+
+
+def asked_queries(config: Config, version: Version) -> list[Asked]:
+    """The config's queries. Raises ConfigError without any, InputError where the version has not got a relation."""
+    if not config.retrieval.queries:
+        raise ConfigError("retrieval.queries: found nothing; required for candidates, one query or more by name")
+    return [_asked(config, version, name, query) for name, query in config.retrieval.queries.items()]
+
+
+def merged_queries(config: Config) -> list[Merged]:
+    return [Merged(name, one.queries, one.constant, one.k) for name, one in config.retrieval.blends.items()]
+
+
+def _asked(config: Config, version: Version, name: str, query: CandidateQuery) -> Asked:
+    source, target = ends_of(config, query)
+    assert source is not None
+    assert target is not None
+    numbers = {relation: number for number, relation in enumerate(version.graph.relations)}
+    for relation in (*([query.relation] if query.relation else []), *query.exclude):
+        if relation not in numbers or relation not in version.relations:
+            known = ", ".join(version.relations)
+            raise InputError(
+                f"retrieval.queries.{name}: version {version.model_version} has no relation '{relation}'; it has {known}"
+            )
+    same = [relation for relation, one in config.relations.items() if (one.source, one.target) == (source, target)]
+    return Asked(
+        name,
+        source,
+        target,
+        query.measure or ("dot" if query.relation else "cosine"),
+        query.k,
+        query.method,
+        version.relations[query.relation] if query.relation else Parameters(),
+        tuple(numbers[relation] for relation in query.exclude),
+        tuple(numbers[relation] for relation in same if relation in numbers),
+        query.sources,
+        query.targets,
+        query.recall,
+    )
+
+
+def check_predicates(entities: DataFrame, queries: Sequence[Asked]) -> None:
+    """Raises ConfigError with one line for each condition that Spark refuses over `entities`, or that is none."""
+    problems = []
+    for query in queries:
+        for end, text in (("sources", query.sources), ("targets", query.targets)):
+            if text is not None and (problem := _problem(entities, text)):
+                problems.append(f"retrieval.queries.{query.name}.{end}: found '{text}'; {problem}")
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def _problem(entities: DataFrame, text: str) -> str | None:
+    try:
+        found = entities.select(F.expr(text).alias("condition")).schema["condition"].dataType
+        entities.where(text).schema  # noqa: B018 - analysed here: an aggregate, which select takes, is refused
+    except REFUSALS as error:
+        allowed = f"a Spark SQL condition over the columns {', '.join(entities.columns)}"
+        return f"allowed: {allowed}; Spark says: {one_line(error)}"
+    if not isinstance(found, T.BooleanType):
+        return f"which is of type {found.simpleString()}; allowed: a condition, which is true or false"
+    return None

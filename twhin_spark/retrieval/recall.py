@@ -1,0 +1,148 @@
+"""How many of the test edges are among the candidates, beside popularity and ALS on the same queries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from twhin_spark.config import Config
+from twhin_spark.errors import InputError
+from twhin_spark.evaluation.contest import Contest, run_test, tune
+from twhin_spark.evaluation.facts import Facts, QuerySet, write_facts
+from twhin_spark.evaluation.held import read_held_edges
+from twhin_spark.evaluation.models import Models
+from twhin_spark.evaluation.places import ROW_BITS
+from twhin_spark.evaluation.queries import Queries, queries_of
+from twhin_spark.evaluation.rank import rank
+from twhin_spark.evaluation.scratch import Scratch
+from twhin_spark.retrieval.asked import Asked
+from twhin_spark.retrieval.version import Version
+from twhin_spark.tables.delta import TableStore
+from twhin_spark.tables.schemas import CANDIDATES, EDGE_BUCKETS, EDGES, ENTITIES
+from twhin_spark.training.run import TrainedRun
+from twhin_spark.training.state import RunFolder
+
+Row = dict[str, Any]
+
+
+def measure_recall(
+    store: TableStore, config: Config, version: Version, queries: Sequence[Asked], progress: Callable[[str], None]
+) -> list[Row]:
+    """recall@k of the queries that ask for it, and of the blends that they are in: rows as of the table `metrics`.
+
+    recall@k is the share of a source's test targets that are among its first k candidates, averaged over the sources
+    with a new test edge both of whose ends were seen in training. A source without candidates counts as 0. The
+    baselines' are those of evaluation: the same queries, among all targets but the relation's training targets.
+    """
+    asked = {query.recall for query in queries if query.recall}
+    if not asked:
+        return []
+    graph = version.graph
+    entities = store.read(ENTITIES, graph.tables["entities"])
+    held = read_held_edges(store.read(EDGES, graph.tables["edges"]), entities, graph.relations)
+    rows: list[Row] = []
+    for relation in [name for name in graph.relations if name in asked]:
+        test = queries_of(held[relation, "test"], held[relation, "validation"])
+        if not len(test):
+            progress(f"{relation}: no new test edge with both ends in training, so no recall")
+            continue
+        measured = [query.name for query in queries if query.recall == relation]
+        blends = [name for name, blend in config.retrieval.blends.items() if set(blend.queries) & set(measured)]
+        ats = config.retrieval.recall_at
+        for name in (*measured, *blends):
+            ranks = _ranks(store.read(CANDIDATES).where(F.col("query") == name), entities, test)
+            rows += _recall_rows(relation, name, ranks, test, ats)
+        validation = queries_of(held[relation, "validation"], held[relation, "test"])
+        for model, ranks in _baselines(store, config, version, relation, test, validation, progress).items():
+            rows += _recall_rows(relation, model, ranks, test, ats)
+        for at in ats:
+            values = ", ".join(
+                f"{row['model']} {row['value']:.4f}"
+                for row in rows
+                if row["relation"] == relation and row["metric"] == f"recall@{at}"
+            )
+            progress(f"{relation}: test recall@{at} {values}, of {len(test.sources):,} sources")
+    return rows
+
+
+def recall_at(k: int, ranks: NDArray[np.float64], source: NDArray[np.int64]) -> float:
+    """Mean over sources of the share of their answers with a rank of at most k; ranks and source numbers are (m,)."""
+    shares = np.bincount(source, ranks <= k) / np.bincount(source)
+    return float(shares.mean())
+
+
+def _recall_rows(relation: str, model: str, ranks: NDArray[np.float64], test: Queries, ats: Sequence[int]) -> list[Row]:
+    return [
+        {
+            "relation": relation,
+            "model": model,
+            "metric": f"recall@{k}",
+            "value": recall_at(k, ranks, test.source),
+            "queries": len(test.sources),
+        }
+        for k in ats
+    ]
+
+
+def _ranks(candidates: DataFrame, entities: DataFrame, test: Queries) -> NDArray[np.float64]:
+    """The rank of each test query's answer (m,) in its source's candidates, infinite where it is not there."""
+    place = (F.shiftleft(F.col("partition").cast("bigint"), ROW_BITS) + F.col("row")).alias
+    of = {
+        end: entities.select(
+            F.col("entity_type").alias(f"{end}_type"), F.col("entity_id").alias(f"{end}_id"), place(f"{end}_place")
+        )
+        for end in ("source", "candidate")
+    }
+    spark = candidates.sparkSession
+    pairs = {"source_place": test.sources[test.source], "candidate_place": test.target, "at": np.arange(len(test))}
+    wanted = spark.createDataFrame(pd.DataFrame(pairs))
+    wanted = wanted.join(of["source"], "source_place").join(of["candidate"], "candidate_place")
+    ends = ["source_type", "source_id", "candidate_type", "candidate_id"]
+    found = candidates.join(F.broadcast(wanted), ends).select("at", "rank").toPandas()
+    ranks = np.full(len(test), np.inf)
+    ranks[found["at"].to_numpy()] = found["rank"].to_numpy()
+    return ranks
+
+
+def _baselines(
+    store: TableStore,
+    config: Config,
+    version: Version,
+    relation: str,
+    test: Queries,
+    validation: Queries,
+    progress: Callable[[str], None],
+) -> dict[str, NDArray[np.float64]]:
+    """The ranks (m,) of the answers under popularity and ALS, each as evaluation tunes and ranks it."""
+    graph = version.graph
+    folder = RunFolder(config.output, version.model_version)
+    manifest = folder.latest()
+    if manifest is None:
+        raise InputError(f"{folder.location}: found no training of version {version.model_version}; recall needs it")
+    number = graph.relations.index(relation)
+    ends = config.relations[relation]
+    omits = ends.source == ends.target and config.graph.self_loops == "drop"
+    sets = QuerySet("test", number, test, omits), QuerySet("tune", number, validation, omits)
+    scratch = Scratch(f"{folder.location}/candidates-recall")
+    scratch.remove()
+    try:
+        facts = Facts(scratch)
+        buckets = store.read(EDGE_BUCKETS, graph.tables["edge_buckets"])
+        types = [config.relations[name].target for name in graph.relations]
+        targets = write_facts(store.read(ENTITIES, graph.tables["entities"]), buckets, facts, types, sets)
+        run = TrainedRun(version.model_version, folder, manifest, graph)
+        models = Models(config, run, buckets, facts).of(*sets, progress)
+        del models["twhin"]  # the candidates stand for it
+        rank_here = partial(rank, store.spark, facts, partitions=graph.partitions, targets=targets)
+        contests = tune([Contest(relation, *sets, models)], rank_here, progress)
+        found = run_test(contests, rank_here)[0]
+        return {model: ranks.among_new for model, ranks in found.items()}
+    finally:
+        scratch.remove()
