@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from twhin_spark.config.retrieval import CandidateQuery
 from twhin_spark.config.sections import Config
@@ -57,9 +57,11 @@ def _query(config: Config, path: str, query: CandidateQuery) -> Iterator[str]:
         for name in names:
             if name is not None and name not in same:
                 yield f"{path}.{field}: found '{name}'; allowed: {allowed}"
+    if query.method == "ann" and query.targets is not None:
+        yield f"{path}.targets: found a condition with method: ann, whose index has all; allowed: with exact or mixture"
     if query.method == "mixture" and not same:
         yield f"{path}.method: found mixture; allowed: where a relation is {source} → {target}"
 
 
-def _one_of(names: object) -> str:
-    return "one of " + ", ".join(names)  # type: ignore[call-overload]
+def _one_of(names: Iterable[str]) -> str:
+    return "one of " + ", ".join(names)

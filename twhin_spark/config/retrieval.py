@@ -30,14 +30,14 @@ class CandidateQuery(Section):
     )
     sources: Name | None = Field(
         None,
-        description="Spark SQL condition over `entities` (with `first_time` and `last_time` of the training edges) that "
-        "picks the sources; null: all.",
+        description="Spark SQL condition over `entities`, with `first_time` and `last_time` of their training events, "
+        "that picks the sources; null: all.",
     )
     targets: Name | None = Field(None, description="The same for the targets.")
     method: Method = Field(
         "exact",
-        description="exact: all targets are scored; ann: those that an index proposes; mixture: drawn from the clusters "
-        "that the source engages with.",
+        description="exact: all targets are scored; ann: those that an index proposes; mixture: drawn from the "
+        "clusters that the source engages with.",
     )
     recall: Name | None = Field(
         None, description="Relation whose test edges the candidates are measured on, beside popularity and ALS."

@@ -74,7 +74,9 @@ def exact_scores(queries: Floats, candidates: Floats, query: Integers, candidate
 def in_order(scores: NDArray[np.float64], keys: NDArray[np.int64], places: NDArray[np.int64]) -> Best:
     """Candidates of m queries (m, k), each row sorted by score, then key, then place; none has -inf and NO_PLACE."""
     order = np.argsort(-scores, axis=1, kind="stable")
-    scores, keys, places = (np.take_along_axis(values, order, axis=1) for values in (scores, keys, places))
+    scores = np.take_along_axis(scores, order, axis=1)
+    keys = np.take_along_axis(keys, order, axis=1)
+    places = np.take_along_axis(places, order, axis=1)
     tied = np.flatnonzero(((scores[:, 1:] == scores[:, :-1]) & (places[:, 1:] != NO_PLACE)).any(axis=1))
     for row in tied.tolist():
         places[row] = places[row, np.lexsort((places[row], keys[row], -scores[row]))]
@@ -157,8 +159,8 @@ class TopK:
             order = np.lexsort((places[row, tied], keys[row, tied]))
             equal[row, tied[order[room[row] :]]] = False
         kept |= equal
-        row, _ = np.nonzero(kept)
-        at = row, _number_within(row, len(kept))
+        query, _ = np.nonzero(kept)
+        at = query, _number_within(query, len(kept))
         for mine, values, empty in (
             (self._scores[tile], scores, -np.inf),
             (self._keys[tile], keys, 0),

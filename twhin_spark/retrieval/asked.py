@@ -24,8 +24,9 @@ Measure = Literal["dot", "cosine"]
 
 @dataclass(frozen=True)
 class Asked:
-    """A query. exclude: numbers of the relations whose training edges are no candidates; engaged: of those whose
-    targets make a source's mixture, all of these ends.
+    """A query, with relations by number.
+
+    exclude: those whose training edges are no candidates. engaged: those whose targets make a source's mixture.
     """
 
     name: str
@@ -80,9 +81,8 @@ def _asked(config: Config, version: Version, name: str, query: CandidateQuery) -
     for relation in (*([query.relation] if query.relation else []), *query.exclude):
         if relation not in numbers or relation not in version.relations:
             known = ", ".join(version.relations)
-            raise InputError(
-                f"retrieval.queries.{name}: version {version.model_version} has no relation '{relation}'; it has {known}"
-            )
+            found = f"found relation '{relation}', which version {version.model_version} has not"
+            raise InputError(f"retrieval.queries.{name}: {found}; allowed: one of {known}")
     same = [relation for relation, one in config.relations.items() if (one.source, one.target) == (source, target)]
     return Asked(
         name,

@@ -28,8 +28,9 @@ _LARGEST = 1e15  # number in a vector; the scores of larger ones come near the e
 
 @dataclass(frozen=True)
 class Known:
-    """Training edges (e,) from sources of one partition: index of the source in its file, partition and row of the
-    target, number of the relation; ordered by partition of the target.
+    """Training edges (e,) from some sources, ordered by the partition of the target.
+
+    source: index of the source. partition, row: place of the target in the graph. relation: by number.
     """
 
     source: Integers
@@ -158,7 +159,8 @@ def filled(layout: Layout, entity_type: str) -> Iterator[int]:
 
 def _vectors(entities: pa.Table) -> Floats:
     values = entities["embedding"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return values.astype(np.float32, copy=False).reshape(len(entities), -1 if len(entities) else 1)
+    vectors: Floats = values.astype(np.float32, copy=False).reshape(len(entities), -1 if len(entities) else 1)
+    return vectors
 
 
 def _known(blocks: Sequence[Block], rows: Integers, relations: Sequence[int]) -> Arrays:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -22,6 +23,7 @@ from twhin_spark.evaluation.places import ROW_BITS
 from twhin_spark.evaluation.queries import Queries, queries_of
 from twhin_spark.evaluation.rank import rank
 from twhin_spark.evaluation.scratch import Scratch
+from twhin_spark.kernels.arrays import Integers
 from twhin_spark.retrieval.asked import Asked
 from twhin_spark.retrieval.version import Version
 from twhin_spark.tables.delta import TableStore
@@ -72,10 +74,10 @@ def measure_recall(
     return rows
 
 
-def recall_at(k: int, ranks: NDArray[np.float64], source: NDArray[np.int64]) -> float:
+def recall_at(k: int, ranks: NDArray[np.float64], source: Integers) -> float:
     """Mean over sources of the share of their answers with a rank of at most k; ranks and source numbers are (m,)."""
     shares = np.bincount(source, ranks <= k) / np.bincount(source)
-    return float(shares.mean())
+    return math.fsum(shares) / len(shares)  # exact, so that the order of the sources leaves no trace
 
 
 def _recall_rows(relation: str, model: str, ranks: NDArray[np.float64], test: Queries, ats: Sequence[int]) -> list[Row]:

@@ -17,6 +17,7 @@ from twhin_spark.errors import InputError
 from twhin_spark.evaluation.scratch import Scratch
 from twhin_spark.retrieval.asked import Asked, asked_queries, merged_queries
 from twhin_spark.retrieval.files import Files, Layout, write_files
+from twhin_spark.retrieval.mixture import MixtureTask, cluster_targets
 from twhin_spark.retrieval.recall import measure_recall
 from twhin_spark.retrieval.rows import SCHEMA, Rows
 from twhin_spark.retrieval.tables import read_entities
@@ -31,7 +32,11 @@ SOURCES_IN_UNIT = 16_384
 
 @dataclass(frozen=True)
 class Found:
-    """What a query found and took. share_of_sgemm: of the speed that float32 products alone have in the same tasks."""
+    """What a query found and took.
+
+    gflops: 10^9 operations a second and task. share_of_sgemm: of the speed that float32 products alone have in the same
+    tasks. index_seconds: that the driver searched the index.
+    """
 
     query: str
     method: str
@@ -40,6 +45,7 @@ class Found:
     task_seconds: float
     gflops: float | None = None
     share_of_sgemm: float | None = None
+    index_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -94,21 +100,23 @@ class _Job:
         return Retrieved(self.version, rows[0], rows[1], found, recall)
 
     def _find(self, layout: Layout, query: Asked, units: Sequence[int]) -> Found:
+        spark, settings = self.store.spark, self.config.retrieval
         finder = Finder(self.files, layout, query, units)
-        work = run_units(self.store.spark, finder.exact, len(units) - 1, query.name, self.progress)
-        seconds, flops = sum(one.seconds for one in work), sum(one.flops for one in work)
-        # The time that the same products would have taken at sgemm's own speed, unit by unit.
-        alone = sum(one.flops / one.sgemm for one in work if one.sgemm)
-        targets = layout.total(query.target)
-        found = Found(query.name, query.method, sum(one.sources for one in work), targets, round(seconds, 1))
-        if flops:
-            found = Found(
-                **{
-                    **asdict(found),
-                    "gflops": round(flops / seconds / 1e9, 1),
-                    "share_of_sgemm": round(alone / seconds, 3),
-                }
-            )
+        searched = 0.0
+        if query.method == "ann":
+            from twhin_spark.retrieval.propose import write_proposals  # Faiss is for this method alone
+
+            version = self.version.model_version
+            searched = write_proposals(finder, self.config.output, version, settings.ann, self.progress)
+            work = run_units(spark, finder.rescored, len(units) - 1, query.name, self.progress)
+        elif query.method == "mixture":
+            clusters = cluster_targets(finder, settings.mixtures, self.progress)
+            task = MixtureTask(finder, clusters, settings.mixtures)
+            run_units(spark, task.write_mixtures, len(units) - 1, query.name, self.progress)
+            work = run_units(spark, task.find, len(units) - 1, query.name, self.progress)
+        else:
+            work = run_units(spark, finder.exact, len(units) - 1, query.name, self.progress)
+        found = _found(query, layout.total(query.target), work, searched)
         self.progress(f"{query.name}: {_described(found)}")
         return found
 
@@ -164,8 +172,21 @@ def run_units(
     return [Work(**row.asDict()) for row in rows]
 
 
+def _found(query: Asked, targets: int, work: Sequence[Work], searched: float) -> Found:
+    sources, seconds = sum(one.sources for one in work), sum(one.seconds for one in work)
+    flops = sum(one.flops for one in work)
+    speed, share = None, None
+    if flops:
+        # The time that the same products would have taken at sgemm's own speed, unit by unit.
+        alone = sum(one.flops / one.sgemm for one in work if one.sgemm)
+        speed, share = round(flops / seconds / 1e9, 1), round(alone / seconds, 3)
+    index = round(searched, 1) if query.method == "ann" else None
+    return Found(query.name, query.method, sources, targets, round(seconds, 1), speed, share, index)
+
+
 def _described(found: Found) -> str:
     speed = ""
     if found.gflops is not None and found.share_of_sgemm is not None:
         speed = f", {found.gflops:.0f} GFLOP/s a task, {found.share_of_sgemm:.0%} of sgemm's"
-    return f"{found.sources:,} sources, {found.targets:,} targets, {found.method}, {found.task_seconds:.1f} s of tasks{speed}"
+    asked = f"{found.sources:,} sources, {found.targets:,} targets, {found.method}"
+    return f"{asked}, {found.task_seconds:.1f} s of tasks{speed}"

@@ -21,7 +21,7 @@ def show_candidates(spark: SparkSession, config: Config, summary: dict[str, Any]
     """Prints the first candidates of some sources, for each query and blend, and SQL to go on with."""
     store = TableStore(spark, config.output)
     rows = store.read(CANDIDATES, summary["tables"]["candidates"]["version"])
-    first = rows.where((F.col("rank") == 1)).groupBy("query").agg(F.sort_array(F.collect_set("source_id")).alias("ids"))
+    first = rows.where(F.col("rank") == 1).groupBy("query").agg(F.sort_array(F.collect_set("source_id")).alias("ids"))
     examples = first.select("query", F.explode(F.slice("ids", 1, SOURCES)).alias("source_id"))
     shown = (
         rows.where(F.col("rank") <= CANDIDATES_SHOWN)

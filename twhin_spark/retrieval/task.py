@@ -71,13 +71,16 @@ class Finder:
         proposed: NDArray[np.int64] = self.files.scratch.read(f"proposals/{self.query.name}/{unit}")["places"]
         scores = np.full(proposed.shape, -np.inf)
         keys = np.zeros(proposed.shape, np.int64)
+        by_place = np.argsort(proposed, axis=None, kind="stable")
+        ordered = proposed.ravel()[by_place]
         for target in self.targets():
-            at = np.isin(proposed, target.candidates.place)
-            source, column = np.nonzero(at)
-            index = np.searchsorted(target.candidates.place, proposed[at])
+            place = target.candidates.place
+            begin, end = np.searchsorted(ordered, (place[0], place[-1] + 1))
+            source, column = np.divmod(by_place[begin:end], proposed.shape[1])
+            index = np.searchsorted(place, ordered[begin:end])  # an index is of all targets, so each is there
             found = exact_scores(sources.vectors, target.candidates.vectors, source, index)
             hidden = self.excluded(sources, target)
-            width = len(target.candidates.place)
+            width = len(place)
             found[np.isin(source * width + index, hidden.query * width + hidden.candidate)] = -np.inf
             scores[source, column] = found
             keys[source, column] = target.candidates.key[index]

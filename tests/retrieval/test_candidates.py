@@ -1,0 +1,170 @@
+"""The whole job on planted vectors: the candidates are those of a loop over all pairs, for any number of partitions."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from published_world import World, config, expected
+from pyspark.sql import SparkSession
+
+from twhin_spark.config.check import problems
+from twhin_spark.errors import ConfigError, InputError
+from twhin_spark.retrieval.run import Retrieved, find_candidates
+from twhin_spark.tables.delta import TableStore
+from twhin_spark.tables.schemas import CANDIDATES, EDGES, ENTITIES
+
+QUERIES: dict[str, Any] = {
+    "like": {"relation": "like", "exclude": ["like"], "k": 12, "recall": "like"},
+    "follow": {"relation": "follow", "exclude": ["follow"], "targets": "in_degree['follow'] >= 3", "k": 7},
+    "similar": {"source": "user", "k": 5, "sources": "degree >= 5 AND last_time >= '2020-01-01'"},
+    "items": {"source": "item", "measure": "dot", "k": 3},
+}
+BLENDS = {"people": {"queries": {"similar": 2, "follow": 1}, "constant": 10, "k": 6}}
+PARTITIONS = (1, 4, 7)
+
+
+@pytest.fixture(scope="module")
+def worlds(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> dict[int, tuple[Path, Retrieved]]:
+    """The job's result, and where it is, by number of partitions."""
+    found = {}
+    for partitions in PARTITIONS:
+        output = tmp_path_factory.mktemp(f"world{partitions}")
+        World().publish(spark, output, partitions)
+        queries = QUERIES if partitions == 4 else {**QUERIES, "like": {**QUERIES["like"], "recall": None}}
+        asked = config(output, partitions, queries=queries, blends=BLENDS, recall_at=[1, 12])
+        assert not problems(asked)
+        found[partitions] = output, find_candidates(spark, asked, lambda line: None)
+    return found
+
+
+def rows(spark: SparkSession, output: Path) -> list[tuple[Any, ...]]:
+    table = TableStore(spark, str(output)).read(CANDIDATES)
+    return [tuple(row) for row in table.orderBy("query", "source_id", "rank").collect()]
+
+
+def lists(spark: SparkSession, output: Path, query: str) -> dict[str, list[tuple[str, float]]]:
+    found: dict[str, list[tuple[str, float]]] = defaultdict(list)
+    for row in rows(spark, output):
+        if row[0] == query:
+            assert row[5] == len(found[row[2]]) + 1  # ranks from 1, without a gap
+            found[row[2]].append((row[4], row[6]))
+    return dict(found)
+
+
+def test_any_number_of_partitions_gives_the_same_rows(
+    spark: SparkSession, worlds: dict[int, tuple[Path, Retrieved]]
+) -> None:
+    first, *others = (rows(spark, output) for output, _ in worlds.values())
+    assert len(first) > 1000
+    for other in others:
+        assert other == first
+
+
+@pytest.mark.parametrize(
+    ("query", "asked"),
+    [
+        ("like", {"relation": "like", "source": "user", "target": "item", "k": 12, "exclude": ("like",)}),
+        (
+            "follow",
+            {
+                "relation": "follow",
+                "source": "user",
+                "target": "user",
+                "k": 7,
+                "exclude": ("follow",),
+                "targets": "in_degree['follow'] >= 3",
+            },
+        ),
+        ("items", {"relation": None, "source": "item", "target": "item", "k": 3}),
+    ],
+)
+def test_candidates_are_those_of_a_loop_over_all_pairs(
+    spark: SparkSession, worlds: dict[int, tuple[Path, Retrieved]], query: str, asked: dict[str, Any]
+) -> None:
+    output, _ = worlds[4]
+    assert lists(spark, output, query) == expected(spark, World(), output, **asked)
+
+
+def test_cosines_and_conditions(spark: SparkSession, worlds: dict[int, tuple[Path, Retrieved]]) -> None:
+    output, _ = worlds[4]
+    found = lists(spark, output, "similar")
+    loop = expected(spark, World(), output, relation=None, source="user", target="user", k=5, cosine=True)
+    assert 0 < len(found) < len(loop)
+    for source, candidates in found.items():
+        # The loop's cosines are rounded, so it orders ties by chance: scores are compared, and not ids.
+        np.testing.assert_allclose([s for _, s in candidates], [s for _, s in loop[source]], atol=1e-6)
+        assert source not in {name for name, _ in candidates}
+
+
+def test_a_blend_keeps_all_tags_and_each_candidate_once(
+    spark: SparkSession, worlds: dict[int, tuple[Path, Retrieved]]
+) -> None:
+    output, _ = worlds[4]
+    ranks: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    for row in rows(spark, output):
+        if row[0] in ("similar", "follow"):
+            ranks[row[2], row[4]][row[0]] = row[5]
+    blended = [row for row in rows(spark, output) if row[0] == "people"]
+    assert len({(row[2], row[4]) for row in blended}) == len(blended)
+    for row in blended:
+        tags = [tuple(tag) for tag in row[7]]
+        mine = ranks[row[2], row[4]]
+        assert tags == [(name, "exact", mine[name]) for name in ("similar", "follow") if name in mine]
+        score = sum({"similar": 2, "follow": 1}[name] / (10 + rank) for name, rank in mine.items())
+        assert row[6] == pytest.approx(score)
+    assert any(len(row[7]) == 2 for row in blended)
+
+
+def test_recall_counts_the_test_edges_among_the_candidates(
+    spark: SparkSession, worlds: dict[int, tuple[Path, Retrieved]]
+) -> None:
+    output, result = worlds[4]
+    found = lists(spark, output, "like")
+    edges = TableStore(spark, str(output)).read(EDGES)
+    by_split: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for row in edges.where("relation = 'like'").collect():
+        by_split[row["split"]].add((row["source_id"], row["target_id"]))
+    seen = {row["entity_id"] for row in TableStore(spark, str(output)).read(ENTITIES).where("degree > 0").collect()}
+    hits = defaultdict(list)
+    for source, target in by_split["test"] - by_split["train"]:
+        if source in seen and target in seen:
+            hits[source].append(target in {name for name, _ in found[source]})
+    recall = float(np.mean([np.mean(one) for one in hits.values()]))
+    values = {(row["model"], row["metric"]): (row["value"], row["queries"]) for row in result.recall}
+    assert values["like", "recall@12"] == (pytest.approx(recall), len(hits))
+    assert {model for model, _ in values} == {"like", "popularity", "als"}
+    assert 0 < values["like", "recall@1"][0] < values["like", "recall@12"][0]
+
+
+@pytest.mark.parametrize(
+    ("query", "line"),
+    [
+        ({"source": "user", "sources": "degre > 3"}, "retrieval.queries.q.sources: found 'degre > 3'; allowed"),
+        ({"source": "user", "targets": "degree >"}, "retrieval.queries.q.targets: found 'degree >'; allowed"),
+        ({"source": "user", "targets": "degree"}, "which is of type bigint; allowed: a condition"),
+        ({"source": "user", "targets": "max(degree) > 1"}, "retrieval.queries.q.targets"),
+    ],
+)
+def test_a_broken_condition_is_one_line(
+    spark: SparkSession, worlds: dict[int, tuple[Path, Retrieved]], query: dict[str, Any], line: str
+) -> None:
+    asked = config(worlds[4][0], 4, queries={"q": query})
+    with pytest.raises(ConfigError) as caught:
+        find_candidates(spark, asked, lambda line: None)
+    assert line in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_not_published_is_one_line(
+    spark: SparkSession, scratch: Path, worlds: dict[int, tuple[Path, Retrieved]]
+) -> None:
+    with pytest.raises(InputError, match="no published version"):
+        find_candidates(spark, config(scratch, 4, queries=QUERIES), lambda line: None)
+    with pytest.raises(InputError, match=r"retrieval.version: found 'v0'; allowed: one of current, world-1"):
+        find_candidates(spark, config(worlds[4][0], 4, queries=QUERIES, version="v0"), lambda line: None)
+    with pytest.raises(ConfigError, match=r"retrieval.queries: found nothing"):
+        find_candidates(spark, config(worlds[4][0], 4), lambda line: None)

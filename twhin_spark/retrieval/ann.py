@@ -1,0 +1,139 @@
+"""The approximate index: Faiss (Douze et al. 2024) proposes targets by quantised vectors, exact scores decide.
+
+The index divides the vectors into lists and keeps 4 bits for every two numbers, 1/16 of their bytes (Jégou et al.:
+Product Quantization for Nearest Neighbor Search, 2011; scanned as by André et al.: Quicker ADC, 2019). It is built and
+searched on the driver, with all its cores: workers need no Faiss. One file for each version, entity type and measure.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from twhin_spark.errors import ConfigError
+from twhin_spark.kernels.arrays import Floats, Integers
+
+_TRAINING_VECTORS = 39  # of each list: Faiss' own least for a sound k-means
+_FEW = 1000  # vectors; so few are kept as they are, in no lists
+_SEED = 0
+_BATCH = 4096  # sources that are searched at a time
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What an index is of. lists: None where all vectors are kept as they are."""
+
+    model_version: str
+    entity_type: str
+    measure: str
+    vectors: int
+    dim: int
+    lists: int | None
+
+
+class Index:
+    """An index of vectors, numbered in the order in which they were added."""
+
+    def __init__(self, index: Any, contents: Contents) -> None:
+        self._index = index
+        self.contents = contents
+
+    @classmethod
+    def build(cls, parts: Callable[[], Iterator[Floats]], contents: Contents) -> Index:
+        """Builds it from vectors (n, dim) that come in parts, twice: a sample to train on, then all."""
+        index = faiss.index_factory(contents.dim, _recipe(contents), faiss.METRIC_INNER_PRODUCT)
+        if contents.lists is not None:
+            index.train(_sample(parts(), contents))
+        for part in parts():
+            index.add(np.ascontiguousarray(part, np.float32))
+        return cls(index, contents)
+
+    @classmethod
+    def read(cls, path: Path) -> Index:
+        about = Contents(**json.loads(path.with_suffix(".json").read_text()))
+        return cls(faiss.read_index(str(path)), about)
+
+    def write(self, path: Path) -> int:
+        """Writes the index and, last, what it is of; returns its bytes. Who reads finds all of it or none."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        about = path.with_suffix(".json")
+        for target, write in (
+            (path, lambda new: faiss.write_index(self._index, str(new))),
+            (about, lambda new: new.write_text(json.dumps(asdict(self.contents)))),
+        ):
+            new = target.with_name(f".{target.name}-{uuid4().hex[:12]}")
+            write(new)
+            new.replace(target)
+        return path.stat().st_size
+
+    def search(self, queries: Floats, count: int, probes: int) -> NDArray[np.int64]:
+        """For each query (m, dim) the numbers of the vectors that seem to score highest: (m, count), -1 for none."""
+        if self.contents.lists is not None:
+            faiss.ParameterSpace().set_index_parameter(self._index, "nprobe", min(probes, self.contents.lists))
+        count = min(count, self.contents.vectors)
+        found = np.empty((len(queries), count), np.int64)
+        for begin in range(0, len(queries), _BATCH):
+            part = slice(begin, begin + _BATCH)
+            _, found[part] = self._index.search(np.ascontiguousarray(queries[part], np.float32), count)
+        return found
+
+
+def lists_for(vectors: int, wanted: int | None) -> int | None:
+    """How many lists n vectors are divided into; None where they are too few for any."""
+    if vectors < _FEW:
+        return None
+    return max(1, min(wanted or int(4 * vectors**0.5), vectors // _TRAINING_VECTORS))
+
+
+def index_path(output: str, contents: Contents) -> Path:
+    """Where the index is. Raises ConfigError where the output is not local, as Faiss reads and writes local files."""
+    if "://" in output:
+        raise ConfigError(f"retrieval: found method ann with output '{output}'; allowed: with a local output")
+    name = f"{contents.entity_type}-{contents.measure}.faiss"
+    return Path(output).absolute() / "indexes" / contents.model_version / name
+
+
+def open_or_build(
+    output: str, parts: Callable[[], Iterator[Floats]], contents: Contents, progress: Callable[[str], None]
+) -> Index:
+    """The version's index, built where there is none of these contents."""
+    path = index_path(output, contents)
+    try:
+        found = Index.read(path)
+        if found.contents == contents:
+            return found
+    except (OSError, RuntimeError, ValueError, TypeError):
+        pass  # none there, or not whole
+    index = Index.build(parts, contents)
+    size = index.write(path)
+    progress(f"index of {contents.vectors:,} {contents.entity_type} vectors: {size / 1e6:.1f} MB, {path}")
+    return index
+
+
+def _recipe(contents: Contents) -> str:
+    if contents.lists is None:
+        return "Flat"
+    pieces = contents.dim // 2 if contents.dim % 2 == 0 else contents.dim
+    return f"IVF{contents.lists},PQ{pieces}x4fs"
+
+
+def _sample(parts: Iterator[Floats], contents: Contents) -> Floats:
+    """Enough vectors to train on, evenly from all."""
+    assert contents.lists is not None
+    wanted = max(4 * _TRAINING_VECTORS * contents.lists, 4096)
+    step = max(1, contents.vectors // wanted)
+    first: int = 0
+    picked: list[Floats] = []
+    for part in parts:
+        rows: Integers = np.arange(-first % step, len(part), step)
+        picked.append(part[rows])
+        first += len(part)
+    return np.ascontiguousarray(np.concatenate(picked), np.float32)
