@@ -70,6 +70,12 @@ bench-serving: $(INSTALLED)  ## load the service with wrk: 1M vectors, peak rate
 bench-plan: $(JARS)  ## train three graphs; print what the plan predicted of each, and what was measured
 	@$(BIN)/python -m benchmarks.plan
 
+bench-retrieval: $(JARS)  ## measure exact, approximate and mixed candidates; write docs/retrieval-benchmarks.md
+	@$(BIN)/python -m pip install -qq --constraint constraints.txt --editable '.[bench]' --no-build-isolation >&2
+	@[ -d build/higgs/tables/model_versions ] || $(MAKE) higgs OUT=build/higgs
+	@[ -d build/lastfm/tables/model_versions ] || $(BIN)/twhin-spark pipeline --config conf/lastfm.yaml > /dev/null
+	@$(BIN)/python -m benchmarks.retrieval
+
 docs: $(INSTALLED)  ## print the reference pages from the code
 	@$(BIN)/python -m twhin_spark.config.reference > docs/config.md
 	@$(BIN)/python -m twhin_spark.tables.reference > docs/tables.md

@@ -168,3 +168,36 @@ def test_what_is_not_published_is_one_line(
         find_candidates(spark, config(worlds[4][0], 4, queries=QUERIES, version="v0"), lambda line: None)
     with pytest.raises(ConfigError, match=r"retrieval.queries: found nothing"):
         find_candidates(spark, config(worlds[4][0], 4), lambda line: None)
+
+
+def test_the_few_that_an_index_proposes_are_scored_like_all(
+    spark: SparkSession, worlds: dict[int, tuple[Path, Retrieved]]
+) -> None:
+    """An index of so few vectors proposes them in order of their scores, so only ties at the end may differ."""
+    output, _ = worlds[4]
+    exact = lists(spark, output, "like")
+    query = {**QUERIES["like"], "recall": None, "method": "ann"}
+    asked = config(output, 4, queries={"like": query}, ann={"refine": 100})
+    find_candidates(spark, asked, lambda line: None)
+    assert lists(spark, output, "like") == exact
+    assert {tag.method for row in rows(spark, output) for tag in row[7]} == {"ann"}
+
+
+def test_a_mixture_draws_new_targets_in_proportion(
+    spark: SparkSession, worlds: dict[int, tuple[Path, Retrieved]]
+) -> None:
+    output, _ = worlds[7]
+    scores = expected(spark, World(), output, relation="like", source="user", target="item", k=70, exclude=("like",))
+    query = {**QUERIES["like"], "recall": None, "method": "mixture"}
+    mixtures = {"clusters": 4, "neighbours": 3, "smoothing": 0.3}
+    find_candidates(spark, config(output, 7, queries={"like": query}, mixtures=mixtures), lambda line: None)
+    found = lists(spark, output, "like")
+    assert len(found) > 30
+    for source, candidates in found.items():
+        assert dict(candidates).items() <= dict(scores[source]).items()  # none that is known, and the model's scores
+        assert len(dict(candidates)) == len(candidates) <= 12
+    assert any([one for one, _ in found[source]] != [one for one, _ in scores[source][:12]] for source in found)
+    # With one cluster, everyone who engages has the list of the single vector.
+    find_candidates(spark, config(output, 7, queries={"like": query}, mixtures={"clusters": 1}), lambda line: None)
+    for source, candidates in lists(spark, output, "like").items():
+        assert candidates == scores[source][:12]
