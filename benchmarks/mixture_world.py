@@ -143,7 +143,7 @@ class _World:
         parts = [self.files.vectors(self.query.target, part) for part in filled(self.layout, self.query.target)]
         units = unit_vectors(np.concatenate(parts))
         sample = units[:: max(1, len(units) // 32_768)]
-        centroids = spherical_kmeans(sample, 64, 20, np.random.default_rng(1))
+        centroids = spherical_kmeans(sample, 64, np.random.default_rng(1), iterations=20).centroids
         return units, nearest_centroids(units, centroids)[0]
 
 

@@ -22,10 +22,10 @@ import matplotlib as mpl
 import numpy as np
 from deltalake import DeltaTable
 from matplotlib.figure import Figure
-from benchmarks.mixture_world import measure_mixtures
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from usearch.index import Index as UsearchIndex
 
+from benchmarks.mixture_world import measure_mixtures
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.ranking import Excluded
 from twhin_spark.kernels.topk import Candidates, TopK, exact_scores, in_fixed_point, unit_vectors

@@ -41,7 +41,7 @@ def cluster_targets(finder: Finder, settings: Mixtures, progress: Callable[[str]
         first += len(vectors)
     rng = np.random.default_rng(settings.seed)
     drawn = np.concatenate(sample)
-    clusters = min(settings.clusters, np.count_nonzero(drawn.any(axis=1)))
+    clusters = min(settings.clusters, int(np.any(drawn != 0, axis=1).sum()))
     centroids = spherical_kmeans(drawn, clusters, rng, iterations=settings.iterations).centroids
     sizes = np.zeros(len(centroids), np.int64)
     for partition in filled(layout, name):
