@@ -19,7 +19,6 @@ ON_WORKERS = [
     "training/schedule.py",
     "training/state.py",
     "training/epochs.py",
-    "retrieval/task.py",
 ]
 WORKER_LIBRARIES = {"numpy", "scipy", "pyarrow", "pandas", "twhin_spark"}
 

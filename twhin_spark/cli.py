@@ -25,7 +25,7 @@ from twhin_spark.demo.show import show_demo
 from twhin_spark.demo.sources import demo_overrides, higgs_overrides
 from twhin_spark.errors import InputError, TwhinError
 from twhin_spark.logs.run import check_inputs
-from twhin_spark.retrieval.show import show_candidates
+from twhin_spark.show_candidates import show_candidates
 from twhin_spark.sql.content import cluster_content
 from twhin_spark.sql.register import register
 from twhin_spark.tables.session import open_session

@@ -114,7 +114,8 @@ def check_predicates(entities: DataFrame, queries: Sequence[Asked]) -> None:
 def _problem(entities: DataFrame, text: str) -> str | None:
     try:
         found = entities.select(F.expr(text).alias("condition")).schema["condition"].dataType
-        entities.where(text).schema  # noqa: B018 - analysed here: an aggregate, which select takes, is refused
+        if isinstance(found, T.BooleanType):
+            entities.where(text).schema  # noqa: B018 - analysed here: an aggregate, which select takes, is refused
     except REFUSALS as error:
         allowed = f"a Spark SQL condition over the columns {', '.join(entities.columns)}"
         return f"allowed: {allowed}; Spark says: {one_line(error)}"
