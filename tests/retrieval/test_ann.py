@@ -39,7 +39,7 @@ def test_most_of_the_nearest_are_proposed(vectors: Floats, contents: Contents) -
     nearest = np.argsort(-(vectors[:200] @ vectors.T), axis=1)[:, :10]
     recall = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found.tolist(), nearest.tolist(), strict=True)])
     assert recall > 0.9
-    assert (found[:, 0] == np.arange(200)).mean() > 0.9  # a planted vector is next to itself
+    assert (found == np.arange(200)[:, None]).any(axis=1).all()  # a vector is proposed to itself, first or not
     few = index.search(vectors[:200], 100, 1)
     assert np.mean([len(set(a) & set(b)) for a, b in zip(few.tolist(), nearest.tolist(), strict=True)]) < 10 * recall
 
