@@ -25,12 +25,14 @@ def stored(spark: SparkSession, world: World, output: Path) -> TrainedRun:
     rounds = [
         ("world-1", e, r, name, 10 * r + 1, 2.0 - e, 1.0, 0.1) for e in (0, 1) for r in (0, 1) for name in RELATIONS
     ]
+    not_measured = (None,) * (len(TRAINING_ROUNDS.columns) - len(rounds[0]))
+    progress = spark.createDataFrame([row + not_measured for row in rounds], ddl(TRAINING_ROUNDS))
     tables = {
         "edges": store.overwrite(EDGES, world.edges_table(spark)),
         "entities": store.overwrite(ENTITIES, world.entities_table(spark, PARTITIONS)),
         "edge_buckets": store.overwrite(EDGE_BUCKETS, world.buckets_table(spark, PARTITIONS)),
     }
-    store.overwrite(TRAINING_ROUNDS, spark.createDataFrame(rounds, ddl(TRAINING_ROUNDS)))
+    store.overwrite(TRAINING_ROUNDS, progress)
     elsewhere = ("world-0", "follow", "twhin", "mrr", 0.5, 3, 0.0)
     store.overwrite(METRICS, spark.createDataFrame([elsewhere], ddl(METRICS)))
     return world.run(output, PARTITIONS, tables)
