@@ -19,7 +19,7 @@ MAKEFLAGS += --no-print-directory
 SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup java jars lint test test-all test-kills demo higgs candidates serve bench bench-serving bench-plan bench-retrieval docs clean
+.PHONY: help setup java jars lint test test-all test-kills demo higgs candidates serve bench bench-serving bench-plan docs clean
 # The Spark of the virtual environment, whichever else the caller works with.
 unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYSPARK_SUBMIT_ARGS
 
@@ -69,12 +69,6 @@ bench-serving: $(INSTALLED)  ## load the service with wrk: 1M vectors, peak rate
 
 bench-plan: $(JARS)  ## train three graphs; print what the plan predicted of each, and what was measured
 	@$(BIN)/python -m benchmarks.plan
-
-bench-retrieval: $(JARS)  ## measure exact, approximate and mixed candidates; write docs/retrieval-benchmarks.md
-	@$(BIN)/python -m pip install -qq --constraint constraints.txt --editable '.[bench]' --no-build-isolation >&2
-	@[ -d build/higgs/tables/model_versions ] || $(MAKE) higgs OUT=build/higgs
-	@[ -d build/lastfm/tables/model_versions ] || $(BIN)/twhin-spark pipeline --config conf/lastfm.yaml > /dev/null
-	@$(BIN)/python -m benchmarks.retrieval
 
 docs: $(INSTALLED)  ## print the reference pages from the code
 	@$(BIN)/python -m twhin_spark.config.reference > docs/config.md
