@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twhin_spark.errors import ConfigError
@@ -104,6 +104,7 @@ def test_a_batch_that_does_not_fit_is_refused_by_name() -> None:
     assert "a training.batch_size below 9000" in _refused(replace(LARGE, batch_size=9000, chunk_size=9000))
 
 
+@settings(deadline=None)
 @given(
     entities=st.integers(1, 10**9),
     edges=st.integers(1, 10**9),

@@ -101,8 +101,6 @@ def train(
     with no_space_is_a_line(config.output):
         claim = claim_run(store, folder, take_over=take_over)
     first = unfinished is None and claim.fence == 1
-    # A row of edge_buckets is a block of many edges: the default of 10,000 rows would make gigabytes a batch.
-    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "4")
     buckets = store.read(EDGE_BUCKETS, graph.tables["edge_buckets"]).persist()
     try:
         with no_space_is_a_line(config.output):
@@ -110,6 +108,9 @@ def train(
                 manifest = _begin(store, config, graph, run, folder, buckets, claim.fence, progress)
             else:
                 manifest = _go_on(folder, unfinished, claim.fence, progress)
+            # A row of edge_buckets is a block of many edges: the default of 10,000 rows would make gigabytes a batch.
+            # Not before here: the rows that the first vectors are made from are small and many.
+            spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "4")
             manifest = _train(store, config, buckets, folder, run, manifest, progress, first=first)
     except KeyboardInterrupt:
         raise _stopped(folder) from None
