@@ -58,7 +58,9 @@ SHAPES = {
 
 def main() -> None:
     for name in SHAPES:
-        done = subprocess.run([sys.executable, __file__, name], stdout=subprocess.PIPE, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.plan", name], stdout=subprocess.PIPE, text=True, check=True
+        )
         click.echo(done.stdout.splitlines()[-1])
 
 

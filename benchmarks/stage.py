@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmarks.console import say
 from benchmarks.jobs import run_job
 from twhin_spark.config import load_config
 from twhin_spark.tables.session import open_session
 from twhin_spark.training.run import train
+from twhin_spark.training.state import TaskUsage
 
 KERNELS = "kernels"
+WAITING = "waiting for the round's last task"
 _PARTS = {
     KERNELS: "kernel_seconds",
     "edges": "edge_seconds",
@@ -28,7 +29,7 @@ class Trained:
     """A training. Seconds: of the stage, and from the commit of its first vectors to its end.
 
     parts: what those later seconds went to, averaged over the task slots in use.
-    tasks: of each round.
+    tasks: of each round, or of each commit where a task trains several epochs at once.
     """
 
     stage_seconds: float
@@ -58,24 +59,26 @@ def train_and_account(config_file: Path) -> Trained:
         ended = time.time()
     finally:
         spark.stop()
-    manifests = sorted(Path(run.folder.root, "manifests").glob("*.json"))
-    reports = [report for report in (json.loads(path.read_text())["report"] for path in manifests) if report]
-    seconds = ended - manifests[0].stat().st_mtime
-    edges = sum(sum(report["edges"].values()) for report in reports)
-    tasks = [len(report["tasks"]) for report in reports]
+    first_commit = min(Path(run.folder.root, "manifests").glob("*.json"))
+    seconds = ended - first_commit.stat().st_mtime
+    reports = run.folder.reports()
+    edges = sum(sum(report.edges.values()) for report in reports)
+    # Where a task trains several epochs at once, the last one's report has what it took.
+    rounds = [report.tasks for report in reports if report.tasks]
+    tasks = [len(usages) for usages in rounds]
     plan = next(line for line in said if line.startswith("run "))
-    return Trained(ended - begun, seconds, _parts(reports, slots, seconds), tasks, edges, plan.partition(": ")[2])
+    return Trained(ended - begun, seconds, _parts(rounds, slots, seconds), tasks, edges, plan.partition(": ")[2])
 
 
-def _parts(reports: list[dict[str, Any]], slots: int, seconds: float) -> dict[str, float]:
+def _parts(rounds: Sequence[Sequence[TaskUsage]], slots: int, seconds: float) -> dict[str, float]:
     """Seconds of a slot, the mean over those in use; what no task accounts for is Spark's and the driver's."""
-    parts = dict.fromkeys([*_PARTS, "waiting for the round's last task"], 0.0)
-    for report in reports:
-        used = min(slots, len(report["tasks"]))
-        for part, key in _PARTS.items():
-            parts[part] += sum(task[key] for task in report["tasks"]) / used
-        if len(report["tasks"]) == used:  # one task a slot: the others' slots wait for the longest
-            taken = [sum(task[key] for key in _PARTS.values()) for task in report["tasks"]]
-            parts["waiting for the round's last task"] += max(taken) - sum(taken) / used
+    parts = dict.fromkeys([*_PARTS, WAITING], 0.0)
+    for usages in rounds:
+        used = min(slots, len(usages))
+        for part, field in _PARTS.items():
+            parts[part] += sum(getattr(usage, field) for usage in usages) / used
+        if len(usages) == used:  # one task a slot: the others' slots wait for the longest
+            taken = [usage.seconds for usage in usages]
+            parts[WAITING] += max(taken) - sum(taken) / used
     parts["Spark, merging, commits"] = seconds - sum(parts.values())
     return parts
