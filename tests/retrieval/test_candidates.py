@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from published_world import World, config, expected
+from candidate_world import World, config, expected
 from pyspark.sql import SparkSession
 
 from twhin_spark.config.check import problems
