@@ -125,7 +125,7 @@ class Softmax:
             positive -= shift
         np.exp(scores, out=scores)
         scores *= side.weights[:, None, :]
-        scores.reshape(-1)[side.masked] = 0
+        np.put(scores, side.masked, 0)
         of_positive = np.exp(positive)
         total = scores.sum(axis=2) + of_positive  # (C, B)
         scores *= (edge_weights * scores.dtype.type(self.scale) / total)[:, :, None]
@@ -146,7 +146,10 @@ class Softmax:
     ) -> Floats:
         # The source side sees the in-batch scores by column.
         edges = scores.shape[1]
-        by_source = np.concatenate([_turned(scores[:, :, :edges]), uniform], axis=2)  # (C, B, B + U')
+        # Not `concatenate`: it may keep the transpose's order in memory, which every later pass would pay for.
+        by_source = np.empty((*scores.shape[:2], edges + uniform.shape[2]), scores.dtype)  # (C, B, B + U')
+        by_source[:, :, :edges] = _turned(scores[:, :, :edges])
+        by_source[:, :, edges:] = uniform
         loss = self.side(by_source, source, edge_weights, bound, measure)
         loss += self.side(scores, target, edge_weights, bound, measure)
         scores[:, :, :edges] += _turned(by_source[:, :, :edges])
@@ -172,7 +175,7 @@ def _turned(scores: Floats) -> Floats:
 
 def _greatest(scores: Floats, side: Side, positive: Floats) -> Floats:
     """The greatest of an edge's own score and its negatives', (C, B). What does not count becomes -inf."""
-    scores.reshape(-1)[side.masked] = -np.inf
+    np.put(scores, side.masked, -np.inf)
     scores.transpose(0, 2, 1)[side.weights == 0] = -np.inf
     greatest: Floats = np.maximum(scores.max(axis=2), positive)
     return greatest
@@ -182,7 +185,7 @@ def _pair_weights(side: Side, edge_weights: Floats) -> Floats:
     """w_i a_n / (number of negatives of edge i), 0 where masked, (C, B, B + U)."""
     per_negative = edge_weights / np.maximum(side.counts, 1).astype(edge_weights.dtype)  # (C, B)
     weights: Floats = per_negative[:, :, None] * side.weights[:, None, :]
-    weights.reshape(-1)[side.masked] = 0
+    np.put(weights, side.masked, 0)
     return weights
 
 
