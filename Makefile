@@ -19,7 +19,7 @@ MAKEFLAGS += --no-print-directory
 SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup java jars lint test test-all test-kills demo higgs candidates serve bench bench-serving bench-plan docs clean
+.PHONY: help setup java jars lint test test-all test-kills demo higgs candidates serve notebook bench bench-serving bench-plan docs clean
 # The Spark of the virtual environment, whichever else the caller works with.
 unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYSPARK_SUBMIT_ARGS
 
@@ -63,6 +63,10 @@ bench: $(JARS)  ## measure speed, beside PyTorch-BigGraph, and write docs/benchm
 
 bench-%: $(JARS)
 	@$(BIN)/python -m benchmarks $*
+
+notebook: $(JARS)  ## run the analysts' tour on the demo's tables: build/tour.html
+	@[ -d build/demo/tables/embeddings ] || $(MAKE) demo OUT=build/demo
+	@$(BIN)/jupyter nbconvert --execute --to html --output-dir build notebooks/tour.ipynb >&2
 
 bench-serving: $(INSTALLED)  ## load the service with wrk: 1M vectors, peak rate, half of it, a version switch
 	@$(BIN)/python benchmarks/serving.py

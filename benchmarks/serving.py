@@ -1,13 +1,16 @@
 """The service under load on one machine: `python benchmarks/serving.py`; wrk must be installed (apt-get install wrk).
 
 Publishes a table of random vectors, serves it, and asks for 1 and for 100 ids: as fast as wrk can, then at half that
-rate, then while a second version is published and rolled back. Prints a table; the last line is one JSON object.
+rate, then while a second version is published and rolled back. Writes docs/serving-benchmarks.md with a plot; the last
+line is one JSON object.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
 import re
 import subprocess
 import sys
@@ -15,18 +18,22 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 
+from twhin_spark.serving.store import RepresentationStore
+
 ROWS = 50_000  # written at once
 CONNECTIONS = 32
 JSON, RAW = "application/json", "application/octet-stream"
+AIM_MS, AIM_MB = 10, 200
 
 SERVE = """
 import sys
@@ -170,31 +177,105 @@ def own_memory(pid: int) -> float:
     return int(found[1]) / 1024
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--vectors", type=int, default=1_000_000)
-    parser.add_argument("--dim", type=int, default=128)
-    parser.add_argument("--seconds", type=int, default=20, help="of each run")
-    parser.add_argument("--out", type=Path, default=Path("build/benchmarks/serving"))
-    options = parser.parse_args()
-    tables = options.out.absolute() / "tables"
-    publish(tables, "v1", options.vectors, options.dim, seed=1)
+@dataclass(frozen=True)
+class Result:
+    """open_ms: to open the finished store, as a service does at its start. own_memory_mb: beyond the mapped files."""
+
+    vectors: int
+    dim: int
+    open_ms: float
+    own_memory_mb: int
+    loads: Sequence[Load]
+
+
+def measure(out: Path, vectors: int, dim: int, seconds: int) -> Result:
+    tables = out.absolute() / "tables"
+    publish(tables, "v1", vectors, dim, seed=1)
     loads = []
-    with serving(options.out) as (address, pid):
-        caller = Caller(address, options.vectors, options.seconds)
+    with serving(out) as (address, pid):
+        caller = Caller(address, vectors, seconds)
         for ids, accept in ((1, JSON), (100, JSON), (100, RAW)):
             peak = caller.run("peak", ids, accept)
-            loads += [peak, caller.run("half of it", ids, accept, peak.requests_per_second / 2)]
-        switching = threading.Thread(target=switch, args=(tables, address, options.vectors, options.dim))
+            loads += [peak, caller.run("half the peak", ids, accept, peak.requests_per_second / 2)]
+        switching = threading.Thread(target=switch, args=(tables, address, vectors, dim))
         switching.start()
         while switching.is_alive():
-            loads.append(caller.run("publish and rollback", 1, JSON, loads[1].requests_per_second / 2))
+            loads.append(caller.run("publish, rollback", 1, JSON, loads[1].requests_per_second / 2))
         memory = own_memory(pid)
+    started = time.perf_counter()
+    RepresentationStore.open(out / "serving")
+    opened = time.perf_counter() - started
+    return Result(vectors, dim, round(opened * 1000, 1), round(memory), loads)
+
+
+PAGE = """# The service under load
+
+`make bench-serving` writes this page. {vectors:,} vectors of {dim} dimensions, {connections} connections on loopback,
+{cpus} cores ({machine}) shared by the service, the load (wrk) and, in the last rows, the build of a new version.
+
+{table}
+
+At half the peak rate the 99th percentile is {p99:g} ms for one id (aim: {aim_ms} ms or less); {failed} requests
+failed in all. The process holds {own_memory_mb} MB beyond the mapped files (aim: {aim_mb} MB or less). Opening the
+store took {open_ms:g} ms.
+
+Rows `publish, rollback`: a second version is published, built, served, and rolled back meanwhile. That no answer mixes
+versions is tested with fewer vectors, by `tests/serving/test_switch.py`.
+
+![latency](images/serving-benchmarks.svg)
+"""
+
+
+def write_page(result: Result, page: Path) -> None:
+    """The table and the plot of a result."""
     columns = ("ids", "accept", "load", "requests_per_second", "p50_ms", "p99_ms", "failed")
-    lines = [columns, ["---"] * len(columns), *([str(vars(load)[name]) for name in columns] for load in loads)]
-    sys.stdout.writelines(f"| {' | '.join(line)} |\n" for line in lines)
-    result = {"vectors": options.vectors, "dim": options.dim, "own_memory_mb": round(memory), "loads": loads}
-    sys.stdout.write(json.dumps(result, default=asdict) + "\n")
+    rows = [[str(vars(load)[name]) for name in columns] for load in result.loads]
+    lines = [columns, ["---"] * len(columns), *rows]
+    shown = {name: value for name, value in vars(result).items() if name != "loads"}
+    (page.parent / "images").mkdir(parents=True, exist_ok=True)
+    page.write_text(
+        PAGE.format(
+            **shown,
+            connections=CONNECTIONS,
+            cpus=os.cpu_count(),
+            machine=f"{platform.machine()}, Python {platform.python_version()}",
+            table="\n".join(f"| {' | '.join(line)} |" for line in lines),
+            p99=result.loads[1].p99_ms,
+            failed=sum(load.failed for load in result.loads),
+            aim_ms=AIM_MS,
+            aim_mb=AIM_MB,
+        )
+    )
+    _plot(result.loads, page.parent / "images" / "serving-benchmarks.svg")
+
+
+def _plot(loads: Sequence[Load], path: Path) -> None:
+    names = [f"{load.load}: {load.ids} id{'s' if load.ids > 1 else ''}, {load.accept.split('/')[1]}" for load in loads]
+    places = np.arange(len(loads))
+    plt.rcParams["svg.hashsalt"] = "serving"  # the same numbers give the same file
+    figure, axes = plt.subplots(figsize=(9, 1 + 0.45 * len(loads)), layout="constrained")
+    axes.barh(places + 0.2, [load.p50_ms for load in loads], 0.4, label="50%")
+    axes.barh(places - 0.2, [load.p99_ms for load in loads], 0.4, label="99%")
+    axes.axvline(AIM_MS, color="grey", linestyle="--", label=f"aim of the 99% at half the peak: {AIM_MS} ms")
+    axes.set(yticks=places, yticklabels=names, xlabel="milliseconds of a request", xscale="log")
+    axes.invert_yaxis()
+    axes.legend()
+    figure.savefig(path, metadata={"Date": None})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--vectors", type=int, default=1_000_000, help="vectors of each version")
+    parser.add_argument("--dim", type=int, default=128, help="their dimension")
+    parser.add_argument("--seconds", type=int, default=20, help="seconds of each run of wrk")
+    parser.add_argument(
+        "--out", type=Path, default=Path("build/benchmarks/serving"), help="folder of tables and stores"
+    )
+    parser.add_argument("--page", type=Path, default=Path("docs/serving-benchmarks.md"), help="where the table goes")
+    options = parser.parse_args()
+    result = measure(options.out, options.vectors, options.dim, options.seconds)
+    write_page(result, options.page)
+    sys.stdout.write(json.dumps(asdict(result)) + "\n")
 
 
 if __name__ == "__main__":
