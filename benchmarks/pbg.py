@@ -76,6 +76,9 @@ class Project:
         self._write_config(settings)
         columns = ["--lhs-col=0", "--rel-col=1", "--rhs-col=2"]
         seconds, _ = _run("torchbiggraph_import_from_tsv", [*columns, str(self._config), str(edges)])
+        if not settings.dynamic:  # the export asks for this file, which the import writes for mixed relations alone
+            names = [relation.name for relation in settings.relations]
+            (self._entities / "dynamic_rel_names.json").write_text(json.dumps(names))
         (self.folder / "imported").touch()
         return seconds
 
