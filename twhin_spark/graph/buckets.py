@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -35,8 +37,21 @@ def locate(edges: DataFrame, entities: DataFrame, relations: Sequence[str], enti
 def pack_buckets(located: DataFrame, block_edges: int) -> DataFrame:
     """Rows of the table `edge_buckets`."""
     schema = ", ".join(f"{column.name} {column.type}" for column in EDGE_BUCKETS.columns)
+    # One number, which Spark sorts by its digits. The edges of a bucket then follow each other, in any order.
+    bucket = F.col(_BUCKET[0]).cast("bigint") * 2**31 + F.col(_BUCKET[1])
+    together = located.repartition(*_BUCKET).sortWithinPartitions(bucket)
 
-    def pack_group(bucket: tuple[pa.Scalar, ...], edges: pa.Table) -> pa.Table:  # on a worker
-        return pack((bucket[0].as_py(), bucket[1].as_py()), edges, block_edges)
+    def pack_all(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # on a worker
+        for key, edges in itertools.groupby(_runs(batches), key=lambda run: run[0]):
+            yield from pack(key, pa.Table.from_batches([run for _, run in edges]), block_edges).to_batches()
 
-    return located.groupBy(_BUCKET).applyInArrow(pack_group, schema)
+    return together.mapInArrow(pack_all, schema)
+
+
+def _runs(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[tuple[int, int], pa.RecordBatch]]:
+    """The batches cut where the bucket changes, each piece with its bucket."""
+    for batch in batches:
+        source, target = (batch.column(name).to_numpy() for name in _BUCKET)
+        changes = np.flatnonzero(np.diff(source, prepend=-1) | np.diff(target, prepend=-1)).tolist()
+        for begin, end in itertools.pairwise([*changes, batch.num_rows]):
+            yield (int(source[begin]), int(target[begin])), batch.slice(begin, end - begin)
