@@ -14,9 +14,10 @@ from pyspark.sql import functions as F
 from small_config import RELATIONS, small_config
 
 from twhin_spark.config import Config
-from twhin_spark.graph.degrees import degrees, drop_rare
 from twhin_spark.graph.edges import aggregate
+from twhin_spark.graph.entities import trained_entities
 from twhin_spark.graph.fates import Fates, count_fates, with_fates
+from twhin_spark.graph.rare import drop_rare
 from twhin_spark.graph.sums import exact_sum
 
 MakeEvents = Callable[..., DataFrame]
@@ -160,7 +161,7 @@ def test_the_test_split_reaches_nothing_of_training(make_events: MakeEvents, hel
         counted = count_fates(fates)
         edges = aggregate(fates, config, counted.reference_time)
         trained = edges.where("split = 'train'").orderBy("relation", "source_id", "target_id")
-        entities = degrees(edges).orderBy("entity_type", "entity_id")
+        entities = trained_entities(edges).orderBy("entity_type", "entity_id")
         return counted.reference_time, trained.collect(), entities.collect()
 
     alone = of_training()
@@ -170,22 +171,6 @@ def test_the_test_split_reaches_nothing_of_training(make_events: MakeEvents, hel
         ("unfollow", train[-1][1], train[-1][2], 70, 1, "test"),
         ("unfollow", "new", "newer", 80, 1, "validation"),
     )
-
-
-def test_a_degree_counts_distinct_training_edges_by_relation(make_events: MakeEvents, held: ExitStack) -> None:
-    events = make_events(
-        ("follow", "a", "b", 1), ("follow", "a", "b", 2), ("follow", "b", "a", 1), ("follow", "a", "a", 1),
-        ("like", "a", "i", 1), ("like", "a", "j", 1), ("like", "b", "k", 1, 1, "test"),
-    )  # fmt: skip
-    config = small_config(graph={"self_loops": "keep"})
-    fates = with_fates(events, config, held)
-    found = {(row[0], row[1]): row[2:] for row in degrees(aggregate(fates, config, None)).collect()}
-    assert found == {
-        ("user", "a"): (5, {"follow": 2, "like": 2}, {"follow": 2}),  # the loop goes out and comes in, but is one edge
-        ("user", "b"): (2, {"follow": 1}, {"follow": 1}),
-        ("item", "i"): (1, {}, {"like": 1}),
-        ("item", "j"): (1, {}, {"like": 1}),
-    }
 
 
 def test_entities_with_too_few_training_edges_are_dropped_from_all_splits(

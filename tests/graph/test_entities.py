@@ -10,18 +10,15 @@ from pyspark.sql import functions as F
 
 from twhin_spark.graph import entities
 from twhin_spark.graph.buckets import locate
-from twhin_spark.graph.entities import count_collisions, place_entities
+from twhin_spark.graph.entities import count_collisions, place_entities, with_degrees
 
 Places = dict[tuple[str, str], tuple[int, int]]
-_DEGREES = (
-    "entity_type STRING, entity_id STRING, degree BIGINT, out_degree MAP<STRING,BIGINT>, in_degree MAP<STRING,BIGINT>"
-)
 
 
-def _degrees(spark: SparkSession, *ids: str) -> DataFrame:
+def _found(spark: SparkSession, *ids: str) -> DataFrame:
     """Each id is a user and an item."""
-    rows = [(kind, name, 3, {"like": 3}, {}) for kind in ("user", "item") for name in ids]
-    return spark.createDataFrame(rows, _DEGREES)
+    rows = [(kind, name) for kind in ("user", "item") for name in ids]
+    return spark.createDataFrame(rows, "entity_type STRING, entity_id STRING")
 
 
 def _places(placed: DataFrame) -> Places:
@@ -41,29 +38,37 @@ def _check_dense(places: Places) -> None:
 
 def test_rows_are_numbered_by_id_within_type_and_partition(spark: SparkSession) -> None:
     ids = [f"id {i}" for i in range(200)]
-    places = _places(place_entities(_degrees(spark, *ids), None, 4))
+    places = _places(place_entities(_found(spark, *ids), None, 4))
     assert len(places) == 400
     _check_dense(places)
     ordered = sorted(places.items(), key=lambda item: (item[0][0], item[1]))
     assert ordered == sorted(places.items(), key=lambda item: (item[0][0], item[1][0], item[0][1]))
     used = [sum(partition == p for partition, _ in places.values()) for p in range(4)]
     assert min(used) > 60
-    again = place_entities(_degrees(spark, *reversed(ids)).repartition(5), None, 4)
+    again = place_entities(_found(spark, *reversed(ids)).repartition(5), None, 4)
     assert _places(again) == places
 
 
 def test_a_second_build_keeps_every_place_and_appends(spark: SparkSession) -> None:
-    first = place_entities(_degrees(spark, *[f"b{i}" for i in range(50)]), None, 3)
-    second = place_entities(_degrees(spark, *[f"a{i}" for i in range(30)], "b7"), first, 3)  # sorts before the first
+    first = place_entities(_found(spark, *[f"b{i}" for i in range(50)]), None, 3)
+    second = place_entities(_found(spark, *[f"a{i}" for i in range(30)], "b7"), first, 3)  # sorts before the first
     before, after = _places(first), _places(second)
     assert before.items() <= after.items()
     assert len(after) == 160
     _check_dense(after)
-    rows = {(row["entity_type"], row["entity_id"]): row for row in second.collect()}
-    assert rows["user", "b7"]["degree"] == 3
-    assert rows["user", "b8"]["degree"] == 0
-    assert rows["user", "b8"]["out_degree"] == rows["user", "b8"]["in_degree"] == {}
-    assert rows["user", "b8"]["entity_key"] is not None
+    assert second.where("entity_key IS NULL").count() == 0
+
+
+def test_degrees_go_by_place_and_are_0_without_an_edge(spark: SparkSession) -> None:
+    placed = place_entities(_found(spark, "a", "b"), None, 1)
+    counted = spark.createDataFrame(
+        [("user", 0, 1, 3, {"like": 3}, {})],
+        "entity_type STRING, partition INT, row INT, degree BIGINT, out_degree MAP<STRING,BIGINT>, "
+        "in_degree MAP<STRING,BIGINT>",
+    )
+    rows = {(row["entity_type"], row["entity_id"]): row for row in with_degrees(placed, counted).collect()}
+    assert rows["user", "b"][5:] == (3, {"like": 3}, {})
+    assert [rows[other][5:] for other in (("user", "a"), ("item", "a"), ("item", "b"))] == [(0, {}, {})] * 3
 
 
 @pytest.mark.parametrize("keys", [1, 5])
@@ -75,12 +80,12 @@ def test_entities_with_one_hash_are_counted_and_kept_apart(
 
     monkeypatch.setattr(entities, "entity_key", few_keys)
     ids = [f"n{i}" for i in range(20)]
-    placed = place_entities(_degrees(spark, *ids), None, 2)
+    placed = place_entities(_found(spark, *ids), None, 2)
     places = _places(placed)
     assert len(set(zip([kind for kind, _ in places], places.values(), strict=True))) == 40
     _check_dense(places)
     assert count_collisions(placed) == 40
-    second = place_entities(_degrees(spark, *ids, "more"), placed, 2)
+    second = place_entities(_found(spark, *ids, "more"), placed, 2)
     assert places.items() <= _places(second).items()
 
     edges = spark.createDataFrame(
@@ -95,4 +100,4 @@ def test_entities_with_one_hash_are_counted_and_kept_apart(
 
 
 def test_without_collisions_none_is_counted(spark: SparkSession) -> None:
-    assert count_collisions(place_entities(_degrees(spark, "a", "b"), None, 2)) == 0
+    assert count_collisions(place_entities(_found(spark, "a", "b"), None, 2)) == 0

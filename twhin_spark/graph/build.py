@@ -15,11 +15,12 @@ from pyspark.sql import functions as F
 from twhin_spark.config import Config
 from twhin_spark.errors import ConfigError, InputError, TwhinError
 from twhin_spark.graph.buckets import locate, pack_buckets
-from twhin_spark.graph.degrees import degrees, drop_rare
+from twhin_spark.graph.degrees import degrees
 from twhin_spark.graph.edges import aggregate
-from twhin_spark.graph.entities import count_collisions, place_entities
+from twhin_spark.graph.entities import count_collisions, place_entities, trained_entities, with_degrees
 from twhin_spark.graph.fates import count_fates, with_fates
 from twhin_spark.graph.fingerprint import Content, content_of, fingerprint
+from twhin_spark.graph.rare import drop_rare
 from twhin_spark.graph.version import GraphVersion, find_latest_graph
 from twhin_spark.logs.clean import SPLITS
 from twhin_spark.logs.counts import RowCount
@@ -51,10 +52,9 @@ class WrittenEdges:
 
 
 @dataclass(frozen=True)
-class WrittenEntities:
-    """The table `entities` as it was written. The content that counts is who is where."""
+class Placed:
+    """The entities and their places, as Spark holds them. The content that counts is who is where."""
 
-    version: int
     rows: DataFrame
     content: Content
     collisions: int
@@ -80,16 +80,19 @@ def build_graph(spark: SparkSession, config: Config, progress: Progress) -> Grap
     cleaned = clean_logs(spark, config, store, progress)
     edges = _write_edges(store, config, cleaned, progress)
     known = None if earlier is None else store.read(ENTITIES, earlier.tables[ENTITIES.name])
-    entities = _write_entities(store, config, edges, known, progress)
     relations = tuple(config.relations)
-    located = locate(edges.rows, entities.rows, relations, entities.content.rows)
-    tables = {
-        **cleaned.tables,
-        EDGES.name: edges.version,
-        ENTITIES.name: entities.version,
-        EDGE_BUCKETS.name: store.overwrite(EDGE_BUCKETS, pack_buckets(located, config.graph.block_edges)),
-        ROW_COUNTS.name: write_row_counts(store, [*cleaned.row_counts(), *edges.row_counts()]),
-    }
+    with ExitStack() as held:
+        entities = _place(edges, known, config, held, progress)
+        located = locate(edges.rows, entities.rows, relations, entities.content.rows)
+        packed = store.overwrite(EDGE_BUCKETS, pack_buckets(located, config.graph.block_edges))
+        counted = degrees(store.read(EDGE_BUCKETS, packed), config.relations)
+        tables = {
+            **cleaned.tables,
+            EDGES.name: edges.version,
+            EDGE_BUCKETS.name: packed,
+            ENTITIES.name: store.overwrite(ENTITIES, with_degrees(entities.rows, counted)),
+            ROW_COUNTS.name: write_row_counts(store, [*cleaned.row_counts(), *edges.row_counts()]),
+        }
     graph = GraphVersion(
         graph_id=fingerprint(edges.content, entities.content, relations, config.graph.partitions),
         tables=tables,
@@ -141,16 +144,13 @@ def _write_edges(store: TableStore, config: Config, cleaned: CleanLogs, progress
     return WrittenEdges(version, rows, contents, events_of, counted.reference_time)
 
 
-def _write_entities(
-    store: TableStore, config: Config, edges: WrittenEdges, known: DataFrame | None, progress: Progress
-) -> WrittenEntities:
-    version = store.overwrite(ENTITIES, place_entities(degrees(edges.rows), known, config.graph.partitions))
-    rows = store.read(ENTITIES, version)
+def _place(edges: WrittenEdges, known: DataFrame | None, config: Config, held: ExitStack, progress: Progress) -> Placed:
+    rows = hold(place_entities(trained_entities(edges.rows), known, config.graph.partitions), held)
     row = rows.agg(content_of(("entity_type", "entity_id", "partition", "row")).alias("content")).first()
     assert row is not None
     content = Content(**row["content"].asDict())
     progress(f"entities: {content.rows:,} in {config.graph.partitions} partitions of each type")
-    return WrittenEntities(version, rows, content, count_collisions(rows))
+    return Placed(rows, content, count_collisions(rows))
 
 
 def _sum_events(edges: DataFrame) -> int:

@@ -1,64 +1,92 @@
-"""How many training edges an entity has, and what is done about too few."""
+"""How many training edges an entity has, counted in the packed edges: as numbers, where the edges' ids are strings."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from functools import reduce
-from operator import or_
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
-from pyspark.sql import Column, DataFrame
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from twhin_spark.tables.hold import hold, small_side
+from twhin_spark.config.sections import Relation
+from twhin_spark.graph.packing import DTYPES
+from twhin_spark.kernels.arrays import Integers
 
-ENTITY = ["entity_type", "entity_id"]
-
-
-def degrees(edges: DataFrame) -> DataFrame:
-    """Every entity of the train split: ENTITY, degree, out_degree and in_degree as in the table `entities`."""
-    by_relation = (
-        _ends(edges)
-        .groupBy(*ENTITY, "relation", "side")
-        .agg(F.count("*").alias("edges"), F.sum("counts").alias("degree"))
-    )
-
-    def map_of(side: str) -> Column:
-        of_side = F.collect_list(F.when(F.col("side") == side, F.struct("relation", "edges")))
-        return F.map_from_entries(F.array_sort(of_side))  # sorted, so that the same graph gives the same bytes
-
-    return by_relation.groupBy(ENTITY).agg(
-        F.sum("degree").alias("degree"), map_of("out").alias("out_degree"), map_of("in").alias("in_degree")
-    )
+_SCHEMA = (
+    "entity_type STRING, partition INT, row INT, degree BIGINT, out_degree MAP<STRING,BIGINT>, "
+    "in_degree MAP<STRING,BIGINT>"
+)
+_OUT, _IN = 0, 1
 
 
-def drop_rare(edges: DataFrame, min_degree: dict[str, int], held: ExitStack) -> DataFrame:
-    """The edges of all splits without those at an entity whose degree is below the minimum of its type.
+def degrees(buckets: DataFrame, relations: Mapping[str, Relation]) -> DataFrame:
+    """Every entity with an edge in `edge_buckets`: entity_type, partition, row, degree, out_degree and in_degree.
 
-    Degrees are taken once: an entity that loses edges to this is not looked at again. An entity without any training
-    edge is new, not rare, and stays.
+    relations: in the order of their indices in the buckets.
     """
-    degree = _ends(edges).groupBy(ENTITY).agg(F.sum("counts").alias("degree"))
-    below = [(F.col("entity_type") == name) & (F.col("degree") < least) for name, least in min_degree.items()]
-    rare = hold(degree.where(reduce(or_, below)).select(ENTITY), held)
-    rare = small_side(rare, rare.count())
-    for end in ("source", "target"):
-        dropped = rare.toDF(f"{end}_type", f"{end}_id")
-        edges = edges.join(dropped, [f"{end}_type", f"{end}_id"], "left_anti")
-    return edges
+    names = list(relations)
+    kinds = sorted({kind for relation in relations.values() for kind in (relation.source, relation.target)})
+    kind_of = np.array([[kinds.index(one.source), kinds.index(one.target)] for one in relations.values()], np.int64)
+
+    def count_all(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # on a worker
+        blocks = (block for batch in batches for block in batch.to_pylist())
+        for partition, of_partition in itertools.groupby(blocks, key=lambda block: block["partition"]):
+            yield _count(partition, of_partition, kind_of, kinds, names)
+
+    ends = F.array(*[
+        F.struct(F.lit(number).alias("end"), F.col(f"{name}_partition").alias("partition"))
+        for number, name in ((_OUT, "source"), (_IN, "target"))
+    ])  # fmt: skip
+    each = buckets.select("*", F.inline(ends)).select(
+        "end", "partition", (F.col("source_partition") == F.col("target_partition")).alias("inner"),
+        "source", "target", "relation",
+    )  # fmt: skip
+    return each.repartition("partition").sortWithinPartitions("partition").mapInArrow(count_all, _SCHEMA)
 
 
-def _ends(edges: DataFrame) -> DataFrame:
-    """Two rows for each training edge: ENTITY, relation, side (out, in), counts (0 at the far end of a self-loop)."""
-    loop = (F.col("source_type") == F.col("target_type")) & (F.col("source_id") == F.col("target_id"))
+def _count(
+    partition: int, blocks: Iterable[dict[str, Any]], kind_of: Integers, kinds: list[str], names: list[str]
+) -> pa.RecordBatch:
+    """The degrees of the entities of a partition.
 
-    def end(name: str, side: str, counts: Column) -> Column:
-        return F.struct(
-            F.col(f"{name}_type").alias("entity_type"),
-            F.col(f"{name}_id").alias("entity_id"),
-            F.lit(side).alias("side"),
-            counts.alias("counts"),
+    blocks: both those with these sources (end 0) and those with these targets (end 1); inner ones are there twice.
+    kind_of: (relations, 2), numbers of the types of source and target.
+    """
+    keys, loops = [], []
+    for block in blocks:
+        source, target, relation = (
+            np.frombuffer(block[name], DTYPES[name]).astype(np.int64) for name in ("source", "target", "relation")
         )
+        end = block["end"]
+        entity = kind_of[relation, end] << 32 | (target if end == _IN else source)
+        keys.append(entity << 16 | relation << 1 | end)  # relations are of 15 bits
+        if block["inner"] and end == _IN:
+            loops.append(entity[(source == target) & (kind_of[relation, _OUT] == kind_of[relation, _IN])])
+    key, edges = np.unique(np.concatenate(keys), return_counts=True)
+    entity, relation, end = key >> 16, key >> 1 & 0x7FFF, key & 1
+    first = np.flatnonzero(np.diff(entity, prepend=-1))
+    degree = np.add.reduceat(edges, first)
+    entities = entity[first]
+    if loops:  # such an edge goes out and comes in, and is one edge
+        looping, count = np.unique(np.concatenate(loops), return_counts=True)
+        degree[np.searchsorted(entities, looping)] -= count
 
-    out, into = end("source", "out", F.lit(1)), end("target", "in", F.when(loop, 0).otherwise(1))
-    trained = edges.where(F.col("split") == "train")
-    return trained.select("relation", F.explode(F.array(out, into)).alias("end")).select("relation", "end.*")
+    def by_relation(wanted: int) -> pa.MapArray:
+        own = end == wanted
+        bounds = np.append(0, np.cumsum(np.add.reduceat(own.astype(np.int32), first))).astype(np.int32)
+        return pa.MapArray.from_arrays(bounds, pa.array(names).take(pa.array(relation[own])), pa.array(edges[own]))
+
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array(kinds).take(pa.array(entities >> 32)),
+            pa.array(np.full(len(entities), partition, np.int32)),
+            pa.array((entities & 0xFFFFFFFF).astype(np.int32)),
+            pa.array(degree),
+            by_relation(_OUT),
+            by_relation(_IN),
+        ],
+        ["entity_type", "partition", "row", "degree", "out_degree", "in_degree"],
+    )

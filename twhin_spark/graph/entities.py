@@ -5,7 +5,8 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from twhin_spark.graph.degrees import ENTITY
+ENTITY = ["entity_type", "entity_id"]
+_PLACE = ["entity_type", "partition", "row"]
 
 
 def entity_key(entity_type: Column, entity_id: Column) -> Column:
@@ -13,26 +14,39 @@ def entity_key(entity_type: Column, entity_id: Column) -> Column:
     return F.xxhash64(entity_type, entity_id)
 
 
-def place_entities(degrees: DataFrame, known: DataFrame | None, partitions: int) -> DataFrame:
-    """Rows of the table `entities`: those of `degrees`, and those that an earlier build has `known`.
+def trained_entities(edges: DataFrame) -> DataFrame:
+    """ENTITY of every end of a training edge, each once."""
+    trained = edges.where(F.col("split") == "train")
+    source, target = (
+        trained.select(F.col(f"{end}_type").alias("entity_type"), F.col(f"{end}_id").alias("entity_id"))
+        for end in ("source", "target")
+    )
+    return source.union(target).distinct()
+
+
+def place_entities(found: DataFrame, known: DataFrame | None, partitions: int) -> DataFrame:
+    """ENTITY, partition, row and entity_key of the entities that are `found`, and of those that an earlier build knows.
 
     Rows are numbered from 0 in each (type, partition), by id. Known entities keep partition and row, whether this
     graph has them or not, and new ones follow behind them.
     """
     if known is None:
-        entities = degrees.withColumn("known_row", F.lit(None).cast("int"))
+        entities = found.withColumn("known_row", F.lit(None).cast("int"))
     else:
-        entities = degrees.join(known.select(*ENTITY, F.col("row").alias("known_row")), ENTITY, "full")
-    empty = F.create_map().cast("map<string,bigint>")
+        entities = found.join(known.select(*ENTITY, F.col("row").alias("known_row")), ENTITY, "full")
     key = entity_key(F.col("entity_type"), F.col("entity_id"))
     placed = entities.withColumn("entity_key", key).withColumn("partition", F.pmod("entity_key", F.lit(partitions)))
     # The known rows of a (type, partition) are 0 to n - 1 without a gap, so the new ones begin at n.
     known_first = Window.partitionBy("entity_type", "partition").orderBy(F.col("known_row").isNull(), "entity_id")
-    return placed.select(
-        *ENTITY,
-        "partition",
-        F.coalesce("known_row", F.row_number().over(known_first) - 1).alias("row"),
-        "entity_key",
+    row = F.coalesce("known_row", F.row_number().over(known_first) - 1).alias("row")
+    return placed.select(*ENTITY, F.col("partition").cast("int"), row, "entity_key")
+
+
+def with_degrees(placed: DataFrame, degrees: DataFrame) -> DataFrame:
+    """Rows of the table `entities`: those of `place_entities`, with what `degrees` says of their places."""
+    empty = F.create_map().cast("map<string,bigint>")
+    return placed.join(degrees, _PLACE, "left").select(
+        *placed.columns,
         F.coalesce("degree", F.lit(0)).alias("degree"),
         F.coalesce("out_degree", empty).alias("out_degree"),
         F.coalesce("in_degree", empty).alias("in_degree"),

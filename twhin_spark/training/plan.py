@@ -72,7 +72,19 @@ def count_graph(store: TableStore, graph: GraphVersion) -> Counts:
 def plan_run(config: Config, counts: Counts, *, partitions: int, slots: int) -> Plan:
     """The plan of a config's run. Raises ConfigError where a task would not fit its memory."""
     training = config.training
-    work = Workload(
+    return resolve_plan(
+        workload(config, counts),
+        partitions=partitions,
+        slots=slots,
+        task_memory_gb=training.task_memory_gb,
+        groups=training.groups,
+    )
+
+
+def workload(config: Config, counts: Counts) -> Workload:
+    """What the config has training do with a graph of this size."""
+    training = config.training
+    return Workload(
         counts.entities,
         counts.edges,
         training.dim,
@@ -81,9 +93,6 @@ def plan_run(config: Config, counts: Counts, *, partitions: int, slots: int) -> 
         training.uniform_negatives,
         two_sided=any(relation.two_sided for relation in config.relations.values()),
         logq=train_settings(config).loss.logq,
-    )
-    return resolve_plan(
-        work, partitions=partitions, slots=slots, task_memory_gb=training.task_memory_gb, groups=training.groups
     )
 
 

@@ -24,7 +24,7 @@ from twhin_spark.training.faults import no_space_is_a_line
 from twhin_spark.training.held_out import HeldOut
 from twhin_spark.training.initial import write_initial_state
 from twhin_spark.training.log import RoundLog
-from twhin_spark.training.plan import count_graph, plan_run
+from twhin_spark.training.plan import Counts, count_graph, plan_run, workload
 from twhin_spark.training.progress import Narration
 from twhin_spark.training.relations import initial_state
 from twhin_spark.training.resume import find_unfinished
@@ -233,7 +233,9 @@ def _train(
     held_out = None
     if (sample := folder.sample()) is not None:
         held_out = HeldOut(sample, run.relations, run.entity_types, len(manifest.partitions), run.seed)
-    trainer = Trainer(buckets, edges[0], folder, run, config.training, _watch(config.training), held_out)
+    entities = sum(sum(file.rows) for file in manifest.partitions)
+    seconds = edges[0] * workload(config, Counts(entities, edges[0])).nominal_edge_seconds
+    trainer = Trainer(buckets, edges[0], seconds, folder, run, config.training, _watch(config.training), held_out)
     log, earlier = RoundLog(store, run.run_id, first=first), folder.reports()
     log.take(earlier)
     narration = Narration(progress, epochs=config.training.epochs, edges=trainer.edges, earlier=earlier)

@@ -11,13 +11,14 @@ from twhin_spark.config.sections import Training
 from twhin_spark.training.epochs import EpochsResult, EpochsTask
 from twhin_spark.training.held_out import HeldOut
 from twhin_spark.training.measuring import measure_files
-from twhin_spark.training.pace import epoch_seconds, epochs_a_commit
 from twhin_spark.training.rates import at_round
 from twhin_spark.training.rounds import divergence, failure, place, run_round
 from twhin_spark.training.schedule import Round, rounds_of_epoch
 from twhin_spark.training.state import BestEpoch, Manifest, RunFolder
 from twhin_spark.training.task import RESULT_SCHEMA, RunSettings
 from twhin_spark.training.watch import Watch
+
+_SECONDS_BETWEEN_COMMITS = 10.0  # where one task trains several epochs
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Trainer:
 
     buckets: DataFrame  # edge_buckets
     edges: int  # in them
+    epoch_seconds: float  # about what one task takes for them, by the plan: it never depends on a clock
     folder: RunFolder
     run: RunSettings
     training: Training
@@ -76,7 +78,7 @@ class Trainer:
     def _train_epochs(self, before: Manifest, first: int) -> Manifest:
         """Trains the epochs up to the next commit in one task, which measures and decides as `_conclude` does."""
         started = time.monotonic()
-        count = epochs_a_commit(epoch_seconds(self.edges, self.training))
+        count = max(1, int(_SECONDS_BETWEEN_COMMITS / max(self.epoch_seconds, 1e-3)))
         last = min(first + count, self.training.epochs)
         rounds = [this for epoch in range(first, last) for this in self._rounds(before, epoch)]
         settings = [at_round(self.run.train, self.training, this, 1) for this in rounds]
