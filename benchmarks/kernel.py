@@ -34,13 +34,13 @@ def kernel(name: str, dim: int, negatives: int, repeats: int, epochs: int) -> Re
     def of(label: str, loss: str = "softmax") -> float:
         return middle(rates[label.format(loss=loss)])
 
-    two_sided_ours = middle(rates[_TWO_SIDED])
-    ours, peer, mixed = of(_OURS), of(_PEERS[False]), of(_PEERS[True])
+    own_two_sided = middle(rates[_TWO_SIDED])
+    ours, peer, of_mixed = of(_OURS), of(_PEERS[False]), of(_PEERS[True])
     facts = {
         "the same work": "one-sided relations, a relation a chunk: ours, and PyTorch-BigGraph with a relation a batch",
         "ratio of logistic losses": f"{of(_OURS, 'logistic') / of(_PEERS[False], 'logistic'):.2f}",
-        "ratio with two-sided relations, PyTorch-BigGraph's mixed": f"{two_sided_ours / mixed:.2f}",
-        "ratio of our one-sided to its mixed ones": f"{ours / mixed:.2f}",
+        "ratio with two-sided relations, PyTorch-BigGraph's mixed": f"{own_two_sided / of_mixed:.2f}",
+        "ratio of our one-sided to its mixed ones": f"{ours / of_mixed:.2f}",
         "the loss itself": f"ours: measured in one batch of {MEASURED}; PyTorch-BigGraph: in every one",
         **work_facts(fb15k.numbered_edges()[0], Work("softmax", dim, negatives, negatives)),
     }
