@@ -19,7 +19,7 @@ MAKEFLAGS += --no-print-directory
 SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup java jars lint test test-all test-kills demo higgs candidates serve notebook bench bench-serving bench-plan docs clean
+.PHONY: help setup java jars lint test test-all test-kills demo higgs candidates serve notebook bench bench-serving bench-plan bench-scale docs clean
 # The Spark of the virtual environment, whichever else the caller works with.
 unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYSPARK_SUBMIT_ARGS
 
@@ -73,6 +73,9 @@ bench-serving: $(INSTALLED)  ## load the service with wrk: 1M vectors, peak rate
 
 bench-plan: $(JARS)  ## train three graphs; print what the plan predicted of each, and what was measured
 	@$(BIN)/python -m benchmarks.plan
+
+bench-scale: $(JARS)  ## train a model of five times a task's memory beside one that fits: 15 minutes, 10 GB of disk
+	@$(BIN)/python -m benchmarks.scale
 
 docs: $(INSTALLED)  ## print the reference pages from the code
 	@$(BIN)/python -m twhin_spark.config.reference > docs/config.md

@@ -7,39 +7,14 @@ the second epoch: in the first Spark reads the edges. Run it while nothing else 
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
 
-from benchmarks.packed_graph import write_graph
+from benchmarks.shapes import Shape, train_shape
 from twhin_spark import __version__
-from twhin_spark.config import Config
-from twhin_spark.console import Narrator
-from twhin_spark.graph.version import latest_graph
-from twhin_spark.tables.delta import TableStore
-from twhin_spark.tables.session import open_session
-from twhin_spark.training.forecast import forecast
-from twhin_spark.training.plan import count_graph
-from twhin_spark.training.run import train
-
-BUILD = Path("build/bench-plan")
-RELATIONS = ("follow", "like")
-
-
-@dataclass(frozen=True)
-class Shape:
-    """A graph and how it is trained."""
-
-    entities: int
-    edges: int
-    partitions: int
-    training: dict[str, Any]
-
 
 SHAPES = {
     # Fits one task, which trains several epochs between commits.
@@ -65,27 +40,11 @@ def main() -> None:
 
 
 def measure(name: str) -> dict[str, Any]:
+    """Trains a shape in this process; returns what was predicted and what was measured."""
     shape = SHAPES[name]
-    config = _config(name, shape)
-    shutil.rmtree(config.output, ignore_errors=True)
-    spark = open_session("twhin-spark bench-plan", log_file=None)
-    write_graph(
-        spark,
-        config.output,
-        entities=shape.entities,
-        edges=shape.edges,
-        partitions=shape.partitions,
-        relations=RELATIONS,
-    )
-    store = TableStore(spark, config.output)
-    slots = spark.sparkContext.defaultParallelism
-    found = forecast(config, count_graph(store, latest_graph(store)), partitions=shape.partitions, slots=slots)
-    run = train(spark, config, Narrator().progress)
-    reports = run.folder.reports()
+    found, reports = train_shape(name, shape)
     second = [report for report in reports if report.epoch == 1]
     usages = [usage for report in reports for usage in report.tasks]
-    spark.stop()
-    shutil.rmtree(config.output)
     seconds = sum(report.seconds for report in second)
     peak = max(usage.peak_rss_bytes for usage in usages)
     slowest = [
@@ -107,27 +66,6 @@ def measure(name: str) -> dict[str, Any]:
         "slowest_task_over_mean": round(max(slowest), 2),
         "versions": {"twhin-spark": __version__},
     }
-
-
-def _config(name: str, shape: Shape) -> Config:
-    return Config.model_validate(
-        {
-            "name": name,
-            "output": str(BUILD / name),
-            "entity_types": ["node"],
-            "relations": {relation: {"source": "node", "target": "node"} for relation in RELATIONS},
-            "logs": {
-                "none": {
-                    "path": "none",
-                    "format": "csv",
-                    "select": dict.fromkeys(("relation", "source", "target"), "x"),
-                }
-            },
-            "split": {"by": "fraction", "validation": 0},
-            "graph": {"partitions": shape.partitions},
-            "training": {"epochs": 2, "batch_size": 500, "loss": "logistic", **shape.training},
-        }
-    )
 
 
 if __name__ == "__main__":
