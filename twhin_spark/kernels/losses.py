@@ -19,12 +19,12 @@ class Side:
 
     weights: (C, B + U), what each candidate counts as a negative, 0 or more.
     masked: flat positions in (C, B, B + U) of what is no negative, as the candidate is the edge's own entity.
-    counts: (C, B), how many negatives each edge has.
+    counts: (C, B), how many negatives each edge has; None where the loss does not ask.
     """
 
     weights: Floats
     masked: Integers
-    counts: Integers
+    counts: Integers | None
 
 
 class Loss(Protocol):
@@ -36,6 +36,11 @@ class Loss(Protocol):
     @property
     def scale(self) -> float:
         """What scores are multiplied by before they get here."""
+        ...
+
+    @property
+    def counts_negatives(self) -> bool:
+        """Whether it asks how many negatives an edge has."""
         ...
 
     def side(self, scores: Floats, side: Side, edge_weights: Floats, bound: float, measure: bool) -> Floats | None:
@@ -67,6 +72,8 @@ class Loss(Protocol):
 @dataclass(frozen=True)
 class Logistic:
     """-w log σ(f) - w Σ_n a_n log σ(-f_n), where a_n is the weight of negative n over the number of negatives."""
+
+    counts_negatives = True
 
     @property
     def scale(self) -> float:
@@ -112,27 +119,20 @@ class Softmax:
     """-w log(e^(f/τ) / (e^(f/τ) + Σ_n a_n e^(f_n/τ))), where a_n is the weight of negative n and τ the temperature."""
 
     temperature: float = 1.0
+    counts_negatives = False
 
     @property
     def scale(self) -> float:
         return 1 / self.temperature
 
     def side(self, scores: Floats, side: Side, edge_weights: Floats, bound: float, measure: bool) -> Floats:
-        positive = _diagonal(scores).copy()
-        shift = None if bound < SAFE else _greatest(scores, side, positive)
-        if shift is not None:  # every exponential is 1 at most, and one of a row is
-            scores -= shift[:, :, None]
-            positive -= shift
+        own = _diagonal(scores).copy()
+        if not bound < SAFE:  # every exponential is 1 at most, and one of a row is
+            greatest = _greatest(scores, side, own)
+            scores -= greatest[:, :, None]
+            own -= greatest
         np.exp(scores, out=scores)
-        scores *= side.weights[:, None, :]
-        np.put(scores, side.masked, 0)
-        of_positive = np.exp(positive)
-        total = scores.sum(axis=2) + of_positive  # (C, B)
-        scores *= (edge_weights * scores.dtype.type(self.scale) / total)[:, :, None]
-        share = of_positive / total
-        _diagonal(scores)[:] = edge_weights * scores.dtype.type(self.scale) * (share - 1)
-        loss: Floats = (edge_weights * (np.log(total) - positive)).sum(axis=1)
-        return loss
+        return self._of_exponentials(scores, own, side, edge_weights)
 
     def both_sides(
         self,
@@ -144,16 +144,36 @@ class Softmax:
         bound: float,
         measure: bool,
     ) -> Floats:
-        # The source side sees the in-batch scores by column.
-        edges = scores.shape[1]
+        # The source side sees the in-batch scores by column; where they need no shift, so does it their exponentials.
+        edges, safe = scores.shape[1], bound < SAFE
+        own = _diagonal(scores).copy()
+        if safe:
+            np.exp(scores, out=scores)
+            np.exp(uniform, out=uniform)
         # Not `concatenate`: it may keep the transpose's order in memory, which every later pass would pay for.
         by_source = np.empty((*scores.shape[:2], edges + uniform.shape[2]), scores.dtype)  # (C, B, B + U')
         by_source[:, :, :edges] = _turned(scores[:, :, :edges])
         by_source[:, :, edges:] = uniform
-        loss = self.side(by_source, source, edge_weights, bound, measure)
-        loss += self.side(scores, target, edge_weights, bound, measure)
+        if safe:
+            loss = self._of_exponentials(by_source, own, source, edge_weights)
+            loss += self._of_exponentials(scores, own, target, edge_weights)
+        else:
+            loss = self.side(by_source, source, edge_weights, bound, measure)
+            loss += self.side(scores, target, edge_weights, bound, measure)
         scores[:, :, :edges] += _turned(by_source[:, :, :edges])
         uniform[:] = by_source[:, :, edges:]
+        return loss
+
+    def _of_exponentials(self, scores: Floats, own: Floats, side: Side, edge_weights: Floats) -> Floats:
+        """From e^(f/τ) (C, B, B + U) to gradients, in place; own: f/τ of the edges (C, B). Returns the loss, (C,)."""
+        scores *= side.weights[:, None, :]
+        np.put(scores, side.masked, 0)
+        of_own = np.exp(own)
+        total = scores.sum(axis=2) + of_own  # (C, B)
+        weights = edge_weights * scores.dtype.type(self.scale)
+        scores *= (weights / total)[:, :, None]
+        _diagonal(scores)[:] = weights * (of_own / total - 1)
+        loss: Floats = (edge_weights * (np.log(total) - own)).sum(axis=1)
         return loss
 
 
@@ -183,6 +203,7 @@ def _greatest(scores: Floats, side: Side, positive: Floats) -> Floats:
 
 def _pair_weights(side: Side, edge_weights: Floats) -> Floats:
     """w_i a_n / (number of negatives of edge i), 0 where masked, (C, B, B + U)."""
+    assert side.counts is not None
     per_negative = edge_weights / np.maximum(side.counts, 1).astype(edge_weights.dtype)  # (C, B)
     weights: Floats = per_negative[:, :, None] * side.weights[:, None, :]
     np.put(weights, side.masked, 0)

@@ -11,6 +11,7 @@ import numpy as np
 
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.losses import Loss, Side
+from twhin_spark.kernels.masks import equal_pairs
 from twhin_spark.kernels.operators import Operator
 
 
@@ -138,21 +139,28 @@ def _one_corruption(
 
 def _side(ends: Ends, weights: Floats, settings: LossSettings) -> Side:
     """The candidates at `ends`, with the weights and masks of the negatives."""
-    edges = weights.shape[1]
+    ids, edges = ends.ids, weights.shape[1]
     # An in-batch negative counts as much as its own edge, so that one edge of weight 2 is worth two of weight 1.
     filled = np.count_nonzero(weights, axis=1, keepdims=True)  # (C, 1)
-    negatives = np.full(ends.ids.shape, settings.uniform_weight, weights.dtype)
+    negatives = np.full(ids.shape, settings.uniform_weight, weights.dtype)
     in_batch_weight = weights.dtype.type(settings.in_batch_weight)
     negatives[:, :edges] = weights * (in_batch_weight * filled / weights.sum(axis=1, keepdims=True))
     if ends.expected is not None:
         negatives /= ends.expected
-    masked = np.flatnonzero(ends.ids[:, :edges, None] == ends.ids[:, None, :])
-    pair, candidate = np.divmod(masked, ends.ids.shape[1])
-    real = np.ones(ends.ids.shape, bool)
+    masked = equal_pairs(ids[:, :edges], ids)
+    counts = _counts(ids, masked, weights) if settings.loss.counts_negatives else None
+    return Side(negatives, masked, counts)
+
+
+def _counts(ids: Integers, masked: Integers, weights: Floats) -> Integers:
+    """How many negatives the edges have, (C, B): what a chunk is filled up with is none."""
+    edges, candidates = weights.shape[1], ids.shape[1]
+    pair, candidate = np.divmod(masked, candidates)
+    real = np.ones(ids.shape, bool)
     real[:, :edges] = weights > 0
     lost = np.bincount(pair[real[pair // edges, candidate]], minlength=weights.size).reshape(weights.shape)
-    counts = filled + (ends.ids.shape[1] - edges) - lost
-    return Side(negatives, masked, counts)
+    counts: Integers = real.sum(axis=1, keepdims=True) - lost
+    return counts
 
 
 def _transposed(matrices: Floats) -> Floats:
