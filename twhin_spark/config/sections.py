@@ -196,6 +196,11 @@ class Als(Section):
 
 
 class Evaluation(Section):
+    sides: Literal["target", "both"] = Field(
+        "target",
+        description="What is asked of a held-out edge: its target, given the source; both: its source, given the "
+        "target, as well, as knowledge graphs are measured.",
+    )
     als: Als = Field(default_factory=lambda: Als(), description="The ALS baseline.")
 
 

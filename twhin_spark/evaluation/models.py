@@ -18,12 +18,16 @@ from twhin_spark.training.run import TrainedRun
 
 @dataclass(frozen=True)
 class Models:
-    """What the models are made of: a complete run, and its graph's training edges for the baselines."""
+    """What the models are made of: a complete run, and its graph's training edges for the baselines.
+
+    mirrored: whether buckets, facts and queries have the ends of every edge swapped.
+    """
 
     config: Config
     run: TrainedRun
     buckets: DataFrame
     facts: Facts
+    mirrored: bool = False
 
     def of(
         self, test: QuerySet, validation: QuerySet, progress: Callable[[str], None]
@@ -55,15 +59,23 @@ class Models:
         return models
 
     def trained(self, number: int) -> Model:
-        """The run's model of a relation, by number, which ranks its targets."""
+        """The run's model of a relation, by number, which ranks its targets; mirrored, its sources."""
         name = self.run.graph.relations[number]
         relation = self.config.relations[name]
-        files, types = self.run.manifest.partitions, self.config.entity_types
-        parameters = self.run.manifest.relations[name].parameters["target"]
-        return Model(
-            Trained(self.run.folder, files, types, relation.source, relation.operator, parameters),
-            Trained(self.run.folder, files, types, relation.target),
-        )
+        parameters = self.run.manifest.relations[name].parameters
+
+        def vectors(kind: str, by: str | None = None) -> Trained:
+            """As they are, or changed by the relation's operator with one of its parameter vectors."""
+            files, types = self.run.manifest.partitions, self.config.entity_types
+            if by is None:
+                return Trained(self.run.folder, files, types, kind)
+            return Trained(self.run.folder, files, types, kind, relation.operator, parameters[by])
+
+        if not self.mirrored:
+            return Model(vectors(relation.source, "target"), vectors(relation.target))
+        if relation.two_sided:
+            return Model(vectors(relation.target, "source"), vectors(relation.source))
+        return Model(vectors(relation.target), vectors(relation.source, "target"))
 
     def _als_settings(self) -> list[AlsSettings]:
         als = self.config.evaluation.als
