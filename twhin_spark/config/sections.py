@@ -210,7 +210,9 @@ class Evaluation(Section):
         description="What is asked of a held-out edge: its target, given the source; both: its source, given the "
         "target, as well, as knowledge graphs are measured.",
     )
-    als: Als = Field(default_factory=lambda: Als(), description="The ALS baseline.")
+    als: Als | None = Field(
+        default_factory=lambda: Als(), description="The ALS baseline; null: none, as where relations are very many."
+    )
 
 
 class Gate(Section):

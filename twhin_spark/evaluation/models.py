@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 
 from twhin_spark.config import Config
+from twhin_spark.config.sections import Als
 from twhin_spark.evaluation.als import AlsSettings, fit_als
 from twhin_spark.evaluation.contest import ModelName, Setting
 from twhin_spark.evaluation.facts import Facts, QuerySet
@@ -40,9 +41,10 @@ class Models:
                 Setting("weight of edges", Model(Ones(), Popularity(self.facts, test.relation, "weight"))),
             ],
         }
-        if test.queries.connected.any():
+        als = self.config.evaluation.als
+        if als is not None and test.queries.connected.any():
             relation = self.run.graph.relations[test.relation]
-            settings = self._als_settings()
+            settings = _als_settings(als)
             if len(settings) > 1 and not len(validation.queries):
                 progress(f"{relation}: no validation query to tune ALS on, so it has {_label(settings[0])}")
                 settings = settings[:1]
@@ -77,10 +79,10 @@ class Models:
             return Model(vectors(relation.target, "source"), vectors(relation.source))
         return Model(vectors(relation.target), vectors(relation.source, "target"))
 
-    def _als_settings(self) -> list[AlsSettings]:
-        als = self.config.evaluation.als
-        values = itertools.product(als.regularization, als.alpha)
-        return [AlsSettings(als.rank, als.iterations, *one) for one in values]
+
+def _als_settings(als: Als) -> list[AlsSettings]:
+    values = itertools.product(als.regularization, als.alpha)
+    return [AlsSettings(als.rank, als.iterations, *one) for one in values]
 
 
 def _label(als: AlsSettings) -> str:
