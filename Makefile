@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 SCALE ?= 1
+SEED ?= 0
 demo: OUT ?= build/demo
 higgs candidates: OUT ?= build/higgs
 
@@ -19,13 +20,14 @@ MAKEFLAGS += --no-print-directory
 SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup java jars lint test test-all test-kills demo higgs candidates serve notebook bench bench-serving bench-plan bench-scale docs clean
+.PHONY: help setup java jars lint test test-all test-kills demo higgs candidates serve notebook bench bench-serving bench-plan bench-scale quality docs clean
 # The Spark of the virtual environment, whichever else the caller works with.
 unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYSPARK_SUBMIT_ARGS
 
 help:  ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  make bench-NAME runs one of bench's (bench-kernel-d128-500-500, bench-graph-build, ...)"
+	@echo "  make quality-NAME SEED=number measures one of quality's sets (quality-fb15k-237)"
 	@echo "  OUT=folder says where demo and higgs write, SCALE=factor how large the demo is, PYTHON=command which Python to use"
 
 setup: $(JARS)  ## make the virtual environment, find or install Java, fetch Delta's jars
@@ -76,6 +78,12 @@ bench-plan: $(JARS)  ## train three graphs; print what the plan predicted of eac
 
 bench-scale: $(JARS)  ## train a model of five times a task's memory beside one that fits: 15 minutes, 10 GB of disk
 	@$(BIN)/python -m benchmarks.scale
+
+quality: $(JARS)  ## train and measure the sets with published numbers, each with seeds 0, 1 and 2
+	@$(BIN)/python -m benchmarks.quality all --seed 0 --seed 1 --seed 2
+
+quality-%: $(JARS)
+	@$(BIN)/python -m benchmarks.quality $* --seed $(SEED)
 
 docs: $(INSTALLED)  ## print the reference pages from the code
 	@$(BIN)/python -m twhin_spark.config.reference > docs/config.md

@@ -46,7 +46,7 @@ def test_factors_lie_at_their_entities(spark: SparkSession, scratch: Path) -> No
 
 def queries(*pairs: tuple[int, int], connected: set[int]) -> Queries:
     source, target = np.array(pairs, np.int64).reshape(-1, 2).T
-    return queries_of(HeldEdges(source, target, np.isin(source, list(connected))))
+    return queries_of(HeldEdges(source, target, np.isin(source, list(connected)), np.isin(target, list(connected))))
 
 
 def ranks(*filtered: float) -> Ranks:

@@ -23,7 +23,7 @@ def test_held_edges_are_new_placed_and_counted_cold(spark: SparkSession) -> None
         if entity in world.seen
     }
     for name in RELATIONS:
-        connected = {source for source, _ in world.edges[name]["train"]}
+        connected, connected_targets = ({edge[end] for edge in world.edges[name]["train"]} for end in (0, 1))
         for split in SPLITS:
             edges = world.new_edges(name, split)
             ends = [tuple(place.get((ENDS[name][i], edge[i]), -1) for i in (0, 1)) for edge in edges]
@@ -31,6 +31,8 @@ def test_held_edges_are_new_placed_and_counted_cold(spark: SparkSession) -> None
             rows = zip(held.source.tolist(), held.target.tolist(), held.connected.tolist(), strict=True)
             expected = [(*end, edge[0] in connected) for end, edge in zip(ends, edges, strict=True)]
             assert sorted(rows) == sorted(expected)
+            expected_targets = sorted(edge[1] in connected_targets for edge in edges)
+            assert sorted(held.target_connected.tolist()) == expected_targets
             share = sum(-1 in end for end in ends) / len(ends) if ends else None
             assert held.cold_share == (share if share is None else pytest.approx(share))
     shares = {name: found[name, "test"].cold_share for name in RELATIONS}
@@ -43,7 +45,7 @@ def test_held_edges_are_new_placed_and_counted_cold(spark: SparkSession) -> None
 def held(*edges: tuple[int, int]) -> HeldEdges:
     """Edges of which sources with an even place are connected."""
     source, target = np.array(edges, np.int64).reshape(-1, 2).T
-    return HeldEdges(source, target, source % 2 == 0)
+    return HeldEdges(source, target, source % 2 == 0, target % 2 == 0)
 
 
 def test_queries_know_all_that_is_held_out_of_their_sources() -> None:

@@ -28,14 +28,21 @@ DIM = 4
 RELATIONS = ("follow", "like", "block", "share")
 ENDS = {"follow": ("user", "user"), "like": ("user", "tweet"), "block": ("user", "user"), "share": ("user", "tweet")}
 OPERATOR = {"follow": "translation", "like": "complex", "block": "identity", "share": "translation"}
+TWO_SIDED = ("like",)
 TYPES = ["tweet", "user"]
 Edge = tuple[str, str]  # source and target id
 Score = Callable[[str, str], float]  # of a source and target id
 
 
-def config(output: str, *, validation: float = 0.1, **als: object) -> Config:
+def config(output: str, *, validation: float = 0.1, sides: str = "target", **als: object) -> Config:
     relations = {
-        name: {"source": ENDS[name][0], "target": ENDS[name][1], "operator": OPERATOR[name]} for name in RELATIONS
+        name: {
+            "source": ENDS[name][0],
+            "target": ENDS[name][1],
+            "operator": OPERATOR[name],
+            "two_sided": name in TWO_SIDED,
+        }
+        for name in RELATIONS
     }
     return Config.model_validate(
         {
@@ -52,7 +59,7 @@ def config(output: str, *, validation: float = 0.1, **als: object) -> Config:
             },
             "split": {"validation": validation},
             "training": {"dim": DIM},
-            "evaluation": {"als": {"rank": 4, "iterations": 2, **als}},
+            "evaluation": {"sides": sides, "als": {"rank": 4, "iterations": 2, **als}},
         }
     )
 
@@ -106,6 +113,7 @@ class World:
         self.seen = seen
         self.vectors = {entity: rng.integers(-2, 3, DIM).astype(np.float32) for entity in self.entities}
         self.parameters = {"follow": [1.0, 0, -1, 0], "like": [1.0, 0, 1, -1], "block": [], "share": [0.0, 1, 0, 0]}
+        self.backward = {"like": [0.0, 1, -1, 1]}
 
     def place(self, partitions: int) -> dict[tuple[str, str], tuple[int, int]]:
         """Partition and row of every entity."""
@@ -161,7 +169,10 @@ class World:
                 vectors = np.array([self.vectors[e] for e in mine], np.float32).reshape(len(mine), DIM)
                 state[kind] = EntityState(vectors, np.zeros(len(mine), np.float32))
             files.append(folder.write_partition(f"p{partition}", state))
-        relations = {name: RelationState({"target": p}, {"target": p}) for name, p in self.parameters.items()}
+        relations = {}
+        for name, target in self.parameters.items():
+            values = {"target": target} | ({"source": self.backward[name]} if name in TWO_SIDED else {})
+            relations[name] = RelationState(values, values)
         manifest = Manifest(folder.run_id, 1, 0, 0, True, 1, files, relations, "")
         folder.commit(manifest)
         counts = {
@@ -176,21 +187,23 @@ class World:
             folder.run_id, folder, manifest, GraphVersion("g", tables or {}, RELATIONS, partitions, None, rows)
         )
 
-    def trained_score(self, name: str) -> Score:
+    def trained_score(self, name: str, asked: int = 1) -> Score:
+        """`asked` is the end that a query asks for: 1 the target, 0 the source."""
         kinds, operator = ENDS[name], OPERATORS[OPERATOR[name]]
-        parameters = np.array(self.parameters[name], np.float32)
+        backward = asked == 0 and name in TWO_SIDED
+        parameters = np.array((self.backward if backward else self.parameters)[name], np.float32)
 
         def score(source: str, target: str) -> float:
-            query = operator.apply(parameters, self.vectors[kinds[0], source][None])[0]
-            return float(query @ self.vectors[kinds[1], target])
+            ends = [self.vectors[kinds[0], source], self.vectors[kinds[1], target]]
+            changed = operator.apply(parameters, ends[backward][None])[0]
+            return float(changed @ ends[not backward])
 
         return score
 
-    def popularity(self, name: str, by: str) -> Score:
-        def score(source: str, target: str) -> float:
-            return sum(
-                w if by == "weight" else 1.0 for edge, w in self.edges[name]["train"].items() if edge[1] == target
-            )
+    def popularity(self, name: str, by: str, asked: int = 1) -> Score:
+        def score(*ends: str) -> float:
+            trained = self.edges[name]["train"].items()
+            return sum(w if by == "weight" else 1.0 for edge, w in trained if edge[asked] == ends[asked])
 
         return score
 
@@ -201,19 +214,18 @@ class World:
         kinds = ENDS[name]
         return [e for e in self.new_edges(name, split) if all((kinds[i], e[i]) in self.seen for i in (0, 1))]
 
-    def answers(self, name: str, split: str, score: Score) -> dict[Edge, Answer]:
-        """The loop over all queries and candidates."""
-        candidates = sorted(target for kind, target in self.seen if kind == ENDS[name][1])
+    def answers(self, name: str, split: str, score: Score, asked: int = 1) -> dict[Edge, Answer]:
+        """The loop over all queries and candidates; `asked` is the end that a query asks for."""
+        candidates = sorted(one for kind, one in self.seen if kind == ENDS[name][asked])
         known = {s: set(self.edges[name][s]) for s in ("train", "validation", "test")}
         found = {}
-        for source, target in self.queries(name, split):
-            own = score(source, target)
+        for edge in self.queries(name, split):
+            own, asker = score(*edge), edge[1 - asked]
             counts = {}
             for which, hidden in (("new", known["train"]), ("filtered", set().union(*known.values()))):
-                itself = None if self.self_loops else source
-                others = [
-                    score(source, c) for c in candidates if c not in (itself, target) and (source, c) not in hidden
-                ]
+                itself = None if self.self_loops else asker
+                pairs = [(asker, c) if asked else (c, asker) for c in candidates if c not in (itself, edge[asked])]
+                others = [score(*pair) for pair in pairs if pair not in hidden]
                 counts[which] = (sum(s > own for s in others), sum(s == own for s in others))
-            found[source, target] = Answer(source, target, counts["new"], counts["filtered"])
+            found[edge] = Answer(asker, edge[asked], counts["new"], counts["filtered"])
         return found

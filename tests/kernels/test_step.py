@@ -1,7 +1,7 @@
 """The loss of a chunk against its formula in slow Python, and its gradients against finite differences."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from twhin_spark.kernels.losses import Logistic, Loss, Softmax
 from twhin_spark.kernels.operators import OPERATORS
+from twhin_spark.kernels.regularization import Penalty
 from twhin_spark.kernels.step import ChunkGradients, Direction, Ends, LossSettings, chunk_gradients
 
 LOSSES: list[Loss] = [Logistic(), Softmax(), Softmax(temperature=0.3)]
@@ -201,6 +202,27 @@ def test_gradients_are_finite_differences(loss: Loss, operator: str, two_sided: 
     for name in names:
         expected = finite_differences(inputs, getattr(inputs, name))
         np.testing.assert_allclose(getattr(gradients, name), expected, rtol=1e-6, atol=1e-8, err_msg=name)
+
+
+@each_sidedness
+@each_operator
+@pytest.mark.parametrize("power", [2, 3])
+def test_a_penalty_is_the_formula_and_its_gradients_finite_differences(
+    operator: str, two_sided: bool, power: int
+) -> None:
+    inputs = Inputs.random(Softmax(), operator, two_sided)
+    free = inputs.gradients().loss
+    inputs.settings = replace(inputs.settings, penalty=Penalty(power, entities=0.3, relations=0.7))
+    ends = sum(
+        w * (np.abs(v[i]) ** power).sum() for i, w in enumerate(inputs.weights) for v in (inputs.source, inputs.target)
+    )
+    sides = [inputs.forward, *([] if inputs.backward is None else [inputs.backward])]
+    relations = inputs.weights.sum() * sum((np.abs(side) ** power).sum() for side in sides)
+    found = inputs.gradients()
+    assert found.loss - free == pytest.approx(0.3 * ends + 0.7 * relations)
+    for name in ["source", "target", "forward"] + (["backward"] if two_sided else []):
+        expected = finite_differences(inputs, getattr(inputs, name))
+        np.testing.assert_allclose(getattr(found, name), expected, rtol=1e-6, atol=1e-7, err_msg=name)
 
 
 def finite_differences(inputs: Inputs, values: np.ndarray, step: float = 1e-5) -> np.ndarray:

@@ -114,6 +114,8 @@ def _model(config: Config) -> Iterator[str]:
     for i, gate in enumerate(config.publishing.gates):
         if gate.relation not in config.relations:
             yield f"publishing.gates.{i}.relation: found '{gate.relation}'; allowed: {_one_of(list(config.relations))}"
+        if gate.beats == "als" and config.evaluation.als is None:
+            yield f"publishing.gates.{i}.beats: found als; allowed with evaluation.als: null: popularity"
         if (gate.at_least is None) == (gate.beats is None):
             yield f"publishing.gates.{i}: found {'both' if gate.beats else 'none'} of at_least and beats; allowed: one"
 

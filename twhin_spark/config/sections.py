@@ -138,6 +138,14 @@ class EarlyStopping(Section):
     min_delta: NotNegative = Field(0.0, description="Least change of `validation.metric` that is an improvement.")
 
 
+class Regularization(Section):
+    """A penalty that every edge pays, times its weight."""
+
+    norm: Literal["l2", "n3"] = Field("n3", description="Σ x² or Σ |x|³ of the components.")
+    entities: NotNegative = Field(0.0, description="Factor for the vectors of the edge's ends.")
+    relations: NotNegative = Field(0.0, description="Factor for the parameters of its relation.")
+
+
 class Training(Section):
     dim: int = Field(64, ge=1, le=4096, description="Dimension of the vectors.")
     epochs: int = Field(10, ge=1, description="Passes over all edges.")
@@ -161,6 +169,7 @@ class Training(Section):
     )
     loss: Literal["logistic", "softmax"] = Field("softmax", description="Loss of a positive and its negatives.")
     temperature: Positive = Field(1.0, description="Divisor of scores in the softmax loss.")
+    regularization: Regularization | None = Field(None, description="A penalty on large vectors; null: none.")
     learning_rate: Positive = Field(0.1, description="Step of row-wise Adagrad on entities.")
     relation_learning_rate: Positive = Field(0.1, description="Step of Adagrad on relation parameters.")
     schedule: Schedule = Field(default_factory=lambda: Schedule(), description="How `learning_rate` changes.")
@@ -196,7 +205,14 @@ class Als(Section):
 
 
 class Evaluation(Section):
-    als: Als = Field(default_factory=lambda: Als(), description="The ALS baseline.")
+    sides: Literal["target", "both"] = Field(
+        "target",
+        description="What is asked of a held-out edge: its target, given the source; both: its source, given the "
+        "target, as well, as knowledge graphs are measured.",
+    )
+    als: Als | None = Field(
+        default_factory=lambda: Als(), description="The ALS baseline; null: none, as where relations are very many."
+    )
 
 
 class Gate(Section):

@@ -31,13 +31,15 @@ class Setting:
 class Contest:
     """The models of one relation, by name, each in one setting or more.
 
-    als has no setting where no source of a query has a training edge of the relation: it has nothing to go by.
+    als has no setting where no source of a query has a training edge of the relation: it has nothing to go by, and
+    popularity answers in its stead. with_als: whether it is compared at all.
     """
 
     relation: str
     test: QuerySet
     validation: QuerySet
     models: Mapping[ModelName, Sequence[Setting]]
+    with_als: bool = True
 
 
 def tune(contests: Sequence[Contest], rank: Rank, progress: Callable[[str], None]) -> list[Contest]:
@@ -66,8 +68,10 @@ def run_test(contests: Sequence[Contest], rank: Rank) -> list[dict[ModelName, Ra
     found = []
     for contest, ranks in zip(contests, _ranks(contests, "test", rank), strict=True):
         best = {name: ranks[name][0] for name in ranks}
-        als = best.get("als", best["popularity"])
-        found.append(best | {"als": fall_back(als, best["popularity"], contest.test.queries)})
+        if contest.with_als:
+            als = best.get("als", best["popularity"])
+            best["als"] = fall_back(als, best["popularity"], contest.test.queries)
+        found.append(best)
     return found
 
 

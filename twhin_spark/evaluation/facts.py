@@ -86,6 +86,13 @@ class Facts:
         return pa.table({"partition": pa.array([partition], pa.int32())})
 
 
+def mirror(buckets: DataFrame) -> DataFrame:
+    """The rows of `edge_buckets` with the ends of every edge swapped."""
+    swapped = {"source_partition": "target_partition", "source": "target"}
+    swapped |= {target: source for source, target in swapped.items()}
+    return buckets.select(*(F.col(swapped.get(name, name)).alias(name) for name in buckets.columns))
+
+
 def write_facts(
     entities: DataFrame, buckets: DataFrame, facts: Facts, target_types: Sequence[str], sets: Sequence[QuerySet]
 ) -> list[int]:

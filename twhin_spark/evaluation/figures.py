@@ -66,7 +66,7 @@ def loss_figure(loss: Mapping[str, Sequence[float]]) -> str:
 
 def metric_figure(values: Mapping[str, Mapping[str, float]]) -> str:
     """One metric by relation and model: a group of bars for each relation."""
-    models = list(MODEL_COLOURS)
+    models = [model for model in MODEL_COLOURS if any(model in of_model for of_model in values.values())]
 
     def draw(axes: Axes) -> None:
         middles = np.arange(len(values))[::-1] * (len(models) + 1.0)

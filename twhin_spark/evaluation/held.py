@@ -28,16 +28,20 @@ def read_held_edges(
     )
     seen = entities.where(F.col("degree") > 0)
     number = F.array_position(F.lit(list(relations)), F.col("relation")) - 1
-    connected = F.coalesce(F.try_element_at("out_degree", F.col("relation")), F.lit(0)) > 0
+
+    def connected(degree: str) -> Column:
+        return F.coalesce(F.try_element_at(degree, F.col("relation")), F.lit(0)) > 0
+
     placed = (
         held.join(_ends("source", seen, "out_degree"), ["source_type", "source_id"], "left")
-        .join(_ends("target", seen), ["target_type", "target_id"], "left")
+        .join(_ends("target", seen, "in_degree"), ["target_type", "target_id"], "left")
         .select(
             number.cast("int").alias("relation"),
             (F.col("split") == "test").alias("test"),
             F.coalesce("source", F.lit(-1)).alias("source"),
             F.coalesce("target", F.lit(-1)).alias("target"),
-            connected.alias("connected"),
+            connected("out_degree").alias("connected"),
+            connected("in_degree").alias("target_connected"),
         )
         .toArrow()
     )
@@ -46,7 +50,8 @@ def read_held_edges(
     for i, relation in enumerate(relations):
         for split in ("validation", "test"):
             mine = np.flatnonzero((column["relation"] == i) & (column["test"] == (split == "test")))
-            found[relation, split] = HeldEdges(*(column[name][mine] for name in ("source", "target", "connected")))
+            names = ("source", "target", "connected", "target_connected")
+            found[relation, split] = HeldEdges(*(column[name][mine] for name in names))
     return found
 
 

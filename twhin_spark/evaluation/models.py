@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 
 from twhin_spark.config import Config
+from twhin_spark.config.sections import Als
 from twhin_spark.evaluation.als import AlsSettings, fit_als
 from twhin_spark.evaluation.contest import ModelName, Setting
 from twhin_spark.evaluation.facts import Facts, QuerySet
@@ -18,12 +19,16 @@ from twhin_spark.training.run import TrainedRun
 
 @dataclass(frozen=True)
 class Models:
-    """What the models are made of: a complete run, and its graph's training edges for the baselines."""
+    """What the models are made of: a complete run, and its graph's training edges for the baselines.
+
+    mirrored: whether buckets, facts and queries have the ends of every edge swapped.
+    """
 
     config: Config
     run: TrainedRun
     buckets: DataFrame
     facts: Facts
+    mirrored: bool = False
 
     def of(
         self, test: QuerySet, validation: QuerySet, progress: Callable[[str], None]
@@ -36,9 +41,10 @@ class Models:
                 Setting("weight of edges", Model(Ones(), Popularity(self.facts, test.relation, "weight"))),
             ],
         }
-        if test.queries.connected.any():
+        als = self.config.evaluation.als
+        if als is not None and test.queries.connected.any():
             relation = self.run.graph.relations[test.relation]
-            settings = self._als_settings()
+            settings = _als_settings(als)
             if len(settings) > 1 and not len(validation.queries):
                 progress(f"{relation}: no validation query to tune ALS on, so it has {_label(settings[0])}")
                 settings = settings[:1]
@@ -55,20 +61,28 @@ class Models:
         return models
 
     def trained(self, number: int) -> Model:
-        """The run's model of a relation, by number, which ranks its targets."""
+        """The run's model of a relation, by number, which ranks its targets; mirrored, its sources."""
         name = self.run.graph.relations[number]
         relation = self.config.relations[name]
-        files, types = self.run.manifest.partitions, self.config.entity_types
-        parameters = self.run.manifest.relations[name].parameters["target"]
-        return Model(
-            Trained(self.run.folder, files, types, relation.source, relation.operator, parameters),
-            Trained(self.run.folder, files, types, relation.target),
-        )
+        parameters = self.run.manifest.relations[name].parameters
 
-    def _als_settings(self) -> list[AlsSettings]:
-        als = self.config.evaluation.als
-        values = itertools.product(als.regularization, als.alpha)
-        return [AlsSettings(als.rank, als.iterations, *one) for one in values]
+        def vectors(kind: str, by: str | None = None) -> Trained:
+            """As they are, or changed by the relation's operator with one of its parameter vectors."""
+            files, types = self.run.manifest.partitions, self.config.entity_types
+            if by is None:
+                return Trained(self.run.folder, files, types, kind)
+            return Trained(self.run.folder, files, types, kind, relation.operator, parameters[by])
+
+        if not self.mirrored:
+            return Model(vectors(relation.source, "target"), vectors(relation.target))
+        if relation.two_sided:
+            return Model(vectors(relation.target, "source"), vectors(relation.source))
+        return Model(vectors(relation.target), vectors(relation.source, "target"))
+
+
+def _als_settings(als: Als) -> list[AlsSettings]:
+    values = itertools.product(als.regularization, als.alpha)
+    return [AlsSettings(als.rank, als.iterations, *one) for one in values]
 
 
 def _label(als: AlsSettings) -> str:

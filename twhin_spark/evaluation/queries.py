@@ -1,6 +1,6 @@
 """The edges that a relation is judged by, as arrays of places. Used on driver and workers.
 
-A query asks for the target of a held-out edge, given its source.
+A query asks for the target of a held-out edge, given its source; of a mirrored edge, that is the other way round.
 """
 
 from __future__ import annotations
@@ -19,18 +19,25 @@ class HeldEdges:
     """The distinct edges of one relation and split that are not training edges of that relation.
 
     source, target: places (n,), -1 for an entity that was not seen in training under any relation.
-    connected: (n,), whether the source has a training edge of this relation.
+    connected, target_connected: (n,), whether the source and the target have a training edge of this relation, as the
+        end that they are here.
     """
 
     source: Places
     target: Places
     connected: NDArray[np.bool_]
+    target_connected: NDArray[np.bool_]
 
     @property
     def seen(self) -> HeldEdges:
         """Those of which both ends were seen in training."""
         both = (self.source >= 0) & (self.target >= 0)
-        return HeldEdges(self.source[both], self.target[both], self.connected[both])
+        return HeldEdges(self.source[both], self.target[both], self.connected[both], self.target_connected[both])
+
+    @property
+    def mirrored(self) -> HeldEdges:
+        """The same edges with their ends swapped."""
+        return HeldEdges(self.target, self.source, self.target_connected, self.connected)
 
     @property
     def cold_share(self) -> float | None:

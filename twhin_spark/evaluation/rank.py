@@ -39,6 +39,11 @@ class Ranks:
     filtered: NDArray[np.float64]
 
 
+def joined(parts: Sequence[Ranks]) -> Ranks:
+    """The ranks of all parts, one after the other."""
+    return Ranks(*(np.concatenate([getattr(one, name) for one in parts]) for name in ("among_new", "filtered")))
+
+
 def rank(
     spark: SparkSession, facts: Facts, rankings: Sequence[Ranking], *, partitions: int, targets: Sequence[int]
 ) -> list[Ranks]:

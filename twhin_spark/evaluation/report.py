@@ -121,10 +121,11 @@ def _relation(name: str, metric_names: Sequence[str], metrics: Metrics, cold_sha
     """One relation's part of the table of metrics."""
     mine = {(row["model"], row["metric"]): row for row in metrics if row["relation"] == name}
     models = []
-    for model, colour in MODEL_COLOURS.items() if mine else ():
+    measured = {model: colour for model, colour in MODEL_COLOURS.items() if (model, "mrr") in mine}
+    for model, colour in measured.items():
         cells = []
         for metric in metric_names:
-            best = max(mine[other, metric]["value"] for other in MODEL_COLOURS)
+            best = max(mine[other, metric]["value"] for other in measured)
             value = mine[model, metric]["value"]
             cells.append((value, value == best))
         models.append({"name": model, "colour": colour, "cells": cells})

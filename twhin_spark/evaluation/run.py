@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 from pyspark.sql import SparkSession
 
 from twhin_spark.config import Config
-from twhin_spark.evaluation.contest import Contest, run_test, tune
-from twhin_spark.evaluation.facts import Facts, QuerySet, write_facts
+from twhin_spark.evaluation.contest import Contest, ModelName, run_test, tune
+from twhin_spark.evaluation.facts import Facts, QuerySet, mirror, write_facts
 from twhin_spark.evaluation.held import Split, read_held_edges
 from twhin_spark.evaluation.metrics import metrics_of, mrr
 from twhin_spark.evaluation.models import Models
 from twhin_spark.evaluation.queries import HeldEdges, queries_of
-from twhin_spark.evaluation.rank import rank
+from twhin_spark.evaluation.rank import Ranks, joined, rank
 from twhin_spark.evaluation.report import write_report
 from twhin_spark.evaluation.scratch import Scratch
+from twhin_spark.kernels.arrays import Integers
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES, METRICS, ddl
 from twhin_spark.training.run import TrainedRun
@@ -51,7 +53,7 @@ def evaluate(spark: SparkSession, config: Config, run: TrainedRun, progress: Cal
     scratch = Scratch(f"{run.folder.location}/scratch")
     scratch.remove()  # what a killed evaluation may have left
     try:
-        metrics = _Measurement(store, config, run, Facts(scratch), progress).measure(held)
+        metrics = _Measurement(store, config, run, scratch, progress).measure(held)
     finally:
         scratch.remove()
     rows = [(run.run_id, *row.values(), cold_share[row["relation"]]) for row in metrics]
@@ -64,44 +66,65 @@ class _Measurement:
     store: TableStore
     config: Config
     run: TrainedRun
-    facts: Facts
+    scratch: Scratch
     progress: Callable[[str], None]
 
     def measure(self, held: Mapping[tuple[str, Split], HeldEdges]) -> list[dict[str, Any]]:
-        """The rows of Evaluation.metrics, by relation, model and metric."""
+        """The rows of Evaluation.metrics, by relation, model and metric; of both sides, where they are asked for."""
+        answers = [self._answer(held, mirrored=False)]
+        if self.config.evaluation.sides == "both":
+            answers.append(self._answer({key: edges.mirrored for key, edges in held.items()}, mirrored=True))
+        metrics: list[dict[str, Any]] = []
+        for name, first in answers[0].items():
+            sides = [first, *(side[name] for side in answers[1:])]
+            asker = _numbered([side.asker for side in sides])
+            values = {}
+            for model in first.ranks:
+                ranks = joined([side.ranks[model] for side in sides])
+                metrics += [{"relation": name, "model": model, **asdict(metric)} for metric in metrics_of(ranks, asker)]
+                values[model] = mrr(ranks.filtered)
+            cold = held[name, "test"].cold_share
+            assert cold is not None  # there are queries
+            told = ", ".join(f"{model} {value:.4f}" for model, value in values.items())
+            self.progress(
+                f"{name}: test MRR {told}, of {len(asker):,} queries; {cold:.1%} of the new test edges are cold: an "
+                "end is not in training"
+            )
+        return metrics
+
+    def _answer(self, held: Mapping[tuple[str, Split], HeldEdges], *, mirrored: bool) -> dict[str, _Answers]:
+        """What the models answer to the test queries of each relation that has any."""
         graph = self.run.graph
         asked = self._asked(held)
         if not asked:
-            return []
+            return {}
+        facts = Facts(self.scratch.folder("mirrored") if mirrored else self.scratch)
         buckets = self.store.read(EDGE_BUCKETS, graph.tables["edge_buckets"])
+        if mirrored:
+            buckets = mirror(buckets)
+        relations = [self.config.relations[name] for name in graph.relations]
         targets = write_facts(
             self.store.read(ENTITIES, graph.tables["entities"]),
             buckets,
-            self.facts,
-            [self.config.relations[name].target for name in graph.relations],
+            facts,
+            [relation.source if mirrored else relation.target for relation in relations],
             [queries for pair in asked.values() for queries in pair],
         )
-        models = Models(self.config, self.run, buckets, self.facts)
+        models = Models(self.config, self.run, buckets, facts, mirrored)
         contests = [
-            Contest(name, test, validation, models.of(test, validation, self.progress))
+            Contest(name, test, validation, models.of(test, validation, self.progress), self._with_als)
             for name, (test, validation) in asked.items()
         ]
-        rank_here = partial(rank, self.store.spark, self.facts, partitions=graph.partitions, targets=targets)
+        rank_here = partial(rank, self.store.spark, facts, partitions=graph.partitions, targets=targets)
         contests = tune(contests, rank_here, self.progress)
-        metrics: list[dict[str, Any]] = []
-        for contest, ranks in zip(contests, run_test(contests, rank_here), strict=True):
-            queries = contest.test.queries
-            for model, found in ranks.items():
-                measured = metrics_of(found, queries.source)
-                metrics += [{"relation": contest.relation, "model": model, **asdict(metric)} for metric in measured]
-            values = ", ".join(f"{model} {mrr(found.filtered):.4f}" for model, found in ranks.items())
-            cold = held[contest.relation, "test"].cold_share
-            assert cold is not None  # there are queries
-            self.progress(
-                f"{contest.relation}: test MRR {values}, of {len(queries):,} queries; {cold:.1%} of the new test edges "
-                "are cold: an end is not in training"
-            )
-        return metrics
+        return {
+            contest.relation: _Answers(contest.test.queries.source, ranks)
+            for contest, ranks in zip(contests, run_test(contests, rank_here), strict=True)
+        }
+
+    @property
+    def _with_als(self) -> bool:
+        return self.config.evaluation.als is not None
 
     def _asked(self, held: Mapping[tuple[str, Split], HeldEdges]) -> dict[str, tuple[QuerySet, QuerySet]]:
         """The test and validation queries of every relation that has test queries."""
@@ -119,3 +142,17 @@ class _Measurement:
             else:
                 self.progress(f"{name}: no new test edge with both ends in training, so no metrics")
         return asked
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """asker: (m,), numbers of the queries' sources from 0. ranks: of their answers, by model."""
+
+    asker: Integers
+    ranks: Mapping[ModelName, Ranks]
+
+
+def _numbered(askers: Sequence[Integers]) -> Integers:
+    """The numbers of several sets of sources, those of a set after those of the sets before."""
+    first = np.cumsum([0, *(asker.max() + 1 for asker in askers[:-1])])
+    return np.concatenate([asker + begin for asker, begin in zip(askers, first, strict=True)])

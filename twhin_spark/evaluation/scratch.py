@@ -19,7 +19,12 @@ class Scratch:
     """A folder of named groups of arrays: a local path or a URI that pyarrow.fs knows. Names may contain slashes."""
 
     def __init__(self, location: str) -> None:
+        self._location = location
         self._fs, self._root = fs.FileSystem.from_uri(absolute(location))
+
+    def folder(self, name: str) -> Scratch:
+        """A folder inside, which is removed with this one."""
+        return Scratch(f"{self._location}/{name}")
 
     def write(self, name: str, **arrays: NDArray[Any]) -> None:
         """Writes a group of arrays. A task that runs twice writes the same content again, never half of it."""

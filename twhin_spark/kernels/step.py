@@ -5,7 +5,7 @@ C chunks have up to B edges each, all of one relation a chunk. The negatives of 
 edges is filled up to B with edges of weight 0, which change nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.losses import Loss, Side
 from twhin_spark.kernels.masks import equal_pairs
 from twhin_spark.kernels.operators import Operator
+from twhin_spark.kernels.regularization import Penalty
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,14 @@ class LossSettings:
     """The loss, and what an in-batch and a uniform negative count in it.
 
     logq: divide that by the expected weight of the negative, so that the sample stands for all loaded entities.
+    penalty: on the size of vectors and parameters; None: there is none.
     """
 
     loss: Loss
     in_batch_weight: float = 1.0
     uniform_weight: float = 1.0
     logq: bool = False
+    penalty: Penalty | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,41 @@ def chunk_gradients(
         corrupted sources (and the edges beside them) as dot(source, op'(target)).
     measure: whether the loss is asked for: computing it takes longer than its gradient where it is logistic.
     """
+    found = _scored(source, target, weights, forward, backward, settings, measure)
+    return (
+        found if settings.penalty is None else _penalised(found, source, target, weights, forward, backward, settings)
+    )
+
+
+def _penalised(
+    found: ChunkGradients,
+    source: Ends,
+    target: Ends,
+    weights: Floats,
+    forward: Direction,
+    backward: Direction | None,
+    settings: LossSettings,
+) -> ChunkGradients:
+    """Adds the penalty to the gradients, in place, and to the loss where it was measured."""
+    penalty, edges = settings.penalty, weights.shape[1]
+    assert penalty is not None
+    paid = penalty.of_ends(source.vectors[:, :edges], weights, found.source[:, :edges])
+    paid += penalty.of_ends(target.vectors[:, :edges], weights, found.target[:, :edges])
+    paid += penalty.of_relations(forward.parameters, weights, found.forward)
+    if backward is not None and found.backward is not None:
+        paid += penalty.of_relations(backward.parameters, weights, found.backward)
+    return found if found.loss is None else replace(found, loss=found.loss + paid)
+
+
+def _scored(
+    source: Ends,
+    target: Ends,
+    weights: Floats,
+    forward: Direction,
+    backward: Direction | None,
+    settings: LossSettings,
+    measure: bool,
+) -> ChunkGradients:
     if backward is None:
         return _one_sided(source, target, weights, forward, settings, measure)
     loss, grad_source, grad_target, grad_forward = _one_corruption(source, target, weights, forward, settings, measure)

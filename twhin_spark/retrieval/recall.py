@@ -143,7 +143,7 @@ def _baselines(
         models = Models(config, run, buckets, facts).of(*sets, progress)
         del models["twhin"]  # the candidates stand for it
         rank_here = partial(rank, store.spark, facts, partitions=graph.partitions, targets=targets)
-        contests = tune([Contest(relation, *sets, models)], rank_here, progress)
+        contests = tune([Contest(relation, *sets, models, config.evaluation.als is not None)], rank_here, progress)
         found = run_test(contests, rank_here)[0]
         return {model: ranks.among_new for model, ranks in found.items()}
     finally:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from twhin_spark.config import Config
 from twhin_spark.kernels.losses import Logistic, Softmax
+from twhin_spark.kernels.regularization import Penalty
 from twhin_spark.kernels.step import LossSettings
 from twhin_spark.kernels.train import TrainSettings
 from twhin_spark.training.relations import RelationSettings
@@ -31,12 +32,13 @@ def relation_settings(config: Config, name: str) -> RelationSettings:
 
 def train_settings(config: Config) -> TrainSettings:
     training = config.training
-    softmax = training.loss == "softmax"
+    softmax, held = training.loss == "softmax", training.regularization
     loss = LossSettings(
         Softmax(training.temperature) if softmax else Logistic(),
         training.in_batch_weight,
         training.uniform_weight,
         softmax if training.logq is None else training.logq,
+        None if held is None else Penalty({"l2": 2, "n3": 3}[held.norm], held.entities, held.relations),
     )
     return TrainSettings(
         loss,
