@@ -66,10 +66,9 @@ ENTRIES = {
     "whole_job": Entry(
         "The whole job",
         "From a TSV file on disk to published vectors, one epoch at 100 dimensions with 50 in-batch and 50 uniform "
-        "negatives a side and 1,000 edges a gradient step: `twhin-spark build-graph`, `train` and `publish`, three "
-        "processes one after the other, each with the start of its JVM, against PyTorch-BigGraph's import, train and "
-        "export to TSV with two workers. Softmax loss on either side, ours with logQ, its default. Neither side "
-        "evaluates.",
+        "negatives a side and 1,000 edges a gradient step: `twhin-spark pipeline`, with the start of its JVM, against "
+        "PyTorch-BigGraph's import, train and export to TSV with two workers. Softmax loss on either side, ours with "
+        "logQ, its default. No edge is held out, so evaluation only writes its report.",
         5.0,
         10.0,
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -39,15 +40,16 @@ def sizes(dim: int, negatives: int, epochs: int = 1) -> dict[str, Any]:
     }
 
 
-def run_job(job: str, config: Path) -> float:
-    """Runs a job to its end; returns the seconds that its process took."""
+def run_job(job: str, config: Path) -> tuple[float, dict[str, float]]:
+    """Runs a job to its end; returns the seconds that its process took, and those of its stages."""
     command = [str(Path(sys.executable).parent / "twhin-spark"), job, "--config", str(config)]
     started = time.perf_counter()
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - started
     if done.returncode:
         raise SystemExit(f"twhin-spark {job} failed:\n{done.stderr[-4000:]}")
-    return seconds
+    stages: dict[str, float] = json.loads(done.stdout.splitlines()[-1])["stages"]
+    return seconds, stages
 
 
 def _write_config(

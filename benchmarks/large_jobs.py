@@ -11,7 +11,6 @@ from benchmarks.peer_scale import Scaled, scale, smaller_graphs
 from benchmarks.planted import RELATIONS, Planted
 from benchmarks.results import Result, middle, own_versions
 
-JOBS = ("build-graph", "train", "publish")
 _DIM, _NEGATIVES = 100, 50
 _PEER_RELATIONS = tuple(pbg.Relation(name, source, target) for name, (source, target, _) in RELATIONS.items())
 _PEER_SETTINGS = pbg.Settings(_PEER_RELATIONS, False, "softmax", _DIM, _NEGATIVES, _NEGATIVES, epochs=1)
@@ -26,7 +25,7 @@ def graph_build(graph: Planted, repeats: int, peer_share: float) -> Result:
     theirs: list[Scaled] = []
     for repeat in range(repeats):
         say(f"{name}: repeat {repeat + 1} of {repeats}")
-        ours.append(_run_jobs(graph, JOBS[:1])[JOBS[0]])
+        ours.append(_run("build-graph", graph)[0])
         theirs.append(scale(graph, peers, lambda one: _project(one).import_edges(_PEER_SETTINGS, one.file())))
     rates = {
         "ours": [graph.edges / seconds for seconds in ours],
@@ -46,16 +45,17 @@ def whole_job(graph: Planted, repeats: int, peer_share: float) -> Result:
     theirs: list[dict[str, Scaled]] = []
     for repeat in range(repeats):
         say(f"{name}: repeat {repeat + 1} of {repeats}")
-        ours.append(_run_jobs(graph, JOBS))
-        stages = [_peer_stages(one) for one in peers]
-        theirs.append({stage: _scaled(graph, peers, stage, stages) for stage in stages[0]})
-    seconds = {
+        seconds, stages = _run("pipeline", graph)
+        ours.append({"start": seconds - sum(stages.values()), **stages})
+        measured = [_peer_stages(one) for one in peers]
+        theirs.append({stage: _scaled(graph, peers, stage, measured) for stage in measured[0]})
+    whole = {
         "ours": [sum(one.values()) for one in ours],
         "PyTorch-BigGraph": [sum(stage.seconds for stage in one.values()) for one in theirs],
     }
-    own, peer = (middle(values) for values in seconds.values())
+    own, peer = (middle(values) for values in whole.values())
     parts = {
-        "ours": {job: middle([one[job] for one in ours]) for job in JOBS},
+        "ours": {part: middle([one[part] for one in ours]) for part in ours[0]},
         "PyTorch-BigGraph": {stage: middle([one[stage].seconds for one in theirs]) for stage in theirs[0]},
     }
     facts = {
@@ -64,14 +64,14 @@ def whole_job(graph: Planted, repeats: int, peer_share: float) -> Result:
         "edges a second, ours": f"{graph.edges / own:,.0f}",
         "edges a second, PyTorch-BigGraph": f"{graph.edges / peer:,.0f}",
     }
-    return Result(name, own, peer, peer / own, "s", _versions(), seconds, parts, facts)
+    return Result(name, own, peer, peer / own, "s", _versions(), whole, parts, facts)
 
 
-def _run_jobs(graph: Planted, jobs: tuple[str, ...]) -> dict[str, float]:
-    """Seconds of each job, from an empty output folder."""
+def _run(job: str, graph: Planted) -> tuple[float, dict[str, float]]:
+    """Seconds of a job's process and of its stages, from an empty output folder."""
     config = planted_config(graph, sizes(_DIM, _NEGATIVES))
     shutil.rmtree(graph.folder / "twhin-spark", ignore_errors=True)
-    return {job: run_job(job, config) for job in jobs}
+    return run_job(job, config)
 
 
 def _peer_stages(graph: Planted) -> dict[str, float]:

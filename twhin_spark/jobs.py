@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -29,6 +30,7 @@ Progress = Callable[[str], None]
 class Summary:
     """What a job did; the last line of its stdout is this as JSON.
 
+    seconds: wall time of the job, and stages: of each of its stages, by name; neither counts Spark's start.
     rows: read, accepted, replayed, rejected, rejected_by_reason and left_out of the graph's build.
     tables: path and Delta version of each table that the job wrote.
     metrics: relation, model, metric, value and queries of each metric that the job measured.
@@ -41,6 +43,7 @@ class Summary:
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
     metrics: list[dict[str, Any]] = field(default_factory=list)
     report: str | None = None
+    stages: dict[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -69,15 +72,17 @@ class Job:
         self._summary = Summary(name, "", 0.0, {})
 
     def build_graph(self) -> GraphVersion:
-        graph = build_graph(self.spark, self.config, self.progress)
-        self._on(graph, training.run_id_of(self.config, graph))
-        self._wrote({**graph.tables, "graph_versions": self._version("graph_versions")})
+        with self._stage("build-graph"):
+            graph = build_graph(self.spark, self.config, self.progress)
+            self._on(graph, training.run_id_of(self.config, graph))
+            self._wrote({**graph.tables, "graph_versions": self._version("graph_versions")})
         return graph
 
     def train(self, *, resume: bool, take_over: bool) -> training.TrainedRun:
-        run = training.train(self.spark, self.config, self.progress, resume=resume, take_over=take_over)
-        self._on(run.graph, run.run_id)
-        self._wrote({name: self._version(name) for name in ("training_claims", "training_rounds")})
+        with self._stage("train"):
+            run = training.train(self.spark, self.config, self.progress, resume=resume, take_over=take_over)
+            self._on(run.graph, run.run_id)
+            self._wrote({name: self._version(name) for name in ("training_claims", "training_rounds")})
         return run
 
     def find_run(self) -> training.TrainedRun:
@@ -86,17 +91,25 @@ class Job:
         return run
 
     def evaluate(self, run: training.TrainedRun) -> None:
-        evaluated = evaluate(self.spark, self.config, run, self.progress)
-        self._wrote({"metrics": self._version("metrics")})
+        with self._stage("evaluate"):
+            evaluated = evaluate(self.spark, self.config, run, self.progress)
+            self._wrote({"metrics": self._version("metrics")})
         self._summary.metrics = evaluated.metrics
         self._summary.report = evaluated.report
 
     def publish(self, run: training.TrainedRun) -> None:
-        self._wrote(publishing.publish(self.spark, self.config, run, self.progress).tables)
+        with self._stage("publish"):
+            self._wrote(publishing.publish(self.spark, self.config, run, self.progress).tables)
 
     def summary(self) -> Summary:
         self._summary.seconds = round(time.monotonic() - self._started, 1)
         return self._summary
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self._summary.stages[name] = round(time.monotonic() - started, 1)
 
     def _on(self, graph: GraphVersion, run_id: str) -> None:
         self._summary.run_id = run_id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from pyspark.sql import SparkSession
 from test_evaluate import stored
 from world import World, config
@@ -24,6 +25,6 @@ def test_sources_are_ranked_beside_targets(spark: SparkSession, scratch: Path) -
         ]
         row = values[name, "twhin", "mrr"]
         assert row["queries"] == len(answers) == 2 * len(world.queries(name, "test"))
-        assert row["value"] == sum(1 / answer.ranks[1] for answer in answers) / len(answers)
+        assert row["value"] == pytest.approx(sum(1 / answer.ranks[1] for answer in answers) / len(answers))
         sides = [{edge[1 - asked] for edge in world.queries(name, "test")} for asked in (0, 1)]
         assert values[name, "twhin", "recall@10"]["queries"] == sum(map(len, sides))

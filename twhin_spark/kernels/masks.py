@@ -21,5 +21,6 @@ def equal_pairs(left: Integers, right: Integers) -> Integers:
         total = int(found.sum())
         if total <= _MANY * len(wanted):
             place = np.arange(total) + np.repeat(first - np.cumsum(found) + found, found)
-            return np.repeat(np.arange(len(wanted)) * width, found) + (order % width)[place]
+            positions: Integers = np.repeat(np.arange(len(wanted)) * width, found) + (order % width)[place]
+            return positions
     return np.flatnonzero(left[:, :, None] == right[:, None, :])
