@@ -16,7 +16,7 @@ from small_run import SmallRun, bits
 def test_a_signal_ends_at_a_committed_round_from_which_a_resume_has_the_same_bits(
     tmp_path: Path, sent: signal.Signals, groups: int
 ) -> None:
-    run = SmallRun.build(tmp_path, epochs=12 if groups == 4 else 3000, groups=groups)
+    run = SmallRun.build(tmp_path, epochs=12 if groups == 4 else 1500, groups=groups)
     run.finish(run.start())
     whole = bits(run.folder().latest())
     process = run.start(start_new_session=True)

@@ -23,6 +23,7 @@ ROUND_SECONDS = 0.4  # Spark: planning, starting tasks, committing
 EDGE_SECONDS = 0.1e-6  # to sort, send and unpack one edge
 NOMINAL_FLOPS = 70e9  # of the kernels on one core
 NOMINAL_EDGE_SECONDS = 3e-6  # of the kernels beside matrix products
+NOMINAL_BATCH_SECONDS = 0.5e-3  # of a step, however few edges it has
 NOMINAL_STATE_BYTES = 1.2e9  # of state that a task reads or writes in a second, checksums included
 
 
@@ -50,6 +51,11 @@ class Workload:
         sides = 2 if self.two_sided else 1  # a one-sided relation scores its in-batch negatives once for both ends
         flops = 6 * self.dim * (sides * self.chunk_size + 2 * self.uniform_negatives)
         return flops / NOMINAL_FLOPS + NOMINAL_EDGE_SECONDS
+
+    @property
+    def nominal_task_seconds(self) -> float:
+        """Of an epoch of one task that holds all: steps of few edges take most of it in a tiny graph."""
+        return self.edges * (self.nominal_edge_seconds + NOMINAL_BATCH_SECONDS / self.batch_size)
 
 
 @dataclass(frozen=True)

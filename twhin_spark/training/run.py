@@ -234,7 +234,7 @@ def _train(
     if (sample := folder.sample()) is not None:
         held_out = HeldOut(sample, run.relations, run.entity_types, len(manifest.partitions), run.seed)
     entities = sum(sum(file.rows) for file in manifest.partitions)
-    seconds = edges[0] * workload(config, Counts(entities, edges[0])).nominal_edge_seconds
+    seconds = workload(config, Counts(entities, edges[0])).nominal_task_seconds
     trainer = Trainer(buckets, edges[0], seconds, folder, run, config.training, _watch(config.training), held_out)
     log, earlier = RoundLog(store, run.run_id, first=first), folder.reports()
     log.take(earlier)
