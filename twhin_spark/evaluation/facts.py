@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from twhin_spark.evaluation.places import find, place_of, row_of, span
 from twhin_spark.evaluation.queries import Queries
 from twhin_spark.evaluation.scratch import Arrays, Scratch
-from twhin_spark.graph.packing import DTYPES
+from twhin_spark.graph.packing import arrays_of
 from twhin_spark.kernels.arrays import Integers
 
 
@@ -51,8 +51,7 @@ def unpack(blocks: pa.Table | pa.RecordBatch) -> Iterator[Block]:
     """The blocks of some `edge_buckets` rows, in an order that Spark has no part in."""
     rows: list[dict[str, Any]] = blocks.to_pylist()
     for row in sorted(rows, key=lambda row: (row["source_partition"], row["target_partition"], row["block"])):
-        arrays = {name: np.frombuffer(row[name], dtype) for name, dtype in DTYPES.items()}
-        yield Block(row["source_partition"], row["target_partition"], **arrays)
+        yield Block(row["source_partition"], row["target_partition"], **arrays_of(row))
 
 
 @dataclass(frozen=True)

@@ -111,8 +111,9 @@ class _Measurement:
             [queries for pair in asked.values() for queries in pair],
         )
         models = Models(self.config, self.run, buckets, facts, mirrored)
+        with_als = self.config.evaluation.als is not None
         contests = [
-            Contest(name, test, validation, models.of(test, validation, self.progress), self._with_als)
+            Contest(name, test, validation, models.of(test, validation, self.progress), with_als)
             for name, (test, validation) in asked.items()
         ]
         rank_here = partial(rank, self.store.spark, facts, partitions=graph.partitions, targets=targets)
@@ -121,10 +122,6 @@ class _Measurement:
             contest.relation: _Answers(contest.test.queries.source, ranks)
             for contest, ranks in zip(contests, run_test(contests, rank_here), strict=True)
         }
-
-    @property
-    def _with_als(self) -> bool:
-        return self.config.evaluation.als is not None
 
     def _asked(self, held: Mapping[tuple[str, Split], HeldEdges]) -> dict[str, tuple[QuerySet, QuerySet]]:
         """The test and validation queries of every relation that has test queries."""

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from twhin_spark.config.sections import Relation
-from twhin_spark.graph.packing import DTYPES
+from twhin_spark.graph.packing import arrays_of
 from twhin_spark.kernels.arrays import Integers
 
 _SCHEMA = (
@@ -57,9 +57,8 @@ def _count(
     """
     keys, loops = [], []
     for block in blocks:
-        source, target, relation = (
-            np.frombuffer(block[name], DTYPES[name]).astype(np.int64) for name in ("source", "target", "relation")
-        )
+        arrays = arrays_of(block)
+        source, target, relation = (arrays[name].astype(np.int64) for name in ("source", "target", "relation"))
         end = block["end"]
         entity = kind_of[relation, end] << 32 | (target if end == _IN else source)
         keys.append(entity << 16 | relation << 1 | end)  # relations are of 15 bits

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -46,4 +47,9 @@ def pack(bucket: tuple[int, int], edges: pa.Table, block_edges: int) -> pa.Table
 def unpack(blocks: pa.Table) -> Iterator[dict[str, np.ndarray]]:
     """The arrays of each block by name."""
     for row in blocks.select(list(DTYPES)).to_pylist():
-        yield {name: np.frombuffer(row[name], dtype) for name, dtype in DTYPES.items()}
+        yield arrays_of(row)
+
+
+def arrays_of(block: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The arrays of a row of `edge_buckets` by name: those that it has of DTYPES."""
+    return {name: np.frombuffer(block[name], dtype) for name, dtype in DTYPES.items() if name in block}

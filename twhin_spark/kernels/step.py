@@ -87,24 +87,13 @@ def chunk_gradients(
         corrupted sources (and the edges beside them) as dot(source, op'(target)).
     measure: whether the loss is asked for: computing it takes longer than its gradient where it is logistic.
     """
-    found = _scored(source, target, weights, forward, backward, settings, measure)
-    return (
-        found if settings.penalty is None else _penalised(found, source, target, weights, forward, backward, settings)
-    )
-
-
-def _penalised(
-    found: ChunkGradients,
-    source: Ends,
-    target: Ends,
-    weights: Floats,
-    forward: Direction,
-    backward: Direction | None,
-    settings: LossSettings,
-) -> ChunkGradients:
-    """Adds the penalty to the gradients, in place, and to the loss where it was measured."""
+    if backward is None:
+        found = _one_sided(source, target, weights, forward, settings, measure)
+    else:
+        found = _two_sided(source, target, weights, forward, backward, settings, measure)
     penalty, edges = settings.penalty, weights.shape[1]
-    assert penalty is not None
+    if penalty is None:
+        return found
     paid = penalty.of_ends(source.vectors[:, :edges], weights, found.source[:, :edges])
     paid += penalty.of_ends(target.vectors[:, :edges], weights, found.target[:, :edges])
     paid += penalty.of_relations(forward.parameters, weights, found.forward)
@@ -113,17 +102,15 @@ def _penalised(
     return found if found.loss is None else replace(found, loss=found.loss + paid)
 
 
-def _scored(
+def _two_sided(
     source: Ends,
     target: Ends,
     weights: Floats,
     forward: Direction,
-    backward: Direction | None,
+    backward: Direction,
     settings: LossSettings,
     measure: bool,
 ) -> ChunkGradients:
-    if backward is None:
-        return _one_sided(source, target, weights, forward, settings, measure)
     loss, grad_source, grad_target, grad_forward = _one_corruption(source, target, weights, forward, settings, measure)
     other, more_target, more_source, grad_backward = _one_corruption(
         target, source, weights, backward, settings, measure

@@ -235,10 +235,10 @@ def _train(
         held_out = HeldOut(sample, run.relations, run.entity_types, len(manifest.partitions), run.seed)
     entities = sum(sum(file.rows) for file in manifest.partitions)
     seconds = workload(config, Counts(entities, edges[0])).nominal_task_seconds
-    trainer = Trainer(buckets, edges[0], seconds, folder, run, config.training, _watch(config.training), held_out)
+    trainer = Trainer(buckets, seconds, folder, run, config.training, _watch(config.training), held_out)
     log, earlier = RoundLog(store, run.run_id, first=first), folder.reports()
     log.take(earlier)
-    narration = Narration(progress, epochs=config.training.epochs, edges=trainer.edges, earlier=earlier)
+    narration = Narration(progress, epochs=config.training.epochs, edges=edges[0], earlier=earlier)
     while not manifest.complete:
         manifest = trainer.advance(manifest)
         log.add(manifest.reports, last=manifest.complete)

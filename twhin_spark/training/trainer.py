@@ -26,8 +26,7 @@ class Trainer:
     """What stays the same while a run is trained. held_out: None where there is nothing to measure on."""
 
     buckets: DataFrame  # edge_buckets
-    edges: int  # in them
-    epoch_seconds: float  # about what one task takes for them, by the plan: it never depends on a clock
+    epoch_seconds: float  # about what one task takes for their edges, by the plan: it never depends on a clock
     folder: RunFolder
     run: RunSettings
     training: Training
