@@ -19,12 +19,14 @@ EDGE_LOGQ_BYTES = 34  # the counts behind `logq`
 SCORE_COPIES = 4  # of the scores that are worked on at once
 VECTOR_COPIES = 4  # of the vectors of a batch, and of their gradients
 
-ROUND_SECONDS = 0.4  # Spark: planning, starting tasks, committing
+ROUND_SECONDS = 0.25  # Spark: planning, starting tasks, committing
 EDGE_SECONDS = 0.1e-6  # to sort, send and unpack one edge
 NOMINAL_FLOPS = 70e9  # of the kernels on one core
 NOMINAL_EDGE_SECONDS = 3e-6  # of the kernels beside matrix products
 NOMINAL_BATCH_SECONDS = 0.5e-3  # of a step, however few edges it has
 NOMINAL_STATE_BYTES = 1.2e9  # of state that a task reads or writes in a second, checksums included
+
+COMMIT_SECONDS = 10.0  # of training between commits, where one task trains several epochs
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,11 @@ class Workload:
     def nominal_task_seconds(self) -> float:
         """Of an epoch of one task that holds all: steps of few edges take most of it in a tiny graph."""
         return self.edges * (self.nominal_edge_seconds + NOMINAL_BATCH_SECONDS / self.batch_size)
+
+    @property
+    def epochs_a_commit(self) -> int:
+        """Where one task holds all. By the nominal time, so that it never depends on a clock."""
+        return max(1, int(COMMIT_SECONDS / max(self.nominal_task_seconds, 1e-3)))
 
 
 @dataclass(frozen=True)
@@ -157,7 +164,8 @@ def epoch_seconds(work: Workload, layout: Layout, slots: int, speed: Speed) -> f
     kernel = work.edges * speed.edge_seconds / runs
     moving = state_bytes_moved(work, layout) / speed.state_bytes / runs
     sending = edges_sent(work, layout) * EDGE_SECONDS / runs
-    return waves * (kernel + moving + sending) + layout.rounds * ROUND_SECONDS
+    commits = layout.rounds if layout.groups > 1 else 1 / work.epochs_a_commit
+    return waves * (kernel + moving + sending) + commits * ROUND_SECONDS
 
 
 def size(count: int) -> str:

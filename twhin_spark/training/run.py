@@ -234,8 +234,8 @@ def _train(
     if (sample := folder.sample()) is not None:
         held_out = HeldOut(sample, run.relations, run.entity_types, len(manifest.partitions), run.seed)
     entities = sum(sum(file.rows) for file in manifest.partitions)
-    seconds = workload(config, Counts(entities, edges[0])).nominal_task_seconds
-    trainer = Trainer(buckets, seconds, folder, run, config.training, _watch(config.training), held_out)
+    at_once = workload(config, Counts(entities, edges[0])).epochs_a_commit
+    trainer = Trainer(buckets, at_once, folder, run, config.training, _watch(config.training), held_out)
     log, earlier = RoundLog(store, run.run_id, first=first), folder.reports()
     log.take(earlier)
     narration = Narration(progress, epochs=config.training.epochs, edges=edges[0], earlier=earlier)

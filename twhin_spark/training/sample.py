@@ -9,6 +9,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from twhin_spark.graph.packing import arrays_of
 from twhin_spark.kernels.arrays import Integers
 from twhin_spark.training.held_out import ROW_BITS, Sample
 from twhin_spark.training.relations import RelationSettings
@@ -104,9 +105,10 @@ def _finder(drawn: Sample) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.R
         order = np.argsort(asked, kind="stable")
         asked = asked[order]
         for block in (row for batch in batches for row in batch.to_pylist()):
-            source = (block["source_partition"] << ROW_BITS) + np.frombuffer(block["source"], "<i4").astype(np.int64)
-            target = (block["target_partition"] << ROW_BITS) + np.frombuffer(block["target"], "<i4").astype(np.int64)
-            keys = _keys(np.frombuffer(block["relation"], "<i2"), source)
+            arrays = arrays_of(block)
+            source = (block["source_partition"] << ROW_BITS) + arrays["source"].astype(np.int64)
+            target = (block["target_partition"] << ROW_BITS) + arrays["target"].astype(np.int64)
+            keys = _keys(arrays["relation"], source)
             first, last = np.searchsorted(asked, keys, "left"), np.searchsorted(asked, keys, "right")
             counts = last - first  # of drawn edges with the same source and relation, for each edge of the block
             starts = np.repeat(first - (np.cumsum(counts) - counts), counts)

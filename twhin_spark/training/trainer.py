@@ -18,15 +18,13 @@ from twhin_spark.training.state import BestEpoch, Manifest, RunFolder
 from twhin_spark.training.task import RESULT_SCHEMA, RunSettings
 from twhin_spark.training.watch import Watch
 
-_SECONDS_BETWEEN_COMMITS = 10.0  # where one task trains several epochs
-
 
 @dataclass(frozen=True)
 class Trainer:
     """What stays the same while a run is trained. held_out: None where there is nothing to measure on."""
 
     buckets: DataFrame  # edge_buckets
-    epoch_seconds: float  # about what one task takes for their edges, by the plan: it never depends on a clock
+    epochs_a_commit: int  # where one task holds the whole model
     folder: RunFolder
     run: RunSettings
     training: Training
@@ -77,8 +75,7 @@ class Trainer:
     def _train_epochs(self, before: Manifest, first: int) -> Manifest:
         """Trains the epochs up to the next commit in one task, which measures and decides as `_conclude` does."""
         started = time.monotonic()
-        count = max(1, int(_SECONDS_BETWEEN_COMMITS / max(self.epoch_seconds, 1e-3)))
-        last = min(first + count, self.training.epochs)
+        last = min(first + self.epochs_a_commit, self.training.epochs)
         rounds = [this for epoch in range(first, last) for this in self._rounds(before, epoch)]
         settings = [at_round(self.run.train, self.training, this, 1) for this in rounds]
         task = EpochsTask(
