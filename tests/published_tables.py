@@ -37,10 +37,12 @@ class Tables:
         *,
         seed: int = 0,
         n: int = 20,
+        comparators: bool = True,
     ) -> int:
         """Publishes vectors by type and id, by default `n` users and tweets; returns the Delta version of embeddings.
 
-        Relation `favorite` translates users by ones; there is one of each other operator.
+        Relation `favorite` translates users by ones; there is one of each other operator, and `twin` is a cosine.
+        Without comparators the relations are as older code wrote them.
         """
         if entities is None:
             users, tweets = vectors(seed, n), vectors(seed + 1000, n)
@@ -59,24 +61,22 @@ class Tables:
             "same": ("identity", []),
             "stretched": ("diagonal", [0.5 + i for i in range(dim)]),
             "turned": ("complex", [0.1 * i - 0.2 for i in range(dim)]),
+            "twin": ("translation", [0.3] * dim),
         }
         count = len(parameters)
-        write_deltalake(
-            self.relations,
-            pa.table(
-                {
-                    "model_version": [model_version] * count,
-                    "relation": list(parameters),
-                    "source_type": ["user"] * count,
-                    "target_type": ["tweet"] * count,
-                    "operator": [operator for operator, _ in parameters.values()],
-                    "weight": [1.0] * count,
-                    "side": ["target"] * count,
-                    "parameters": pa.array([values for _, values in parameters.values()], pa.list_(pa.float32())),
-                }
-            ),
-            mode="append",
-        )
+        columns = {
+            "model_version": [model_version] * count,
+            "relation": list(parameters),
+            "source_type": ["user"] * count,
+            "target_type": ["tweet"] * count,
+            "operator": [operator for operator, _ in parameters.values()],
+            "weight": [1.0] * count,
+            "side": ["target"] * count,
+            "parameters": pa.array([values for _, values in parameters.values()], pa.list_(pa.float32())),
+        }
+        if comparators:
+            columns["comparator"] = ["cosine" if name == "twin" else "dot" for name in parameters]
+        write_deltalake(self.relations, pa.table(columns), mode="append", schema_mode="merge")
         return self.publish_rows(model_version, rows)
 
     def publish_rows(self, model_version: str, rows: Sequence[Mapping[str, object]]) -> int:

@@ -34,8 +34,13 @@ def by_edge(world: World, name: str, partitions: int, queries: Queries, ranks: R
     return dict(zip(zip(source, target, strict=True), pairs, strict=True))
 
 
-@pytest.mark.parametrize(("partitions", "self_loops"), [(1, False), (3, True), (7, False)])
-def test_every_rank_is_the_loops(spark: SparkSession, scratch: Path, partitions: int, self_loops: bool) -> None:
+@pytest.mark.parametrize(
+    ("partitions", "self_loops", "comparator"),
+    [(1, False, "dot"), (3, True, "dot"), (7, False, "dot"), (3, False, "cosine")],
+)
+def test_every_rank_is_the_loops(
+    spark: SparkSession, scratch: Path, partitions: int, self_loops: bool, comparator: str
+) -> None:
     world = World(self_loops=self_loops)
     entities, buckets = world.entities_table(spark, partitions), world.buckets_table(spark, partitions)
     held = read_held_edges(world.edges_table(spark), entities, RELATIONS)
@@ -58,12 +63,13 @@ def test_every_rank_is_the_loops(spark: SparkSession, scratch: Path, partitions:
     ]
     facts = Facts(Scratch(str(scratch / "files")))
     targets = write_facts(entities, buckets, facts, [ENDS[name][1] for name in RELATIONS], list(sets.values()))
-    models = Models(config(str(scratch)), world.run(scratch, partitions), buckets, facts)
+    models = Models(config(str(scratch), comparator=comparator), world.run(scratch, partitions), buckets, facts)
 
     rankings, expected = [], []
     for (name, split), asked in sets.items():
         popularity = [Model(Ones(), Popularity(facts, asked.relation, by)) for by in ("degree", "weight")]
-        scores = [world.trained_score(name), world.popularity(name, "degree"), world.popularity(name, "weight")]
+        trained = world.trained_score(name, comparator=comparator)
+        scores = [trained, world.popularity(name, "degree"), world.popularity(name, "weight")]
         for i, (model, score) in enumerate(zip([models.trained(asked.relation), *popularity], scores, strict=True)):
             rankings.append(Ranking(f"{name}-{split}-{i}", asked, model))
             expected.append({edge: answer.ranks for edge, answer in world.answers(name, split, score).items()})

@@ -19,6 +19,7 @@ from twhin_spark.config import Config
 from twhin_spark.graph.packing import pack
 from twhin_spark.graph.version import GraphVersion
 from twhin_spark.kernels.operators import OPERATORS
+from twhin_spark.kernels.topk import comparable
 from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES, ddl
 from twhin_spark.training.relations import RelationState
 from twhin_spark.training.run import TrainedRun
@@ -34,7 +35,9 @@ Edge = tuple[str, str]  # source and target id
 Score = Callable[[str, str], float]  # of a source and target id
 
 
-def config(output: str, *, validation: float = 0.1, sides: str = "target", **als: object) -> Config:
+def config(
+    output: str, *, validation: float = 0.1, sides: str = "target", comparator: str = "dot", **als: object
+) -> Config:
     relations = {
         name: {
             "source": ENDS[name][0],
@@ -58,7 +61,7 @@ def config(output: str, *, validation: float = 0.1, sides: str = "target", **als
                 }
             },
             "split": {"validation": validation},
-            "training": {"dim": DIM},
+            "training": {"dim": DIM, "comparator": comparator},
             "evaluation": {"sides": sides, "als": {"rank": 4, "iterations": 2, **als}},
         }
     )
@@ -187,8 +190,8 @@ class World:
             folder.run_id, folder, manifest, GraphVersion("g", tables or {}, RELATIONS, partitions, None, rows)
         )
 
-    def trained_score(self, name: str, asked: int = 1) -> Score:
-        """`asked` is the end that a query asks for: 1 the target, 0 the source."""
+    def trained_score(self, name: str, asked: int = 1, comparator: str = "dot") -> Score:
+        """`asked` is the end that a query asks for: 1 the target, 0 the source. Cosines are as exact as their ties."""
         kinds, operator = ENDS[name], OPERATORS[OPERATOR[name]]
         backward = asked == 0 and name in TWO_SIDED
         parameters = np.array((self.backward if backward else self.parameters)[name], np.float32)
@@ -196,7 +199,8 @@ class World:
         def score(source: str, target: str) -> float:
             ends = [self.vectors[kinds[0], source], self.vectors[kinds[1], target]]
             changed = operator.apply(parameters, ends[backward][None])[0]
-            return float(changed @ ends[not backward])
+            pair = comparable(np.stack([changed, ends[not backward]]), comparator).astype(np.float64)
+            return float(pair[0] @ pair[1])
 
         return score
 

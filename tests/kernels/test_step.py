@@ -8,13 +8,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from twhin_spark.kernels.comparators import COMPARATORS
 from twhin_spark.kernels.losses import Logistic, Loss, Softmax
 from twhin_spark.kernels.operators import OPERATORS
 from twhin_spark.kernels.regularization import Penalty
+from twhin_spark.kernels.scores import DENSE_MEASURES
 from twhin_spark.kernels.step import ChunkGradients, Direction, Ends, LossSettings, chunk_gradients
 
 LOSSES: list[Loss] = [Logistic(), Softmax(), Softmax(temperature=0.3)]
 each_loss = pytest.mark.parametrize("loss", LOSSES, ids=str)
+each_comparator = pytest.mark.parametrize("comparator", COMPARATORS)
 each_operator = pytest.mark.parametrize("operator", OPERATORS)
 each_sidedness = pytest.mark.parametrize("two_sided", [False, True], ids=["one-sided", "two-sided"])
 
@@ -47,6 +50,7 @@ class Inputs:
         scale: float = 1.0,
         dtype: type = np.float64,
         distinct: int = 6,
+        comparator: str = "dot",
     ) -> "Inputs":
         rng = np.random.default_rng(seed)
         count = OPERATORS[operator].parameter_count(4)
@@ -59,7 +63,7 @@ class Inputs:
             target_ids=rng.integers(distinct, size=edges + uniform),
             weights=rng.uniform(0.2, 3.0, edges).astype(dtype),
             operator=operator,
-            settings=LossSettings(loss, in_batch_weight=0.7, uniform_weight=1.6),
+            settings=LossSettings(loss, in_batch_weight=0.7, uniform_weight=1.6, comparator=comparator),
         )
 
     def gradients(self) -> "Found":
@@ -108,13 +112,15 @@ def several_chunks(chunks: list[Inputs], *, measure: bool = True) -> ChunkGradie
 
 def slow_loss(inputs: Inputs) -> float:
     """The formula, one edge and one negative at a time."""
-    operator = OPERATORS[inputs.operator]
+    operator, measure = OPERATORS[inputs.operator], DENSE_MEASURES[inputs.settings.comparator]
 
     def forward(s: np.ndarray, t: np.ndarray) -> float:
-        return float(operator.apply(inputs.forward, s[None])[0] @ t)
+        return float(measure(operator.apply(inputs.forward, s[None]), t[None])[0])
 
     def backward(s: np.ndarray, t: np.ndarray) -> float:
-        return forward(s, t) if inputs.backward is None else float(s @ operator.apply(inputs.backward, t[None])[0])
+        if inputs.backward is None:
+            return forward(s, t)
+        return float(measure(s[None], operator.apply(inputs.backward, t[None]))[0])
 
     total, mean = 0.0, inputs.weights.mean()
     edges = len(inputs.weights)
@@ -153,11 +159,12 @@ def slow_edge_loss(loss: Loss, positive: float, negatives: list[tuple[float, flo
 
 
 @each_sidedness
+@each_comparator
 @each_operator
 @each_loss
-def test_loss_is_the_formula(loss: Loss, operator: str, two_sided: bool) -> None:
+def test_loss_is_the_formula(loss: Loss, operator: str, comparator: str, two_sided: bool) -> None:
     for seed in range(3):
-        inputs = Inputs.random(loss, operator, two_sided, seed=seed)
+        inputs = Inputs.random(loss, operator, two_sided, seed=seed, comparator=comparator)
         assert inputs.gradients().loss == pytest.approx(slow_loss(inputs), rel=1e-10)
 
 
@@ -192,11 +199,14 @@ def test_loss_is_the_formula_for_any_shape(
 
 
 @each_sidedness
+@each_comparator
 @each_operator
 @each_loss
 @pytest.mark.parametrize(("edges", "uniform"), [(5, 4), (1, 3), (3, 0), (1, 0)])
-def test_gradients_are_finite_differences(loss: Loss, operator: str, two_sided: bool, edges: int, uniform: int) -> None:
-    inputs = Inputs.random(loss, operator, two_sided, edges, uniform, seed=3)
+def test_gradients_are_finite_differences(
+    loss: Loss, operator: str, comparator: str, two_sided: bool, edges: int, uniform: int
+) -> None:
+    inputs = Inputs.random(loss, operator, two_sided, edges, uniform, seed=3, comparator=comparator)
     gradients = inputs.gradients()
     names = ["source", "target", "forward"] + (["backward"] if two_sided else [])
     for name in names:
@@ -302,10 +312,11 @@ def test_scores_of_ten_thousand_stay_finite_in_float32(loss: Loss, operator: str
 
 
 @each_sidedness
+@each_comparator
 @each_operator
 @each_loss
-def test_chunks_do_not_touch_each_other(loss: Loss, operator: str, two_sided: bool) -> None:
-    chunks = [Inputs.random(loss, operator, two_sided, seed=seed) for seed in range(3)]
+def test_chunks_do_not_touch_each_other(loss: Loss, operator: str, comparator: str, two_sided: bool) -> None:
+    chunks = [Inputs.random(loss, operator, two_sided, seed=seed, comparator=comparator) for seed in range(3)]
     together = several_chunks(chunks)
     for number, chunk in enumerate(chunks):
         alone, found = chunk.gradients(), Found.of(together, number)
@@ -315,11 +326,12 @@ def test_chunks_do_not_touch_each_other(loss: Loss, operator: str, two_sided: bo
 
 
 @each_sidedness
+@each_comparator
 @each_operator
 @each_loss
-def test_filling_a_chunk_up_changes_nothing(loss: Loss, operator: str, two_sided: bool) -> None:
+def test_filling_a_chunk_up_changes_nothing(loss: Loss, operator: str, comparator: str, two_sided: bool) -> None:
     edges, filled = 5, 8
-    chunk = Inputs.random(loss, operator, two_sided, edges=edges, uniform=4)
+    chunk = Inputs.random(loss, operator, two_sided, edges=edges, uniform=4, comparator=comparator)
     alone = chunk.gradients()
     place = np.concatenate([np.minimum(np.arange(filled), edges - 1), np.arange(edges, edges + 4)])
     for name in ("source", "target", "source_ids", "target_ids"):
@@ -333,6 +345,18 @@ def test_filling_a_chunk_up_changes_nothing(loss: Loss, operator: str, two_sided
         kept = np.concatenate([gradients[:edges], gradients[filled:]])
         np.testing.assert_allclose(kept, getattr(alone, name), rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(found.forward, alone.forward, rtol=1e-9, atol=1e-12)
+
+
+@each_sidedness
+@each_loss
+def test_scaling_every_vector_leaves_a_cosine_as_it_is(loss: Loss, two_sided: bool) -> None:
+    inputs = Inputs.random(loss, "diagonal", two_sided, comparator="cosine")
+    before = inputs.gradients()
+    inputs.source, inputs.target = inputs.source * 1e6, inputs.target * 1e-3
+    after = inputs.gradients()
+    assert after.loss == pytest.approx(before.loss)
+    np.testing.assert_allclose(after.source * 1e6, before.source, rtol=1e-8, atol=1e-12)
+    np.testing.assert_allclose(after.target * 1e-3, before.target, rtol=1e-8, atol=1e-12)
 
 
 @each_sidedness

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -110,6 +112,21 @@ def test_a_loss_that_is_not_finite_stops_the_pass_at_its_relation(loss: Loss, po
     assert result.edges.get(3, 0) < 900
     assert 5 not in result.edges
     assert np.isfinite(model.entities["user"].vectors).all()
+
+
+@pytest.mark.parametrize("scale", [0, 1e-30, 1e15])
+def test_a_cosine_learns_beside_vectors_of_any_length(scale: float) -> None:
+    model, edges = two_blocks()
+    for rows in model.entities.values():
+        rows.vectors[:9] *= np.float32(scale)
+    cosine = settings(Logistic())
+    cosine = replace(cosine, loss=replace(cosine.loss, comparator="cosine"))
+    passes = [train_edges(model, edges, cosine, np.random.default_rng(0)) for _ in range(3)]
+    assert all(result.non_finite is None for result in passes)
+    assert passes[-1].loss[5] < passes[0].loss[5]
+    for rows in model.entities.values():
+        assert np.isfinite(rows.accumulators).all()
+        assert (np.linalg.norm(rows.vectors[:9], axis=1) > 0.01).all()  # the shortest ones have moved
 
 
 def test_no_edges() -> None:

@@ -25,6 +25,7 @@ from twhin_spark.training.state import Manifest, RunFolder
 
 DIM = 4
 ENDS = {"follow": ("user", "user"), "like": ("user", "item")}
+COMPARATOR = {"follow": "cosine", "like": "dot"}
 Entity = tuple[str, str]
 
 
@@ -87,7 +88,8 @@ class World:
         ]
         store.overwrite(EMBEDDINGS, spark.createDataFrame(rows, ddl(EMBEDDINGS)))
         relations = [
-            ("world-1", name, *ENDS[name], "translation", 1.0, "target", self.parameters[name]) for name in ENDS
+            ("world-1", name, *ENDS[name], "translation", COMPARATOR[name], 1.0, "target", self.parameters[name])
+            for name in ENDS
         ]
         store.overwrite(RELATIONS, spark.createDataFrame(relations, ddl(RELATIONS)))
         version = ("world-1", 0, "world-1", graph.graph_id, datetime.now(UTC), "current", "[]", json.dumps({}))

@@ -19,7 +19,14 @@ from twhin_spark.tables.schemas import CANDIDATES, EDGES, ENTITIES
 
 QUERIES: dict[str, Any] = {
     "like": {"relation": "like", "exclude": ["like"], "k": 12, "recall": "like"},
-    "follow": {"relation": "follow", "exclude": ["follow"], "targets": "in_degree['follow'] >= 3", "k": 7},
+    "follow": {
+        "relation": "follow",
+        "measure": "dot",
+        "exclude": ["follow"],
+        "targets": "in_degree['follow'] >= 3",
+        "k": 7,
+    },
+    "close": {"relation": "follow", "k": 5},
     "similar": {"source": "user", "k": 5, "sources": "degree >= 5 AND last_time >= '2020-01-01'"},
     "items": {"source": "item", "measure": "dot", "k": 3},
 }
@@ -98,6 +105,15 @@ def test_cosines_and_conditions(spark: SparkSession, worlds: dict[int, tuple[Pat
         # The loop's cosines are rounded, so it orders ties by chance: scores are compared, and not ids.
         np.testing.assert_allclose([s for _, s in candidates], [s for _, s in loop[source]], atol=1e-6)
         assert source not in {name for name, _ in candidates}
+
+
+def test_a_relation_says_how_it_compares(spark: SparkSession, worlds: dict[int, tuple[Path, Retrieved]]) -> None:
+    output, _ = worlds[4]
+    found = lists(spark, output, "close")
+    loop = expected(spark, World(), output, relation="follow", source="user", target="user", k=5, cosine=True)
+    assert found.keys() == loop.keys()
+    for source, candidates in found.items():
+        np.testing.assert_allclose([s for _, s in candidates], [s for _, s in loop[source]], atol=1e-6)
 
 
 def test_a_blend_keeps_all_tags_and_each_candidate_once(

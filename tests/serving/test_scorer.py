@@ -14,6 +14,7 @@ from twhin_spark.kernels.scores import DENSE_MEASURES, SPARSE_MEASURES
 from twhin_spark.serving.dense import DenseRows
 from twhin_spark.serving.errors import QuestionError
 from twhin_spark.serving.exact import ExactNeighbours
+from twhin_spark.serving.neighbours import Query, find_neighbours
 from twhin_spark.serving.ranking import Candidate, Question, rank
 from twhin_spark.serving.scorer import Scorer
 from twhin_spark.serving.signals import DAY, Signal, signal_windows
@@ -63,6 +64,23 @@ def test_through_a_relation_it_is_the_models_score(store: RepresentationStore) -
     expected = (USERS[1].astype(float) + 1) @ TWEETS[2]
     np.testing.assert_allclose(Scorer(store).pairs(Score(relation="favorite"), *pair), [expected])
     np.testing.assert_allclose(Scorer(store).pairs(Score(relation="same"), *pair), [USERS[1].astype(float) @ TWEETS[2]])
+    cosine = DENSE_MEASURES["cosine"](USERS[1:2] + np.float64(np.float32(0.3)), TWEETS[2:3])
+    np.testing.assert_allclose(Scorer(store).pairs(Score(relation="twin"), *pair), cosine)
+
+
+def test_neighbours_through_a_relation_are_those_of_its_comparator(store: RepresentationStore) -> None:
+    query = Query(entity=("user", "u1"), relation="twin", k=3)
+    found = find_neighbours(store.version(), query, time.monotonic() + 60)
+    assert found.measure == "cosine"
+    cosines = DENSE_MEASURES["cosine"](USERS[1:2] + np.float64(np.float32(0.3)), TWEETS)
+    np.testing.assert_allclose([one.score for one in found.neighbours], np.sort(cosines)[:-4:-1])
+
+
+def test_a_version_that_knows_no_comparators_compares_by_dot(root: Path, tables: Tables) -> None:
+    tables.publish("m1", comparators=False)
+    assert sync(root, tables.family) == []
+    relations = RepresentationStore.open(root).version().relations
+    assert {one.comparator for one in relations.values()} == {"dot"}
 
 
 @pytest.mark.parametrize("measure", SPARSE_MEASURES)

@@ -64,14 +64,25 @@ def test_every_row_has_a_relation_of_its_own() -> None:
     x, y = rng.standard_normal((2, 30, DIM)).astype(np.float32)
     params = {name: rng.standard_normal(op.parameter_count(DIM)).astype(np.float32) for name, op in OPERATORS.items()}
     chosen = [[*OPERATORS, None][i] for i in rng.integers(0, 5, 30)]
-    relations = [name and {"relation": name, "operator": name, "parameters": params[name].tolist()} for name in chosen]
+    comparator = {name: ("dot", "cosine")[i % 2] for i, name in enumerate(OPERATORS)}
+    relations = [
+        name
+        and {
+            "relation": name,
+            "operator": name,
+            "parameters": params[name].tolist(),
+            "comparator": comparator[name],
+        }
+        for name in chosen
+    ]
     found = score_through(pa.array(relations), pa.array(x.tolist(), FLOATS), pa.array(y.tolist(), FLOATS))
     for name, score, source, target in zip(chosen, found.to_pylist(), x, y, strict=True):
         if name is None:
             assert score is None
         else:
             seen = OPERATORS[name].apply(params[name].astype(float), source[None].astype(float))[0]
-            assert score == pytest.approx(seen @ target.astype(float))
+            norms = np.linalg.norm(seen) * np.linalg.norm(target.astype(float))
+            assert score == pytest.approx(seen @ target / (norms if comparator[name] == "cosine" else 1))
 
 
 @pytest.mark.parametrize(

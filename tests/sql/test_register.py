@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 import twhin_spark.sql
 from twhin_spark.errors import InputError
 from twhin_spark.sql.register import register
+from twhin_spark.sql.versions import pin_version
 
 FOLDER = Path(twhin_spark.sql.__file__).parent
 
@@ -73,6 +74,25 @@ def test_the_views_run_without_this_package_and_follow_a_rollback(spark: SparkSe
     tables.roll_back(first)
     assert current() == ({"m1"}, {"m1"}, ["m1"])
     assert session.sql("SELECT * FROM twhin_versions").count() == 2
+
+
+def test_relations_of_older_tables_compare_by_dot(spark: SparkSession, tables: Tables) -> None:
+    config, asked = published_config(tables.output), "SELECT relation, comparator FROM twhin_relations"
+    first = tables.publish("m1", seed=1, n=N, comparators=False)
+    session = spark.newSession()
+    register(session, config)
+    old = dict.fromkeys(("favorite", "same", "stretched", "turned", "twin"), "dot")
+
+    def found() -> tuple[dict[str, str], dict[str, str]]:
+        relations = pin_version(session, config).relations
+        return dict(session.sql(asked).collect()), {name: one.comparator for name, one in relations.items()}
+
+    assert found() == (old, old)  # without the column
+    tables.publish("m2", seed=2, n=N)
+    register(session, config)
+    assert found() == (new := {**old, "twin": "cosine"}, new)
+    tables.roll_back(first)
+    assert found() == (old, old)  # null in the column
 
 
 def test_nothing_is_published(spark: SparkSession, tmp_path: Path) -> None:

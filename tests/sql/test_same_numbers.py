@@ -16,7 +16,7 @@ from twhin_spark.sql.register import register
 from twhin_spark.sql.scores import score_pairs
 
 TOLERANCE = 1e-6
-RELATIONS = ("favorite", "same", "stretched", "turned")  # one of each operator
+RELATIONS = ("favorite", "same", "stretched", "turned", "twin")  # one of each operator, and a cosine
 SCORES = [
     *(Score(measure=measure, weight=0.3) for measure in DENSE_MEASURES),
     *(Score(relation=relation, weight=-0.7) for relation in RELATIONS),

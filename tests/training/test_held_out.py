@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 from planted import DIM, PARTITIONS, RELATIONS, ROWS, first_manifest, run_settings
 from pyspark.sql import SparkSession
 
+from twhin_spark.kernels.comparators import COMPARATORS
 from twhin_spark.kernels.operators import OPERATORS
+from twhin_spark.kernels.scores import DENSE_MEASURES
 from twhin_spark.training.held_out import ROW_BITS, HeldOut, Sample, measure
 from twhin_spark.training.measuring import measure_files
 from twhin_spark.training.relations import RelationState
@@ -65,7 +68,11 @@ def test_a_sample_comes_back_from_its_file(held_out: HeldOut, tmp_path: Path) ->
         np.testing.assert_array_equal(getattr(found, name), getattr(held_out.sample, name))
 
 
-def test_monitor_mrr_is_that_of_ranks_counted_by_hand(held_out: HeldOut, manifest: Manifest, tmp_path: Path) -> None:
+@pytest.mark.parametrize("comparator", COMPARATORS)
+def test_monitor_mrr_is_that_of_ranks_counted_by_hand(
+    held_out: HeldOut, manifest: Manifest, tmp_path: Path, comparator: str
+) -> None:
+    held_out = replace(held_out, comparator=comparator)
     states = _states(tmp_path, manifest)
     run = run_settings(str(tmp_path))
     measured = measure(held_out, states, manifest.relations, run.train, ranks=True)
@@ -82,10 +89,15 @@ def test_monitor_mrr_is_that_of_ranks_counted_by_hand(held_out: HeldOut, manifes
         forward = np.array(manifest.relations[relation.name].parameters["target"])
         query = OPERATORS[relation.operator].apply(forward, vector[relation.source, sample.source[edge]][None])[0]
         own = sample.target[edge]
-        score = query @ vector[relation.target, own]
+
+        def score(other: np.ndarray, query: np.ndarray = query) -> float:
+            return float(DENSE_MEASURES[comparator](query[None], other[None])[0])
+
         without = {own, *sample.known_target[sample.known_edge == edge]}
         above = [
-            query @ v > score for (kind, place), v in vector.items() if kind == relation.target and place not in without
+            score(other) > score(vector[relation.target, own])
+            for (kind, place), other in vector.items()
+            if kind == relation.target and place not in without
         ]
         reciprocal[relation.name] += 1 / (1 + sum(above))
     assert measured.reciprocal_ranks == pytest.approx(reciprocal)

@@ -17,12 +17,12 @@ class CandidateQuery(Section):
     """The k targets that score highest for each source, never the source itself."""
 
     relation: Name | None = Field(
-        None, description="Relation that sources are seen through, `(source + relation) · target`; null: plain."
+        None, description="Relation that sources are seen through, as `(source + relation) · target`; null: plain."
     )
     source: Name | None = Field(None, description="Entity type of the sources; null: the relation's.")
     target: Name | None = Field(None, description="Entity type of the targets; null: the relation's, else `source`.")
     measure: Literal["dot", "cosine"] | None = Field(
-        None, description="How a source and a target are compared; null: dot through a relation, else cosine."
+        None, description="How a source and a target are compared; null: by the relation's comparator, else cosine."
     )
     k: Count = Field(100, description="Candidates for each source.")
     exclude: list[Name] = Field(

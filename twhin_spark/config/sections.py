@@ -15,6 +15,7 @@ from twhin_spark.config.retrieval import Retrieval
 from twhin_spark.config.serving import Serving
 
 Operator = Literal["identity", "translation", "diagonal", "complex"]
+Comparator = Literal["dot", "cosine"]
 Repeats = Literal["sum", "log", "cap"]
 Metric = Literal["mrr", "hits@1", "hits@3", "hits@10", "recall@10", "recall@20"]
 
@@ -166,6 +167,9 @@ class Training(Section):
         None,
         description="Divide a negative's weight by how often it is expected, so that the negatives stand for all "
         "entities; null: where the loss is softmax, the only one that allows it.",
+    )
+    comparator: Comparator = Field(
+        "dot", description="How the changed source and the target make a score: their dot product, or its cosine."
     )
     loss: Literal["logistic", "softmax"] = Field("softmax", description="Loss of a positive and its negatives.")
     temperature: Positive = Field(1.0, description="Divisor of scores in the softmax loss.")

@@ -17,7 +17,7 @@ class Score(Section):
     measure: Name | None = Field(
         None,
         description="dot, cosine, euclidean or manhattan; of sparse families dot, cosine, jaccard, log_cosine or "
-        "exp_scaled_cosine. Null: dot through a relation, else cosine.",
+        "exp_scaled_cosine. Null: the relation's comparator, else cosine.",
     )
     relation: Name | None = Field(None, description="Relation that the source is seen through; null: plain.")
     family: Name = Field("twhin", description="Family of representations.")

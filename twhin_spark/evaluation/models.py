@@ -69,9 +69,8 @@ class Models:
         def vectors(kind: str, by: str | None = None) -> Trained:
             """As they are, or changed by the relation's operator with one of its parameter vectors."""
             files, types = self.run.manifest.partitions, self.config.entity_types
-            if by is None:
-                return Trained(self.run.folder, files, types, kind)
-            return Trained(self.run.folder, files, types, kind, relation.operator, parameters[by])
+            operator, values = ("identity", []) if by is None else (relation.operator, parameters[by])
+            return Trained(self.run.folder, files, types, kind, operator, values, self.config.training.comparator)
 
         if not self.mirrored:
             return Model(vectors(relation.source, "target"), vectors(relation.target))

@@ -16,6 +16,7 @@ from twhin_spark.evaluation.places import find
 from twhin_spark.evaluation.scratch import Scratch
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.operators import OPERATORS
+from twhin_spark.kernels.topk import comparable
 from twhin_spark.training.state import RunFolder, StateFile
 
 
@@ -37,7 +38,10 @@ class Model:
 
 @dataclass(frozen=True)
 class Trained:
-    """The run's vectors, changed by an operator: identity with no parameters leaves them as they are."""
+    """The run's vectors, changed by an operator, as the comparator compares them.
+
+    The operator identity with no parameters leaves them as they are, and so does the comparator dot.
+    """
 
     folder: RunFolder
     files: Sequence[StateFile]  # by partition
@@ -45,11 +49,13 @@ class Trained:
     entity_type: str
     operator: str = "identity"
     parameters: Sequence[float] = ()
+    comparator: str = "dot"
 
     def read(self, partition: int, rows: Integers) -> Floats:
         state = self.folder.read_partition(self.files[partition], self.types)
         parameters = np.array(self.parameters, np.float32)
-        return OPERATORS[self.operator].apply(parameters, state[self.entity_type].vectors[rows])
+        changed = OPERATORS[self.operator].apply(parameters, state[self.entity_type].vectors[rows])
+        return comparable(changed, self.comparator)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Relation operators: how a relation changes the vector of one end before the dot product with the other.
+"""Relation operators: how a relation changes the vector of one end before it is compared with the other.
 
 Each operator is linear in the vector and has one parameter vector a relation. Its fresh parameters
 (`initial_parameters`) leave vectors unchanged.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from twhin_spark.kernels.arrays import Floats, Integers
+from twhin_spark.kernels.comparators import COMPARATORS
 from twhin_spark.kernels.losses import Loss, Side
 from twhin_spark.kernels.masks import equal_pairs
 from twhin_spark.kernels.operators import Operator
@@ -42,6 +43,7 @@ class Direction:
 class LossSettings:
     """The loss, and what an in-batch and a uniform negative count in it.
 
+    comparator: how two vectors make a score, a name in COMPARATORS.
     logq: divide that by the expected weight of the negative, so that the sample stands for all loaded entities.
     penalty: on the size of vectors and parameters; None: there is none.
     """
@@ -51,6 +53,7 @@ class LossSettings:
     uniform_weight: float = 1.0
     logq: bool = False
     penalty: Penalty | None = None
+    comparator: str = "dot"
 
 
 @dataclass(frozen=True)
@@ -82,9 +85,9 @@ def chunk_gradients(
     """The loss of both corruptions of the chunks' edges, summed, and its gradients.
 
     weights: (C, B), the edges' weights: above 0, then 0 from where a chunk is filled up.
-    forward: scores an edge as dot(op(source), target).
+    forward: scores an edge as compare(op(source), target).
     backward: None for one-sided relations, whose forward score serves both corruptions. Two-sided relations score
-        corrupted sources (and the edges beside them) as dot(source, op'(target)).
+        corrupted sources (and the edges beside them) as compare(source, op'(target)).
     measure: whether the loss is asked for: computing it takes longer than its gradient where it is logistic.
     """
     if backward is None:
@@ -124,14 +127,15 @@ def _two_sided(
 def _one_sided(
     source: Ends, target: Ends, weights: Floats, forward: Direction, settings: LossSettings, measure: bool
 ) -> ChunkGradients:
-    edges, loss = weights.shape[1], settings.loss
-    x = forward.operator.apply(forward.parameters, source.vectors)  # (C, B + U', dim)
-    y = target.vectors  # (C, B + U, dim)
+    edges, loss, compared = weights.shape[1], settings.loss, COMPARATORS[settings.comparator]
+    left = compared(forward.operator.apply(forward.parameters, source.vectors))
+    right = compared(target.vectors)
+    x, y = left.vectors, right.vectors  # (C, B + U', dim), (C, B + U, dim)
     own_x, own_y, drawn_x = x[:, :edges], y[:, :edges], x[:, edges:]
     scale = x.dtype.type(loss.scale)
     scores = (own_x * scale) @ _transposed(y)  # (C, B, B + U)
     uniform = (own_y * scale) @ _transposed(drawn_x)  # (C, B, U')
-    bound = loss.scale * _greatest_norm(x) * _greatest_norm(y)
+    bound = loss.scale * left.greatest_norm() * right.greatest_norm()
     sides = _side(target, weights, settings), _side(source, weights, settings)
     measured = loss.both_sides(scores, uniform, *sides, weights, bound, measure)
 
@@ -140,26 +144,28 @@ def _one_sided(
     np.matmul(_transposed(uniform), own_y, out=grad_x[:, edges:])
     grad_y = _transposed(scores) @ own_x
     grad_y[:, :edges] += uniform @ drawn_x
-    grad_source, grad_parameters = forward.operator.backward(forward.parameters, source.vectors, grad_x)
-    return ChunkGradients(grad_source, grad_y, grad_parameters, None, measured)
+    grad_seen = left.backward(grad_x)
+    grad_source, grad_parameters = forward.operator.backward(forward.parameters, source.vectors, grad_seen)
+    return ChunkGradients(grad_source, right.backward(grad_y), grad_parameters, None, measured)
 
 
 def _one_corruption(
     query: Ends, answer: Ends, weights: Floats, direction: Direction, settings: LossSettings, measure: bool
 ) -> tuple[Floats | None, Floats, Floats, Floats]:
     """The loss with the answer corrupted; its gradients at query's and answer's vectors and at the parameters."""
-    edges, loss = weights.shape[1], settings.loss
+    edges, loss, compared = weights.shape[1], settings.loss, COMPARATORS[settings.comparator]
     own = query.vectors[:, :edges]
-    x = direction.operator.apply(direction.parameters, own)  # (C, B, dim)
-    y = answer.vectors  # (C, B + U, dim)
+    left, right = compared(direction.operator.apply(direction.parameters, own)), compared(answer.vectors)
+    x, y = left.vectors, right.vectors  # (C, B, dim), (C, B + U, dim)
     scale = x.dtype.type(loss.scale)
     scores = (x * scale) @ _transposed(y)  # (C, B, B + U)
-    bound = loss.scale * _greatest_norm(x) * _greatest_norm(y)
+    bound = loss.scale * left.greatest_norm() * right.greatest_norm()
     measured = loss.side(scores, _side(answer, weights, settings), weights, bound, measure)
 
     grad_query = np.zeros_like(query.vectors)  # the uniform negatives of the query's end have no part here
-    grad_query[:, :edges], grad_parameters = direction.operator.backward(direction.parameters, own, scores @ y)
-    return measured, grad_query, _transposed(scores) @ x, grad_parameters
+    grad_seen = left.backward(scores @ y)
+    grad_query[:, :edges], grad_parameters = direction.operator.backward(direction.parameters, own, grad_seen)
+    return measured, grad_query, right.backward(_transposed(scores) @ x), grad_parameters
 
 
 def _side(ends: Ends, weights: Floats, settings: LossSettings) -> Side:
@@ -191,8 +197,3 @@ def _counts(ids: Integers, masked: Integers, weights: Floats) -> Integers:
 def _transposed(matrices: Floats) -> Floats:
     """The transposes of (C, m, n): views (C, n, m)."""
     return matrices.transpose(0, 2, 1)
-
-
-def _greatest_norm(vectors: Floats) -> float:
-    """The greatest Euclidean norm among vectors (..., dim)."""
-    return float(np.sqrt(np.einsum("...d,...d->...", vectors, vectors).max(initial=0)))

@@ -55,10 +55,19 @@ def unit_vectors(vectors: Floats) -> NDArray[np.float32]:
 
     A vector's numbers depend on nothing but itself: its squares are summed exactly.
     """
-    rounded = fixed_point(vectors)
-    norms = np.sqrt(np.einsum("nd,nd->n", rounded, rounded))[:, None]
-    scaled = np.divide(rounded, norms, out=np.zeros_like(rounded), where=norms > 0)
-    return fixed_point(scaled.astype(np.float32)).astype(np.float32)
+    unit = np.empty(vectors.shape, np.float32)
+    for begin in range(0, len(vectors), CANDIDATE_TILE):  # so that little is held in float64
+        part = slice(begin, begin + CANDIDATE_TILE)
+        rounded = fixed_point(vectors[part])
+        norms = np.sqrt(np.einsum("nd,nd->n", rounded, rounded))[:, None]
+        scaled = np.divide(rounded, norms, out=np.zeros_like(rounded), where=norms > 0)
+        unit[part] = fixed_point(scaled.astype(np.float32))
+    return unit
+
+
+def comparable(vectors: Floats, comparator: str) -> Floats:
+    """The vectors (n, dim) whose dot products are the scores of a comparator, `dot` or `cosine`."""
+    return unit_vectors(vectors) if comparator == "cosine" else vectors
 
 
 def exact_scores(queries: Floats, candidates: Floats, query: Integers, candidate: Integers) -> NDArray[np.float64]:

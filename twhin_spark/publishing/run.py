@@ -84,6 +84,7 @@ def _relation_rows(spark: SparkSession, config: Config, run: TrainedRun) -> Data
                     relation.source,
                     relation.target,
                     relation.operator,
+                    config.training.comparator,
                     relation.weight,
                     side,
                     parameters,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -17,9 +16,7 @@ from twhin_spark.errors import ConfigError, InputError
 from twhin_spark.kernels.arrays import Floats
 from twhin_spark.kernels.topk import in_fixed_point, unit_vectors
 from twhin_spark.logs.failures import REFUSALS, one_line
-from twhin_spark.retrieval.version import Parameters, Version
-
-Measure = Literal["dot", "cosine"]
+from twhin_spark.retrieval.version import Measure, Parameters, Version
 
 
 @dataclass(frozen=True)
@@ -83,15 +80,16 @@ def _asked(config: Config, version: Version, name: str, query: CandidateQuery) -
             known = ", ".join(version.relations)
             found = f"found relation '{relation}', which version {version.model_version} has not"
             raise InputError(f"retrieval.queries.{name}: {found}; allowed: one of {known}")
+    parameters = version.relations[query.relation] if query.relation else Parameters()
     same = [relation for relation, one in config.relations.items() if (one.source, one.target) == (source, target)]
     return Asked(
         name,
         source,
         target,
-        query.measure or ("dot" if query.relation else "cosine"),
+        query.measure or parameters.comparator,
         query.k,
         query.method,
-        version.relations[query.relation] if query.relation else Parameters(),
+        parameters,
         tuple(numbers[relation] for relation in query.exclude),
         tuple(numbers[relation] for relation in same if relation in numbers),
         query.sources,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from pyspark.sql import DataFrame
@@ -18,14 +19,16 @@ from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EMBEDDINGS, GRAPH_VERSIONS, MODEL_VERSIONS, RELATIONS
 
 CURRENT = "current"
+Measure = Literal["dot", "cosine"]
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """How a relation, or plain similarity (the identity), changes the vectors of sources."""
+    """How a relation, or plain similarity (the identity), changes the vectors of sources, and compares them."""
 
     operator: str = "identity"
     values: tuple[float, ...] = ()
+    comparator: Measure = "cosine"
 
     def apply(self, vectors: Floats) -> Floats:
         """The changed vectors (n, dim), in their dtype."""
@@ -67,10 +70,10 @@ def find_version(store: TableStore, name: str) -> Version:
         names = ", ".join(sorted({CURRENT, *(row["model_version"] for row in rows)}))
         raise InputError(f"retrieval.version: found '{name}'; allowed: one of {names}")
     relations = {
-        row["relation"]: Parameters(row["operator"], tuple(row["parameters"]))
+        row["relation"]: Parameters(row["operator"], tuple(row["parameters"]), row.asDict().get("comparator") or "dot")
         for row in store.read(RELATIONS)
         .where((F.col("model_version") == found["model_version"]) & (F.col("side") == "target"))
-        .collect()
+        .collect()  # tables of older code have no comparators
     }
     graph = _graph(store, found["graph_id"])
     return Version(found["model_version"], table_version, graph, relations)

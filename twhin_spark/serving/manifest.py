@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from twhin_spark.serving.errors import StoreError
 from twhin_spark.serving.files import Sum, check_content, check_length
@@ -22,13 +22,17 @@ class _Record(BaseModel):
 
 
 class Relation(_Record):
-    """The operator that ranks a relation's targets for a source."""
+    """The operator that ranks a relation's targets for a source, and how they are compared with what it makes of it.
+
+    comparator: dot where the table was written by older code, which knew no other.
+    """
 
     relation: str
     source_type: str
     target_type: str
     operator: str
     parameters: list[float]
+    comparator: Annotated[Literal["dot", "cosine"], BeforeValidator(lambda found: found or "dot")] = "dot"
 
 
 class EntityType(_Record):

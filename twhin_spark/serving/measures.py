@@ -8,7 +8,7 @@ from typing import Any
 from twhin_spark.config.serving import Score
 from twhin_spark.kernels.scores import DENSE_MEASURES, SPARSE_MEASURES, Scores
 from twhin_spark.serving.errors import QuestionError, one_of
-from twhin_spark.serving.manifest import Kind
+from twhin_spark.serving.manifest import Kind, Relation
 
 MEASURES: Mapping[Kind, Mapping[str, Callable[[Any, Any], Scores]]] = {
     "dense": DENSE_MEASURES,
@@ -16,9 +16,12 @@ MEASURES: Mapping[Kind, Mapping[str, Callable[[Any, Any], Scores]]] = {
 }
 
 
-def measure_name(score: Score, kind: Kind) -> str:
-    """The score's measure in a family of that kind; raises QuestionError where there is no such measure."""
-    name = score.measure or ("dot" if score.relation else "cosine")
+def measure_name(score: Score, kind: Kind, relation: Relation | None) -> str:
+    """The score's measure in a family of that kind, by default its relation's comparator, without one cosine.
+
+    Raises QuestionError where there is no such measure.
+    """
+    name = score.measure or (relation.comparator if relation else "cosine")
     if name not in MEASURES[kind]:
         raise QuestionError(f"unknown measure '{name}' for a {kind} family; allowed: {one_of(MEASURES[kind])}")
     return name

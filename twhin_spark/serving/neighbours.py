@@ -25,7 +25,7 @@ class Query:
     """What neighbours are asked for: those of an entity, or those of a vector of the version's dimension.
 
     target_type: None is the relation's, else the entity's own. relation: the one that leads from the entity to its
-    neighbours, None for plain similarity. measure: cosine or dot; None is dot through a relation, else cosine.
+    neighbours, None for plain similarity. measure: cosine or dot; None is the relation's comparator, else cosine.
     """
 
     entity: Entity | None = None
@@ -67,7 +67,7 @@ def find_neighbours(
 
     Raises QuestionError for a query that makes no sense in this version, NotServedError for an unknown entity.
     """
-    measure = query.measure or ("dot" if query.relation else "cosine")
+    measure = query.measure or (version.relation(query.relation).comparator if query.relation else "cosine")
     if measure not in MEASURES:
         raise QuestionError(f"unknown measure '{measure}' for neighbours; allowed: {one_of(MEASURES)}")
     target_type = _target_type(version, query)

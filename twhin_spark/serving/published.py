@@ -66,10 +66,11 @@ def relations(published: Published) -> list[Relation]:
     table = published.family.relations
     if table is None:
         return []
-    columns = list(Relation.model_fields)
     wanted = (ds.field("model_version") == published.model_version) & (ds.field("side") == "target")
     with _explained(table):
-        rows = DeltaTable(table).to_pyarrow_dataset().to_table(columns=columns, filter=wanted)
+        stored = DeltaTable(table).to_pyarrow_dataset()
+        columns = [name for name in Relation.model_fields if name in stored.schema.names]
+        rows = stored.to_table(columns=columns, filter=wanted)
     return sorted((Relation(**row) for row in rows.to_pylist()), key=lambda relation: relation.relation)
 
 

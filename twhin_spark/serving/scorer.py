@@ -82,5 +82,5 @@ class Scorer:
 
 
 def _measure(version: StoredVersion, score: Score) -> Callable[[Any, Any], Scores]:
-    kind = version.manifest.kind
-    return MEASURES[kind][measure_name(score, kind)]
+    kind, relation = version.manifest.kind, version.relation(score.relation) if score.relation else None
+    return MEASURES[kind][measure_name(score, kind, relation)]

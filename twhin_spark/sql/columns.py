@@ -34,14 +34,18 @@ def score_columns(measure: str, x: pa.Array, y: pa.Array, relation: Through | No
 
 
 def score_through(relations: pa.StructArray, x: pa.Array, y: pa.Array) -> pa.Array:
-    """The model's own score of each row, through a relation of its own: structs of relation, operator, parameters."""
+    """The model's own score of each row, through a relation of its own.
+
+    relations: structs of relation, operator, parameters and comparator.
+    """
     names = pc.struct_field(relations, "relation")
     scores = pa.nulls(len(x), pa.float64())
     for name in pc.unique(names).drop_null().to_pylist():
         own = pc.equal(names, name).fill_null(False)
         first = relations.filter(own)[0].as_py()
         relation = (first["operator"], np.array(first["parameters"], np.float32))
-        scores = pc.replace_with_mask(scores, own, score_columns("dot", x.filter(own), y.filter(own), relation))
+        found = score_columns(first["comparator"], x.filter(own), y.filter(own), relation)
+        scores = pc.replace_with_mask(scores, own, found)
     return scores
 
 

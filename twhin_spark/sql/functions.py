@@ -27,7 +27,7 @@ def measure_function(measure: str, relation: Through | None = None) -> Function:
 
 
 def through_function() -> Function:
-    """The model's own score of (relation, source, target), a relation being a struct of its name and parameters."""
+    """The model's own score of (relation, source, target), a relation being a struct as `score_through` takes it."""
 
     def score(relation: pa.Array, source: pa.Array, target: pa.Array) -> pa.Array:
         return score_through(relation, source, target)

@@ -104,11 +104,11 @@ def _with_vectors(pairs: DataFrame, version: PinnedVersion) -> DataFrame:
 
 def _part(version: PinnedVersion, score: Score) -> Column:
     """The score of each row as a column."""
-    measure = measure_name(score, version.kind)
+    relation = version.relation(score.relation) if score.relation else None
+    measure = measure_name(score, version.kind, relation)
     source, target = (F.col(_name(version.family, end)) for end in ENDS)
-    if score.relation is None:
+    if relation is None:
         return measure_function(measure)(source, target)
-    relation = version.relation(score.relation)
     seen = (relation.operator, np.array(relation.parameters, np.float32))
     function = measure_function(measure, seen)
     return function(_checked(source, relation, "source"), _checked(target, relation, "target"))

@@ -1,4 +1,5 @@
--- The model's own score: the source as the relation shows it, dot the target. For vectors of the current version.
+-- The model's own score: the source as the relation shows it, compared with the target by the relation's comparator.
+-- For vectors of the current version.
 --
 -- The subquery takes all relations, and so does not depend on the row: Spark 4.2 plans one that does wrongly where it is
 -- an argument of a Python function in a filter (SCALAR_SUBQUERY_TOO_MANY_ROWS).
@@ -8,7 +9,9 @@ RETURN twhin_score_through(
   coalesce(
     try_element_at(
       (
-        SELECT map_from_entries(collect_list(struct(r.relation, struct(r.relation, r.operator, r.parameters))))
+        SELECT map_from_entries(
+          collect_list(struct(r.relation, struct(r.relation, r.operator, r.parameters, r.comparator)))
+        )
         FROM twhin_relations AS r
       ),
       twhin_score.relation

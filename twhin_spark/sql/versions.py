@@ -86,5 +86,6 @@ def _table_version(store: TableStore, table: str, family: str, name: str) -> int
 def _relations(store: TableStore, model_version: str) -> dict[str, Relation]:
     """The relations of a model version, as they rank targets."""
     own = (F.col("model_version") == model_version) & (F.col("side") == "target")
-    rows = store.read(RELATIONS).where(own).select(*Relation.model_fields).collect()
+    stored = store.read(RELATIONS).where(own)
+    rows = stored.select(*(name for name in Relation.model_fields if name in stored.columns)).collect()
     return {row["relation"]: Relation(**row.asDict()) for row in rows}

@@ -10,9 +10,17 @@ CREATE OR REPLACE TEMPORARY VIEW twhin_vectors AS
 SELECT entity_type, entity_id, embedding, norm, degree, model_version
 FROM delta.`${tables}/embeddings`;
 
--- What the current version's relations do to a source, to rank targets.
+-- What the current version's relations do to a source, to rank targets, and how they compare the two. Tables that older
+-- code wrote have no comparators: theirs is dot. By way of JSON, a column may be missing.
 CREATE OR REPLACE TEMPORARY VIEW twhin_relations AS
-SELECT relation, source_type, target_type, operator, parameters, model_version
+SELECT
+  relation,
+  source_type,
+  target_type,
+  operator,
+  parameters,
+  coalesce(get_json_object(to_json(struct(*)), '$.comparator'), 'dot') AS comparator,
+  model_version
 FROM delta.`${tables}/relations`
 WHERE side = 'target' AND model_version = (SELECT first(model_version) FROM twhin_vectors);
 

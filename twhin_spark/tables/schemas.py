@@ -196,6 +196,7 @@ RELATIONS = Table(
         Column("source_type", "STRING", "Entity type of the source"),
         Column("target_type", "STRING", "Entity type of the target"),
         Column("operator", "STRING", "identity, translation, diagonal or complex"),
+        Column("comparator", "STRING", "dot or cosine, of the changed vector and the other; null, as of old: dot"),
         Column("weight", "DOUBLE", "Weight of the relation in training"),
         Column("side", "STRING", "target: parameters that rank targets; source: that rank sources (two-sided)"),
         Column("parameters", "ARRAY<FLOAT>", "Parameters of the operator; empty for identity"),

@@ -103,7 +103,8 @@ class EpochsTask:
         model = Model(held.entities(), relations)
         held_out = None
         if (sample := folder.sample()) is not None:
-            held_out = HeldOut(sample, run.relations, run.entity_types, len(self.files), run.seed)
+            compared = run.train.loss.comparator
+            held_out = HeldOut(sample, run.relations, run.entity_types, len(self.files), run.seed, compared)
         reports: list[RoundReport] = []
         history, best = list(self.history), None
         for this, settings in zip(self.rounds, self.settings, strict=True):

@@ -26,6 +26,7 @@ from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.model import Edges, EntityRows, Model
 from twhin_spark.kernels.operators import OPERATORS
 from twhin_spark.kernels.ranking import Excluded, Positives, count_above, positive_scores, realistic_rank
+from twhin_spark.kernels.topk import comparable
 from twhin_spark.kernels.train import TrainSettings, train_edges
 from twhin_spark.training.relations import RelationSettings, RelationState, to_kernel
 
@@ -115,13 +116,17 @@ class Asked:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """A sample of validation edges, with the relations by index and the types, which say what it means."""
+    """A sample of validation edges, with the relations by index and the types, which say what it means.
+
+    comparator: the training's, by which ranks are counted.
+    """
 
     sample: Sample
     relations: Sequence[RelationSettings]
     types: Sequence[str]
     partitions: int
     seed: int
+    comparator: str = "dot"
 
     def excerpt(self, states: Iterable[tuple[int, State]]) -> Excerpt:
         """What `loss` and `ask` need of the model, from its partitions in ascending order."""
@@ -170,8 +175,9 @@ class HeldOut:
             mine, relation = np.flatnonzero(self.sample.relation == i), self.relations[i]
             forward = np.array(parameters[relation.name].parameters["target"], np.float32)
             operator = OPERATORS[relation.operator]
-            vectors[mine] = operator.apply(forward, excerpt.vectors[relation.source][edges.source[mine]])
-            targets = excerpt.vectors[relation.target][edges.target[mine]]
+            seen = operator.apply(forward, excerpt.vectors[relation.source][edges.source[mine]])
+            vectors[mine] = comparable(seen, self.comparator)
+            targets = comparable(excerpt.vectors[relation.target][edges.target[mine]], self.comparator)
             scores[mine] = positive_scores(vectors[mine], targets, np.arange(len(mine)))
         return Asked(vectors, scores)
 
@@ -189,7 +195,8 @@ class HeldOut:
             known = (place_of[sample.known_edge] >= 0) & (sample.known_target >> ROW_BITS == partition)
             excluded = Excluded(place_of[sample.known_edge[known]], sample.known_target[known] & _ROW_MASK)
             positives = Positives(np.arange(len(mine)), own, asked.scores[mine])
-            counts[:, mine] = count_above(asked.vectors[mine], state[kind].vectors, positives, excluded)
+            candidates = comparable(state[kind].vectors, self.comparator)
+            counts[:, mine] = count_above(asked.vectors[mine], candidates, positives, excluded)
         return counts
 
     def no_counts(self) -> NDArray[np.int64]:

@@ -232,7 +232,8 @@ def _train(
         raise InputError(f"{store.path(EDGE_BUCKETS)}: found no training edge; training needs some")
     held_out = None
     if (sample := folder.sample()) is not None:
-        held_out = HeldOut(sample, run.relations, run.entity_types, len(manifest.partitions), run.seed)
+        partitions, compared = len(manifest.partitions), run.train.loss.comparator
+        held_out = HeldOut(sample, run.relations, run.entity_types, partitions, run.seed, compared)
     entities = sum(sum(file.rows) for file in manifest.partitions)
     at_once = workload(config, Counts(entities, edges[0])).epochs_a_commit
     trainer = Trainer(buckets, at_once, folder, run, config.training, _watch(config.training), held_out)

@@ -39,6 +39,7 @@ def train_settings(config: Config) -> TrainSettings:
         training.uniform_weight,
         softmax if training.logq is None else training.logq,
         None if held is None else Penalty({"l2": 2, "n3": 3}[held.norm], held.entities, held.relations),
+        training.comparator,
     )
     return TrainSettings(
         loss,

@@ -40,7 +40,7 @@ class Neighbours(VersionedQuestion):
     vector: list[Component] | None = Field(None, description="Instead of an entity: a vector of the family's dimension")
     target_type: str | None = Field(None, description="Type of the neighbours; null: the relation's, or the entity's")
     relation: str | None = Field(None, description="Relation that leads to the neighbours; null: plain")
-    measure: str | None = Field(None, description="cosine or dot; null: dot through a relation, else cosine")
+    measure: str | None = Field(None, description="cosine or dot; null: the relation's comparator, else cosine")
     k: int = Field(10, ge=1, description="How many")
 
     @model_validator(mode="before")
