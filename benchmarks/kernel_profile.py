@@ -13,7 +13,7 @@ _PARTS = {
     "deal batches": ["batches.deal_batches"],
     "draw negatives, gather": ["train._ends"],
     "weights, masks": ["step._side"],
-    "loss": ["losses.both_sides", "step._greatest_norm"],
+    "loss": ["losses.both_sides", "pairs.both_sides", "comparators.greatest_norm"],
     "operator": ["operators.apply", "operators.backward"],
     "sum of equal rows": ["train._row_step"],
     "update": ["adagrad.take", "families.update"],
@@ -35,6 +35,6 @@ def profiled(run: Callable[[], object]) -> dict[str, float]:
             own[name] = own.get(name, 0.0) + seconds
             with_callees[name] = with_callees.get(name, 0.0) + cumulative
     parts = {"matrix products": own[_PRODUCTS]}
-    parts |= {part: sum(with_callees[name] for name in names) for part, names in _PARTS.items()}
+    parts |= {part: sum(with_callees.get(name, 0.0) for name in names) for part, names in _PARTS.items()}
     parts["other"] = with_callees["train.train_edges"] - sum(parts.values())
     return parts

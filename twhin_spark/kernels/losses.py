@@ -1,8 +1,7 @@
-"""Losses of the scores of C chunks, and the gradient of the loss with respect to every score.
+"""Losses of the scores of C chunks (see sides.py), and their gradient with respect to every score.
 
-A chunk has B edges. Each edge is scored against B + U candidates: the ends of the chunk's edges, so that the edges' own
-scores are on the diagonal, then U uniform negatives. In place, scores become gradients: the arrays are as large as the
-caches, and another one would cost more than the arithmetic.
+In place, scores become gradients: the arrays are as large as the caches, and another one would cost more than the
+arithmetic.
 """
 
 from dataclasses import dataclass
@@ -10,21 +9,11 @@ from typing import Protocol
 
 import numpy as np
 
-from twhin_spark.kernels.arrays import Floats, Integers
+from twhin_spark.kernels.arrays import Floats
+from twhin_spark.kernels.pairs import PairLoss
+from twhin_spark.kernels.sides import Side, diagonal, turned
 
-
-@dataclass(frozen=True)
-class Side:
-    """The candidates of one corruption.
-
-    weights: (C, B + U), what each candidate counts as a negative, 0 or more.
-    masked: flat positions in (C, B, B + U) of what is no negative, as the candidate is the edge's own entity.
-    counts: (C, B), how many negatives each edge has; None where the loss does not ask.
-    """
-
-    weights: Floats
-    masked: Integers
-    counts: Integers | None
+SAFE = 60.0  # e^60 times the number of candidates, and e^-60, are far inside float32
 
 
 class Loss(Protocol):
@@ -70,48 +59,58 @@ class Loss(Protocol):
 
 
 @dataclass(frozen=True)
-class Logistic:
+class Logistic(PairLoss):
     """-w log σ(f) - w Σ_n a_n log σ(-f_n), where a_n is the weight of negative n over the number of negatives."""
-
-    counts_negatives = True
 
     @property
     def scale(self) -> float:
         return 0.5  # σ(f) = (1 + tanh(f/2)) / 2, and tanh is NumPy's fastest way there
 
-    def side(self, scores: Floats, side: Side, edge_weights: Floats, bound: float, measure: bool) -> Floats | None:
-        weights = _pair_weights(side, edge_weights)
-        positive = _diagonal(scores).copy()
-        loss = _softplus_sum(scores, weights) + _positive_loss(positive, edge_weights) if measure else None
-        _to_gradient(scores, weights)
-        _diagonal(scores)[:] = _positive_gradient(positive, edge_weights)
+    def own_loss(self, scores: Floats, weights: Floats) -> Floats:
+        return _softplus_sum(-scores[:, :, None], weights[:, :, None])
+
+    def own_gradient(self, scores: Floats, weights: Floats) -> Floats:
+        gradient: Floats = weights * (np.tanh(scores) - 1) / 2
+        return gradient
+
+    def negative_loss(self, scores: Floats, weights: Floats) -> Floats:
+        return _softplus_sum(scores, weights)
+
+    def to_negative_gradient(self, scores: Floats, weights: Floats) -> None:
+        np.tanh(scores, out=scores)
+        scores += 1
+        weights *= 0.5
+        scores *= weights
+
+
+@dataclass(frozen=True)
+class CosineContrastive(PairLoss):
+    """w (1 - f) + w Σ_n a_n max(0, f_n - margin), where a_n is the weight of negative n over the number of negatives.
+
+    f are cosines. K. Mao et al.: SimpleX: A Simple and Strong Baseline for Collaborative Filtering, CIKM 2021, eq. 1.
+    """
+
+    margin: float = 0.9
+
+    @property
+    def scale(self) -> float:
+        return 1.0
+
+    def own_loss(self, scores: Floats, weights: Floats) -> Floats:
+        loss: Floats = (weights * (1 - scores)).sum(axis=1)
         return loss
 
-    def both_sides(
-        self,
-        scores: Floats,
-        uniform: Floats,
-        target: Side,
-        source: Side,
-        edge_weights: Floats,
-        bound: float,
-        measure: bool,
-    ) -> Floats | None:
-        # The loss of a pair depends on its own score alone, so the sum of its weights serves both sides.
-        edges = scores.shape[1]
-        weights = _pair_weights(target, edge_weights)
-        source_weights = _pair_weights(source, edge_weights)  # (C, B, B + U')
-        weights[:, :, :edges] += _turned(source_weights[:, :, :edges])
-        uniform_weights = source_weights[:, :, edges:]
-        positive = _diagonal(scores).copy()
-        loss = None
-        if measure:
-            loss = _softplus_sum(scores, weights) + _softplus_sum(uniform, uniform_weights)
-            loss += _positive_loss(positive, 2 * edge_weights)
-        _to_gradient(scores, weights)
-        _to_gradient(uniform, uniform_weights)
-        _diagonal(scores)[:] = _positive_gradient(positive, 2 * edge_weights)
+    def own_gradient(self, scores: Floats, weights: Floats) -> Floats:
+        return -weights
+
+    def negative_loss(self, scores: Floats, weights: Floats) -> Floats:
+        above = np.maximum(scores - scores.dtype.type(self.margin), 0)
+        loss: Floats = np.einsum("cbn,cbn->c", above, weights)
         return loss
+
+    def to_negative_gradient(self, scores: Floats, weights: Floats) -> None:
+        np.greater(scores, self.margin, out=scores)  # 1 or 0
+        scores *= weights
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,7 @@ class Softmax:
         return 1 / self.temperature
 
     def side(self, scores: Floats, side: Side, edge_weights: Floats, bound: float, measure: bool) -> Floats:
-        own = _diagonal(scores).copy()
+        own = diagonal(scores).copy()
         if not bound < SAFE:  # every exponential is 1 at most, and one of a row is
             greatest = _greatest(scores, side, own)
             scores -= greatest[:, :, None]
@@ -146,13 +145,13 @@ class Softmax:
     ) -> Floats:
         # The source side sees the in-batch scores by column; where they need no shift, so does it their exponentials.
         edges, safe = scores.shape[1], bound < SAFE
-        own = _diagonal(scores).copy()
+        own = diagonal(scores).copy()
         if safe:
             np.exp(scores, out=scores)
             np.exp(uniform, out=uniform)
         # Not `concatenate`: it may keep the transpose's order in memory, which every later pass would pay for.
         by_source = np.empty((*scores.shape[:2], edges + uniform.shape[2]), scores.dtype)  # (C, B, B + U')
-        by_source[:, :, :edges] = _turned(scores[:, :, :edges])
+        by_source[:, :, :edges] = turned(scores[:, :, :edges])
         by_source[:, :, edges:] = uniform
         if safe:
             loss = self._of_exponentials(by_source, own, source, edge_weights)
@@ -160,7 +159,7 @@ class Softmax:
         else:
             loss = self.side(by_source, source, edge_weights, bound, measure)
             loss += self.side(scores, target, edge_weights, bound, measure)
-        scores[:, :, :edges] += _turned(by_source[:, :, :edges])
+        scores[:, :, :edges] += turned(by_source[:, :, :edges])
         uniform[:] = by_source[:, :, edges:]
         return loss
 
@@ -172,25 +171,16 @@ class Softmax:
         total = scores.sum(axis=2) + of_own  # (C, B)
         weights = edge_weights * scores.dtype.type(self.scale)
         scores *= (weights / total)[:, :, None]
-        _diagonal(scores)[:] = weights * (of_own / total - 1)
+        diagonal(scores)[:] = weights * (of_own / total - 1)
         loss: Floats = (edge_weights * (np.log(total) - own)).sum(axis=1)
         return loss
 
 
-SAFE = 60.0  # e^60 times the number of candidates, and e^-60, are far inside float32
-
-LOSSES: dict[str, type[Logistic] | type[Softmax]] = {"logistic": Logistic, "softmax": Softmax}
-
-
-def _diagonal(scores: Floats) -> Floats:
-    """A view of the edges' own scores, (C, B)."""
-    diagonal: Floats = np.einsum("cbb->cb", scores[:, :, : scores.shape[1]])
-    return diagonal
-
-
-def _turned(scores: Floats) -> Floats:
-    """The transposes of in-batch scores (C, B, B), a view."""
-    return scores.transpose(0, 2, 1)
+LOSSES: dict[str, type[Logistic] | type[Softmax] | type[CosineContrastive]] = {
+    "logistic": Logistic,
+    "softmax": Softmax,
+    "cosine_contrastive": CosineContrastive,
+}
 
 
 def _greatest(scores: Floats, side: Side, positive: Floats) -> Floats:
@@ -199,34 +189,6 @@ def _greatest(scores: Floats, side: Side, positive: Floats) -> Floats:
     scores.transpose(0, 2, 1)[side.weights == 0] = -np.inf
     greatest: Floats = np.maximum(scores.max(axis=2), positive)
     return greatest
-
-
-def _pair_weights(side: Side, edge_weights: Floats) -> Floats:
-    """w_i a_n / (number of negatives of edge i), 0 where masked, (C, B, B + U)."""
-    assert side.counts is not None
-    per_negative = edge_weights / np.maximum(side.counts, 1).astype(edge_weights.dtype)  # (C, B)
-    weights: Floats = per_negative[:, :, None] * side.weights[:, None, :]
-    np.put(weights, side.masked, 0)
-    return weights
-
-
-def _to_gradient(halves: Floats, weights: Floats) -> None:
-    """Half scores become weights · σ(score), in place; uses up the weights."""
-    np.tanh(halves, out=halves)
-    halves += 1
-    weights *= 0.5
-    halves *= weights
-
-
-def _positive_gradient(halves: Floats, weights: Floats) -> Floats:
-    """-weights · σ(-score), (C, B), of half scores."""
-    gradient: Floats = weights * (np.tanh(halves) - 1) / 2
-    return gradient
-
-
-def _positive_loss(halves: Floats, weights: Floats) -> Floats:
-    """Σ -weights · log σ(score) over the edges of a chunk, (C,), of half scores (C, B)."""
-    return _softplus_sum(-halves[:, :, None], weights[:, :, None])
 
 
 def _softplus_sum(halves: Floats, weights: Floats) -> Floats:

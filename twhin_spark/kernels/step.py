@@ -11,10 +11,11 @@ import numpy as np
 
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.comparators import COMPARATORS
-from twhin_spark.kernels.losses import Loss, Side
+from twhin_spark.kernels.losses import Loss
 from twhin_spark.kernels.masks import equal_pairs
 from twhin_spark.kernels.operators import Operator
 from twhin_spark.kernels.regularization import Penalty
+from twhin_spark.kernels.sides import Side
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from twhin_spark.config import Config
-from twhin_spark.kernels.losses import Logistic, Softmax
+from twhin_spark.config.sections import Training
+from twhin_spark.kernels.losses import CosineContrastive, Logistic, Loss, Softmax
 from twhin_spark.kernels.regularization import Penalty
 from twhin_spark.kernels.step import LossSettings
 from twhin_spark.kernels.train import TrainSettings
@@ -32,12 +33,12 @@ def relation_settings(config: Config, name: str) -> RelationSettings:
 
 def train_settings(config: Config) -> TrainSettings:
     training = config.training
-    softmax, held = training.loss == "softmax", training.regularization
+    held = training.regularization
     loss = LossSettings(
-        Softmax(training.temperature) if softmax else Logistic(),
+        _loss(training),
         training.in_batch_weight,
         training.uniform_weight,
-        softmax if training.logq is None else training.logq,
+        training.loss == "softmax" if training.logq is None else training.logq,
         None if held is None else Penalty({"l2": 2, "n3": 3}[held.norm], held.entities, held.relations),
         training.comparator,
     )
@@ -49,3 +50,11 @@ def train_settings(config: Config) -> TrainSettings:
         training.learning_rate,
         training.relation_learning_rate,
     )
+
+
+def _loss(training: Training) -> Loss:
+    if training.loss == "softmax":
+        return Softmax(training.temperature)
+    if training.loss == "cosine_contrastive":
+        return CosineContrastive(training.margin)
+    return Logistic()
