@@ -1,6 +1,8 @@
 """The loss of a chunk against its formula in slow Python, and its gradients against finite differences."""
 
+import copy
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +18,9 @@ from twhin_spark.kernels.scores import DENSE_MEASURES
 from twhin_spark.kernels.step import ChunkGradients, Direction, Ends, LossSettings, chunk_gradients
 
 LOSSES: list[Loss] = [Logistic(), Softmax(), Softmax(temperature=0.3), CosineContrastive(margin=0.2)]
+ADVERSARIAL = Logistic(adversarial_temperature=1.7)
 each_loss = pytest.mark.parametrize("loss", LOSSES, ids=str)
+each_loss_and_adversarial = pytest.mark.parametrize("loss", [*LOSSES, ADVERSARIAL], ids=str)
 each_comparator = pytest.mark.parametrize("comparator", COMPARATORS)
 each_operator = pytest.mark.parametrize("operator", OPERATORS)
 each_sidedness = pytest.mark.parametrize("two_sided", [False, True], ids=["one-sided", "two-sided"])
@@ -110,8 +114,24 @@ def several_chunks(chunks: list[Inputs], *, measure: bool = True) -> ChunkGradie
     )
 
 
-def slow_loss(inputs: Inputs) -> float:
-    """The formula, one edge and one negative at a time."""
+def slow_loss(inputs: Inputs, weighed: Inputs | None = None) -> float:
+    """The formula, one edge and one negative at a time.
+
+    weighed: the inputs by whose scores negatives are weighed, where the loss does that; None: these inputs.
+    """
+    total = 0.0
+    for now, then in zip(corruptions(inputs), corruptions(weighed or inputs), strict=True):
+        weight, positive, negatives = now
+        if isinstance(inputs.settings.loss, Logistic) and (alpha := inputs.settings.loss.adversarial_temperature):
+            powers = [w * math.exp(alpha * f) for w, f in then[2]]
+            shares = [power * sum(w for w, _ in negatives) / sum(powers) for power in powers]
+            negatives = [(share, f) for share, (_, f) in zip(shares, negatives, strict=True)]
+        total += weight * slow_edge_loss(inputs.settings.loss, positive, negatives)
+    return total
+
+
+def corruptions(inputs: Inputs) -> Iterator[tuple[float, float, list[tuple[float, float]]]]:
+    """Of each edge, and each of its two ends: its weight, its score, and the weights and scores of its negatives."""
     operator, measure = OPERATORS[inputs.operator], DENSE_MEASURES[inputs.settings.comparator]
 
     def forward(s: np.ndarray, t: np.ndarray) -> float:
@@ -122,7 +142,7 @@ def slow_loss(inputs: Inputs) -> float:
             return forward(s, t)
         return float(measure(s[None], operator.apply(inputs.backward, t[None]))[0])
 
-    total, mean = 0.0, inputs.weights.mean()
+    mean = inputs.weights.mean()
     edges = len(inputs.weights)
     for i in range(edges):
         s, t = inputs.source[i], inputs.target[i]
@@ -143,8 +163,7 @@ def slow_loss(inputs: Inputs) -> float:
                 in_batch = inputs.settings.in_batch_weight * (inputs.weights[n] / mean if n < edges else 0)
                 weight = in_batch if n < edges else inputs.settings.uniform_weight
                 negatives.append((weight if expected is None else weight / expected[n], score))
-            total += inputs.weights[i] * slow_edge_loss(inputs.settings.loss, positive, negatives)
-    return total
+            yield inputs.weights[i], positive, negatives
 
 
 def slow_edge_loss(loss: Loss, positive: float, negatives: list[tuple[float, float]]) -> float:
@@ -164,7 +183,7 @@ def slow_edge_loss(loss: Loss, positive: float, negatives: list[tuple[float, flo
 @each_sidedness
 @each_comparator
 @each_operator
-@each_loss
+@each_loss_and_adversarial
 def test_loss_is_the_formula(loss: Loss, operator: str, comparator: str, two_sided: bool) -> None:
     for seed in range(3):
         inputs = Inputs.random(loss, operator, two_sided, seed=seed, comparator=comparator)
@@ -187,7 +206,7 @@ def test_negatives_are_divided_by_their_expected_weight(loss: Loss, two_sided: b
 @settings(max_examples=100, deadline=None)
 @example(loss=Softmax(), two_sided=False, edges=2, uniform=1, distinct=1, seed=0)  # any order in memory is this one's
 @given(
-    loss=st.sampled_from(LOSSES),
+    loss=st.sampled_from([*LOSSES, ADVERSARIAL]),
     two_sided=st.booleans(),
     edges=st.integers(1, 7),
     uniform=st.integers(0, 5),
@@ -218,6 +237,35 @@ def test_gradients_are_finite_differences(
 
 
 @each_sidedness
+@each_comparator
+@pytest.mark.parametrize(("edges", "uniform"), [(5, 4), (1, 3), (3, 0), (1, 0)])
+def test_weights_by_score_are_constants_to_the_gradient(
+    two_sided: bool, comparator: str, edges: int, uniform: int
+) -> None:
+    inputs = Inputs.random(ADVERSARIAL, "diagonal", two_sided, edges, uniform, seed=3, comparator=comparator)
+    there, gradients = copy.deepcopy(inputs), inputs.gradients()
+    names = ["source", "target", "forward"] + (["backward"] if two_sided else [])
+    for name in names:
+        expected = finite_differences(inputs, getattr(inputs, name), lambda: slow_loss(inputs, weighed=there))
+        np.testing.assert_allclose(getattr(gradients, name), expected, rtol=1e-6, atol=1e-8, err_msg=name)
+
+
+@each_sidedness
+def test_weights_by_score_stay_what_they_are_in_all(two_sided: bool) -> None:
+    """In the limits α → 0, all negatives weigh alike, and α → ∞, where the hardest one has all the weight."""
+    inputs = Inputs.random(Logistic(), "translation", two_sided)
+    alike = inputs.gradients()
+    inputs.settings = replace(inputs.settings, loss=Logistic(adversarial_temperature=1e-9))
+    np.testing.assert_allclose(inputs.gradients().target, alike.target, rtol=1e-6)
+    inputs.settings = replace(inputs.settings, loss=Logistic(adversarial_temperature=1e6))
+    expected = 0.0
+    for weight, positive, negatives in corruptions(inputs):
+        in_all, hardest = sum(w for w, _ in negatives) / len(negatives), max(f for _, f in negatives)
+        expected += weight * (math.log1p(math.exp(-positive)) + in_all * math.log1p(math.exp(hardest)))
+    assert inputs.gradients().loss == pytest.approx(expected)
+
+
+@each_sidedness
 @each_operator
 @pytest.mark.parametrize("power", [2, 3])
 def test_a_penalty_is_the_formula_and_its_gradients_finite_differences(
@@ -238,15 +286,18 @@ def test_a_penalty_is_the_formula_and_its_gradients_finite_differences(
         np.testing.assert_allclose(getattr(found, name), expected, rtol=1e-6, atol=1e-7, err_msg=name)
 
 
-def finite_differences(inputs: Inputs, values: np.ndarray, step: float = 1e-5) -> np.ndarray:
-    """Central differences of the loss at each of values, which is one of the inputs."""
+def finite_differences(
+    inputs: Inputs, values: np.ndarray, loss: Callable[[], float] | None = None, step: float = 1e-5
+) -> np.ndarray:
+    """Central differences of the loss, by default the inputs', at each of values, which is one of the inputs."""
+    loss = loss or (lambda: inputs.gradients().loss)
     differences = np.zeros_like(values)
     for index in np.ndindex(values.shape):
         there = values[index]
         values[index] = there + step
-        above = inputs.gradients().loss
+        above = loss()
         values[index] = there - step
-        below = inputs.gradients().loss
+        below = loss()
         values[index] = there
         differences[index] = (above - below) / (2 * step)
     return differences
@@ -262,7 +313,7 @@ def test_one_sided_is_two_sided_where_both_directions_score_alike(loss: Loss) ->
 
 
 @each_sidedness
-@each_loss
+@each_loss_and_adversarial
 def test_an_edge_without_negatives_has_only_its_own_loss(loss: Loss, two_sided: bool) -> None:
     inputs = Inputs.random(loss, "translation", two_sided, edges=4, uniform=3, distinct=1)
     gradients = inputs.gradients()
@@ -276,7 +327,7 @@ def test_an_edge_without_negatives_has_only_its_own_loss(loss: Loss, two_sided: 
 
 
 @each_sidedness
-@each_loss
+@each_loss_and_adversarial
 @pytest.mark.parametrize("kind", ["in_batch", "uniform"])
 def test_a_kind_of_weight_zero_takes_no_part(loss: Loss, two_sided: bool, kind: str) -> None:
     inputs = Inputs.random(loss, "translation", two_sided, distinct=50)
@@ -288,7 +339,7 @@ def test_a_kind_of_weight_zero_takes_no_part(loss: Loss, two_sided: bool, kind: 
 
 
 @each_sidedness
-@each_loss
+@each_loss_and_adversarial
 def test_loss_is_proportional_to_the_weights(loss: Loss, two_sided: bool) -> None:
     inputs = Inputs.random(loss, "translation", two_sided)
     once = inputs.gradients()
@@ -300,7 +351,7 @@ def test_loss_is_proportional_to_the_weights(loss: Loss, two_sided: bool) -> Non
 
 @each_sidedness
 @each_operator
-@each_loss
+@each_loss_and_adversarial
 @pytest.mark.parametrize("sign", [1, -1])
 def test_scores_of_ten_thousand_stay_finite_in_float32(loss: Loss, operator: str, two_sided: bool, sign: int) -> None:
     inputs = Inputs.random(loss, operator, two_sided, scale=100, dtype=np.float32)
@@ -317,7 +368,7 @@ def test_scores_of_ten_thousand_stay_finite_in_float32(loss: Loss, operator: str
 @each_sidedness
 @each_comparator
 @each_operator
-@each_loss
+@each_loss_and_adversarial
 def test_chunks_do_not_touch_each_other(loss: Loss, operator: str, comparator: str, two_sided: bool) -> None:
     chunks = [Inputs.random(loss, operator, two_sided, seed=seed, comparator=comparator) for seed in range(3)]
     together = several_chunks(chunks)
@@ -331,7 +382,7 @@ def test_chunks_do_not_touch_each_other(loss: Loss, operator: str, comparator: s
 @each_sidedness
 @each_comparator
 @each_operator
-@each_loss
+@each_loss_and_adversarial
 def test_filling_a_chunk_up_changes_nothing(loss: Loss, operator: str, comparator: str, two_sided: bool) -> None:
     edges, filled = 5, 8
     chunk = Inputs.random(loss, operator, two_sided, edges=edges, uniform=4, comparator=comparator)
@@ -363,7 +414,7 @@ def test_scaling_every_vector_leaves_a_cosine_as_it_is(loss: Loss, two_sided: bo
 
 
 @each_sidedness
-@each_loss
+@each_loss_and_adversarial
 def test_gradients_are_the_same_bits_whether_the_loss_is_measured_or_not(loss: Loss, two_sided: bool) -> None:
     chunk = Inputs.random(loss, "translation", two_sided, dtype=np.float32)
     measured, not_measured = several_chunks([chunk]), several_chunks([chunk], measure=False)

@@ -108,6 +108,9 @@ def _model(config: Config) -> Iterator[str]:
         )
     if training.logq and training.loss != "softmax":
         yield f"training.logq: found true with loss: {training.loss}; allowed: with loss: softmax"
+    if training.adversarial_temperature is not None and training.loss != "logistic":
+        found = f"found {training.adversarial_temperature:g} with loss: {training.loss}"
+        yield f"training.adversarial_temperature: {found}; allowed: with loss: logistic"
     if training.loss == "cosine_contrastive" and training.comparator != "cosine":
         found = f"found cosine_contrastive with comparator: {training.comparator}"
         yield f"training.loss: {found}; allowed: with comparator: cosine"

@@ -176,6 +176,11 @@ class Training(Section):
         description="Loss of a positive and its negatives; cosine_contrastive with `comparator: cosine` only.",
     )
     temperature: Positive = Field(1.0, description="Divisor of scores in the softmax loss.")
+    adversarial_temperature: Positive | None = Field(
+        None,
+        description="In the logistic loss, negatives that score f weigh in proportion to e^(adversarial_temperature · "
+        "f); null: all alike.",
+    )
     margin: Annotated[float, Field(ge=-1, lt=1)] = Field(
         0.9, description="Cosine up to which a negative costs nothing in the cosine_contrastive loss."
     )

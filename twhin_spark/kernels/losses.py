@@ -60,11 +60,22 @@ class Loss(Protocol):
 
 @dataclass(frozen=True)
 class Logistic(PairLoss):
-    """-w log σ(f) - w Σ_n a_n log σ(-f_n), where a_n is the weight of negative n over the number of negatives."""
+    """-w log σ(f) - w Σ_n a_n log σ(-f_n), where a_n is the weight of negative n over the number of negatives.
+
+    With an adversarial temperature α, what the negatives weigh in all is divided among them in proportion to
+    a_n e^(α f_n): Z. Sun et al.: RotatE: Knowledge Graph Embedding by Relational Rotation in Complex Space, ICLR 2019,
+    eq. 5. There, as here, the gradient takes these weights as constants.
+    """
+
+    adversarial_temperature: float | None = None
 
     @property
     def scale(self) -> float:
         return 0.5  # σ(f) = (1 + tanh(f/2)) / 2, and tanh is NumPy's fastest way there
+
+    @property
+    def sharpness(self) -> float | None:
+        return None if self.adversarial_temperature is None else self.adversarial_temperature / self.scale
 
     def own_loss(self, scores: Floats, weights: Floats) -> Floats:
         return _softplus_sum(-scores[:, :, None], weights[:, :, None])

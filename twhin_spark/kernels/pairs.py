@@ -1,6 +1,7 @@
 """Losses that are a sum over pairs: a term of each edge's own score, and a term of each of its negatives'."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -32,8 +33,15 @@ class PairLoss(ABC):
     def to_negative_gradient(self, scores: Floats, weights: Floats) -> None:
         """Scores become the gradient of that, in place; uses up the weights."""
 
+    @property
+    def sharpness(self) -> float | None:
+        """Negatives weigh in proportion to e^(sharpness · score), which is a constant to the gradient; None: alike."""
+        return None
+
     def side(self, scores: Floats, side: Side, edge_weights: Floats, bound: float, measure: bool) -> Floats | None:
         weights = _pair_weights(side, edge_weights)
+        if self.sharpness is not None:
+            sharpen([(scores, weights)], self.sharpness)
         own = diagonal(scores).copy()
         loss = self.negative_loss(scores, weights) + self.own_loss(own, edge_weights) if measure else None
         self.to_negative_gradient(scores, weights)
@@ -54,8 +62,12 @@ class PairLoss(ABC):
         edges = scores.shape[1]
         weights = _pair_weights(target, edge_weights)
         source_weights = _pair_weights(source, edge_weights)  # (C, B, B + U')
-        weights[:, :, :edges] += turned(source_weights[:, :, :edges])
-        uniform_weights = source_weights[:, :, edges:]
+        in_batch_weights, uniform_weights = source_weights[:, :, :edges], source_weights[:, :, edges:]
+        if self.sharpness is not None:
+            sharpen([(scores, weights)], self.sharpness)
+            by_source = [(turned(scores[:, :, :edges]), in_batch_weights), (uniform, uniform_weights)]
+            sharpen(by_source, self.sharpness)
+        weights[:, :, :edges] += turned(in_batch_weights)
         own = diagonal(scores).copy()
         loss = None
         if measure:
@@ -65,6 +77,26 @@ class PairLoss(ABC):
         self.to_negative_gradient(uniform, uniform_weights)
         diagonal(scores)[:] = self.own_gradient(own, 2 * edge_weights)
         return loss
+
+
+def sharpen(parts: Sequence[tuple[Floats, Floats]], sharpness: float) -> None:
+    """Weights a_n become proportional to a_n e^(sharpness · score), in place; the sum over an edge's parts stays.
+
+    parts: scores and weights (C, B, n) each, weights 0 or more.
+    """
+    greatest = np.maximum.reduce(
+        [scores.max(axis=2, initial=-np.inf, where=weights > 0, keepdims=True) for scores, weights in parts]
+    )
+    before, after = np.zeros((2, *greatest.shape), greatest.dtype)  # (C, B, 1) each
+    for scores, weights in parts:
+        before += weights.sum(axis=2, keepdims=True)
+        powers = np.minimum(scores - greatest, 0)  # what has no weight may score higher
+        powers *= sharpness
+        weights *= np.exp(powers, out=powers)
+        after += weights.sum(axis=2, keepdims=True)
+    share = np.divide(before, after, out=np.zeros_like(before), where=after > 0)
+    for _, weights in parts:
+        weights *= share
 
 
 def _pair_weights(side: Side, edge_weights: Floats) -> Floats:

@@ -57,4 +57,4 @@ def _loss(training: Training) -> Loss:
         return Softmax(training.temperature)
     if training.loss == "cosine_contrastive":
         return CosineContrastive(training.margin)
-    return Logistic()
+    return Logistic(training.adversarial_temperature)
