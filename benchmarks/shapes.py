@@ -47,7 +47,7 @@ def train_shape(name: str, shape: Shape) -> tuple[Forecast, list[RoundReport]]:
     )
     store = TableStore(spark, config.output)
     slots = spark.sparkContext.defaultParallelism
-    found = forecast(config, count_graph(store, latest_graph(store)), partitions=shape.partitions, slots=slots)
+    found = forecast(config, count_graph(store, latest_graph(store), config), partitions=shape.partitions, slots=slots)
     run = train(spark, config, Narrator().progress)
     reports = run.folder.reports()
     spark.stop()

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from statistics import fmean
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -149,21 +150,25 @@ def plan_job(
     edges_per_second: float | None,
     open_session: Callable[[], SparkSession],
 ) -> Forecast:
-    """What training will take. Without both counts, a session is opened and the latest graph counted."""
+    """What training will take. Without both counts, a session is opened and the latest graph counted.
+
+    Of a graph that is not counted, the relations are taken to have equally many edges.
+    """
     partitions = config.graph.partitions
+    sampling = fmean(relation.sampling for relation in config.relations.values())
     if entities is None or edges is None:
         spark = open_session()
         store = TableStore(spark, config.output)
         graph = latest_graph(store)
-        counts = count_graph(store, graph)
+        counts = count_graph(store, graph, config)
         entities = counts.entities if entities is None else entities
         edges = counts.edges if edges is None else edges
-        partitions = graph.partitions
+        partitions, sampling = graph.partitions, counts.sampling
         slots = slots or spark.sparkContext.defaultParallelism
         spark.stop()
     return forecast(
         config,
-        Counts(entities, edges),
+        Counts(entities, edges, sampling),
         partitions=partitions,
         slots=slots or os.cpu_count() or 1,
         edges_per_second=edges_per_second,

@@ -27,9 +27,12 @@ def _sample() -> Sample:
     return Sample(np.zeros(20, np.int16), source, target, np.ones(20, np.float32), none, none)
 
 
-def _train(output: Path, cut: list[int], watch: Watch = NOTHING) -> tuple[Manifest, list[EpochsResult]]:
+def _train(
+    output: Path, cut: list[int], watch: Watch = NOTHING, sampling: float = 1
+) -> tuple[Manifest, list[EpochsResult]]:
     """Trains tasks of so many epochs, one after the other; the rates fall."""
     run = run_settings(str(output))
+    run = replace(run, relations=tuple(replace(one, sampling=sampling) for one in run.relations))
     manifest = first_manifest(run)
     RunFolder(run.output, run.run_id).write_sample(_sample())
     first, results = 0, []
@@ -72,6 +75,15 @@ def test_how_many_epochs_a_task_trains_changes_no_bit(tmp_path: Path) -> None:
         assert (ours.loss, ours.edges) == (theirs.loss, theirs.edges)
         assert ours.held_out.loss == theirs.held_out.loss
         assert sum(ours.edges.values()) == len(blocks()) * EDGES
+
+
+def test_an_epoch_draws_anew_from_all_edges_however_epochs_are_cut_into_tasks(tmp_path: Path) -> None:
+    one, (result,) = _train(tmp_path / "one", [4], sampling=0.5)
+    several, _ = _train(tmp_path / "several", [1, 3], sampling=0.5)
+    assert _bits(one) == _bits(several)
+    counts = [sum(report.edges.values()) for report in result.reports]
+    assert len(set(counts)) > 1
+    assert 0.4 < np.mean(counts) / (len(blocks()) * EDGES) < 0.6
 
 
 @pytest.mark.parametrize("cut", [[9], [1] * 9, [4, 5]])

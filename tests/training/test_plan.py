@@ -1,14 +1,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyspark.sql import SparkSession
+from small_config import small_config
 
 from twhin_spark.errors import ConfigError
+from twhin_spark.graph.version import GraphVersion
+from twhin_spark.tables.delta import TableStore
+from twhin_spark.tables.schemas import ENTITIES, ddl
 from twhin_spark.training.costs import Layout, Workload, epoch_seconds, nominal_speed, state_bytes_moved, task_bytes
-from twhin_spark.training.plan import Plan, resolve_plan
+from twhin_spark.training.plan import Plan, mean_sampling, resolve_plan
 
 LARGE = Workload(10_000_000, 50_000_000, 128, 500, 500, 500, two_sided=False, logq=False)
 MIDDLE = replace(LARGE, entities=1_000_000, edges=10_000_000)
@@ -49,6 +55,33 @@ def test_a_walk_through_super_groups_moves_far_fewer_bytes_than_rounds_of_groups
     flat, walked = (state_bytes_moved(LARGE, Layout(256, 16, super_groups)) for super_groups in (16, 4))
     assert flat == 15 * 2 * LARGE.model_bytes  # an epoch reads and writes the model groups - 1 times
     assert walked < 0.6 * flat
+
+
+def test_what_is_trained_more_than_once_takes_longer_and_has_its_own_memory() -> None:
+    layout, speed = Layout(256, 4, 4), nominal_speed(MIDDLE)
+    thrice, half = replace(MIDDLE, sampling=3.0), replace(MIDDLE, sampling=0.5)
+    assert (thrice.trained, half.trained) == (30_000_000, 5_000_000)
+    once, more, less = (epoch_seconds(work, layout, 2, speed) for work in (MIDDLE, thrice, half))
+    assert more - once == pytest.approx(4 * (once - less))
+    assert task_bytes(thrice, layout).edges > 2 * task_bytes(MIDDLE, layout).edges
+    assert task_bytes(half, layout).edges > 0.5 * task_bytes(MIDDLE, layout).edges
+    assert replace(SMALL, sampling=2.0).nominal_task_seconds == 2 * SMALL.nominal_task_seconds
+
+
+def test_the_mean_sampling_is_that_of_the_graphs_edges(spark: SparkSession, tmp_path: Path) -> None:
+    store, names = TableStore(spark, str(tmp_path)), ("user", "tweet")
+    degrees = [{"follow": 30, "like": 8}, {"like": 2}, {}]
+    rows = [("user", str(i), 0, i, 0, 1, out, {}) for i, out in enumerate(degrees)]
+    version = store.overwrite(ENTITIES, spark.createDataFrame(rows, ddl(ENTITIES)))
+    graph = GraphVersion("g", {"entities": version}, ("follow", "like"), 1, None, {})
+    relations = {"follow": {"sampling": 0.5}, "like": {"sampling": 2.5}}
+    ends = {"source": names[0], "target": names[1]}
+    config = small_config(
+        tmp_path, entity_types=list(names), relations={name: {**ends, **one} for name, one in relations.items()}
+    )
+    assert mean_sampling(store, graph, config) == (30 * 0.5 + 10 * 2.5) / 40
+    plain = small_config(tmp_path, entity_types=list(names), relations={"follow": ends, "like": ends})
+    assert mean_sampling(store, graph, plain) == 1
 
 
 def test_never_more_groups_than_partitions() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -31,6 +32,17 @@ def test_a_task_trains_every_edge_and_writes_its_partitions(task: RoundTask) -> 
     assert sorted(result.files) == [0, 1, 2, 3]
     assert set(result.relations) == {"follow", "like"}
     assert TaskResult.from_json(result.to_json()) == result
+
+
+def test_a_relation_is_trained_as_often_as_its_sampling_says(task: RoundTask) -> None:
+    follow, like = task.run.relations
+    once = task.train(0, [_batch()])
+    run = replace(task.run, relations=(replace(follow, sampling=2), replace(like, sampling=0.5)))
+    result = replace(task, run=run).train(0, [_batch()])
+    assert result.edges["follow"] == 2 * once.edges["follow"]
+    assert 0 < result.edges["like"] < once.edges["like"]
+    again = replace(task, run=run).train(0, [_batch().slice(k, 1) for k in range(_batch().num_rows)])
+    assert (again.edges, again.relations) == (result.edges, result.relations)
 
 
 def test_how_the_blocks_are_cut_into_batches_does_not_change_a_bit(task: RoundTask) -> None:

@@ -24,6 +24,11 @@ class Relation(Section):
     source: Name = Field(description="Entity type at the source end; one of `entity_types`.")
     target: Name = Field(description="Entity type at the target end; one of `entity_types`.")
     weight: Positive = Field(1.0, description="Factor on the loss of every edge of this relation.")
+    sampling: Annotated[float, Field(gt=0, le=100)] = Field(
+        1.0,
+        description="How many times an epoch trains each edge of this relation: 0.5 is a random half of them, "
+        "2.5 all of them twice and a random half once more.",
+    )
     half_life_days: Positive | None = Field(
         None, description="Days in which an event's weight halves, back from the end of training; null: no decay."
     )

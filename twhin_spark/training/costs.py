@@ -16,6 +16,7 @@ BATCH_BYTES = 75_000_000  # edges under way from Spark, and freed memory that th
 EDGE_BYTES = 14  # source and target int32, relation int16, weight float32
 EDGE_ORDER_BYTES = 28  # the random order of a pass, in the kernels
 EDGE_LOGQ_BYTES = 34  # the counts behind `logq`
+EDGE_DRAW_BYTES = 20  # how often an edge is taken, where relations are sampled
 SCORE_COPIES = 4  # of the scores that are worked on at once
 VECTOR_COPIES = 4  # of the vectors of a batch, and of their gradients
 
@@ -41,6 +42,12 @@ class Workload:
     uniform_negatives: int
     two_sided: bool  # whether any relation is
     logq: bool
+    sampling: float = 1.0  # how many times an epoch trains an edge, on average
+
+    @property
+    def trained(self) -> int:
+        """Edges that an epoch trains, in expectation."""
+        return round(self.edges * self.sampling)
 
     @property
     def model_bytes(self) -> int:
@@ -57,7 +64,7 @@ class Workload:
     @property
     def nominal_task_seconds(self) -> float:
         """Of an epoch of one task that holds all: steps of few edges take most of it in a tiny graph."""
-        return self.edges * (self.nominal_edge_seconds + NOMINAL_BATCH_SECONDS / self.batch_size)
+        return self.trained * (self.nominal_edge_seconds + NOMINAL_BATCH_SECONDS / self.batch_size)
 
     @property
     def epochs_a_commit(self) -> int:
@@ -123,14 +130,16 @@ def task_bytes(work: Workload, layout: Layout) -> TaskBytes:
     else:
         entities = 2 * largest
         edges = 2 * largest**2 * (1 + 1 / max(layout.super_groups - 1, 1))  # between the groups, and a part inside them
-    order = EDGE_BYTES + EDGE_ORDER_BYTES + (EDGE_LOGQ_BYTES if work.logq else 0)
+    held, order = EDGE_BYTES, EDGE_ORDER_BYTES + (EDGE_LOGQ_BYTES if work.logq else 0)
+    if work.sampling != 1:  # those that are drawn are beside all of them
+        held, order = held + EDGE_DRAW_BYTES, order + EDGE_BYTES
     scores = max(work.chunk_size * (work.chunk_size + 2 * work.uniform_negatives) * FLOAT_BYTES, SLAB_BYTES)
     chunks = work.batch_size // work.chunk_size
     vectors = 2 * (work.batch_size + chunks * work.uniform_negatives) * work.dim * FLOAT_BYTES
     return TaskBytes(
         process=PROCESS_BYTES + BATCH_BYTES,
         entities=round(work.model_bytes * entities),
-        edges=round(work.edges * min(edges, 1.0) * order),
+        edges=round(min(edges, 1.0) * (work.edges * held + work.trained * order)),
         kernel=SCORE_COPIES * scores + VECTOR_COPIES * vectors,
     )
 
@@ -161,7 +170,7 @@ def epoch_seconds(work: Workload, layout: Layout, slots: int, speed: Speed) -> f
     """Wall time of an epoch, after the first one, which also has Spark read the edges."""
     waves = layout.rounds * -(-layout.tasks // slots)  # of tasks that run side by side
     runs = layout.rounds * layout.tasks
-    kernel = work.edges * speed.edge_seconds / runs
+    kernel = work.trained * speed.edge_seconds / runs
     moving = state_bytes_moved(work, layout) / speed.state_bytes / runs
     sending = edges_sent(work, layout) * EDGE_SECONDS / runs
     commits = layout.rounds if layout.groups > 1 else 1 / work.epochs_a_commit

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from twhin_spark.errors import TwhinError
 from twhin_spark.kernels.model import Model, Relation
+from twhin_spark.kernels.sampling import sampled
 from twhin_spark.kernels.train import TrainSettings, train_edges
 from twhin_spark.training.held_out import HeldOut, measure
 from twhin_spark.training.loading import HeldGroups, edges_of
@@ -111,7 +112,8 @@ class EpochsTask:
             started = time.perf_counter()
             with clock("kernel"):
                 seed = np.random.SeedSequence((run.seed, this.epoch, this.number, 0))
-                done = train_edges(model, edges, settings, np.random.Generator(np.random.PCG64(seed)))
+                rng = np.random.Generator(np.random.PCG64(seed))
+                done = train_edges(model, sampled(edges, run.sampling, rng), settings, rng)
             if done.non_finite is not None:
                 return EpochsResult(diverged=run.relations[done.non_finite].name, diverged_in=this.epoch)
             states = _states(held, model, self.files, run.entity_types)

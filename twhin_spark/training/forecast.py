@@ -31,6 +31,8 @@ class Forecast:
         """The forecast in words."""
         plan, layout, task = self.plan, self.plan.layout, self.plan.task
         yield f"graph: {plan.work.entities:,} entities, {plan.work.edges:,} edges, {layout.partitions} partitions"
+        if plan.work.sampling != 1:
+            yield f"an epoch trains {plan.work.trained:,} edges, as relations are sampled"
         yield f"model: {size(plan.work.model_bytes)}"
         yield (
             f"layout: {layout.groups} groups in {layout.super_groups} super-groups; an epoch is {layout.rounds} rounds "
@@ -55,6 +57,7 @@ class Forecast:
             "job": "plan",
             "entities": plan.work.entities,
             "edges": plan.work.edges,
+            "edges_trained": plan.work.trained,
             **asdict(plan.layout),
             "rounds": plan.layout.rounds,
             "tasks": plan.layout.tasks,

@@ -56,17 +56,32 @@ class Plan:
 
 @dataclass(frozen=True)
 class Counts:
-    """The size of a graph: entities of all types, distinct training edges."""
+    """The size of a graph: entities of all types, distinct training edges.
+
+    sampling: how many times an epoch trains an edge, on average over the graph.
+    """
 
     entities: int
     edges: int
+    sampling: float = 1.0
 
 
-def count_graph(store: TableStore, graph: GraphVersion) -> Counts:
+def count_graph(store: TableStore, graph: GraphVersion, config: Config) -> Counts:
     entities = store.read(ENTITIES, graph.tables[ENTITIES.name]).count()
     edges = store.read(EDGE_BUCKETS, graph.tables[EDGE_BUCKETS.name]).agg(F.sum("edges")).first()
     assert edges is not None
-    return Counts(entities, edges[0] or 0)
+    return Counts(entities, edges[0] or 0, mean_sampling(store, graph, config))
+
+
+def mean_sampling(store: TableStore, graph: GraphVersion, config: Config) -> float:
+    """How many times an epoch trains an edge of the graph, on average."""
+    sampling = {name: config.relations[name].sampling for name in graph.relations}
+    if set(sampling.values()) == {1.0}:
+        return 1.0
+    entities = store.read(ENTITIES, graph.tables[ENTITIES.name])
+    rows = entities.select(F.explode("out_degree")).groupBy("key").agg(F.sum("value").alias("edges")).collect()
+    edges = {row["key"]: row["edges"] for row in rows}
+    return float(sum(sampling[name] * count for name, count in edges.items()) / max(sum(edges.values()), 1))
 
 
 def plan_run(config: Config, counts: Counts, *, partitions: int, slots: int) -> Plan:
@@ -93,6 +108,7 @@ def workload(config: Config, counts: Counts) -> Workload:
         training.uniform_negatives,
         two_sided=any(relation.two_sided for relation in config.relations.values()),
         logq=train_settings(config).loss.logq,
+        sampling=counts.sampling,
     )
 
 

@@ -14,9 +14,11 @@ _SECONDS_BETWEEN_EPOCHS = 1.0
 class Narration:
     """Says what was trained. Seconds are those of the reports, so that epochs committed together are told alike."""
 
-    def __init__(self, say: Callable[[str], None], *, epochs: int, edges: int, earlier: Sequence[RoundReport]) -> None:
-        """edges: of an epoch. earlier: what was trained before this driver began."""
-        self._say, self._epochs, self._edges = say, epochs, edges
+    def __init__(
+        self, say: Callable[[str], None], *, epochs: int, rounds: int, edges: int, earlier: Sequence[RoundReport]
+    ) -> None:
+        """rounds: of an epoch. edges: of an epoch, expected. earlier: what was trained before this driver began."""
+        self._say, self._epochs, self._rounds, self._edges = say, epochs, rounds, edges
         self._epoch = [report for report in earlier if earlier and report.epoch == earlier[-1].epoch]
         self._trained = sum(sum(report.edges.values()) for report in earlier)  # edges since the run began
         self._silent = 0.0  # seconds of training since the last line
@@ -33,7 +35,7 @@ class Narration:
             self._trained += edges
             self._silent += report.seconds
             self._pace = self._pace[0] + report.seconds + measured, self._pace[1] + edges
-            ended = sum(sum(one.edges.values()) for one in self._epoch) >= self._edges
+            ended = report.number == self._rounds - 1
             last = after.complete and report is after.reports[-1]
             if last or self._silent >= (_SECONDS_BETWEEN_EPOCHS if ended else _SECONDS_BETWEEN_ROUNDS):
                 self._say(self._epoch_line(report) if ended else self._round_line(report))

@@ -19,6 +19,7 @@ class RelationSettings:
     operator: str
     weight: float
     two_sided: bool
+    sampling: float = 1.0  # how many times an epoch trains an edge
 
 
 @dataclass(frozen=True)

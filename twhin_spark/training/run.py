@@ -20,11 +20,12 @@ from twhin_spark.graph.version import GraphVersion, latest_graph
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES
 from twhin_spark.training.claim import claim_run
+from twhin_spark.training.costs import Layout
 from twhin_spark.training.faults import no_space_is_a_line
 from twhin_spark.training.held_out import HeldOut
 from twhin_spark.training.initial import write_initial_state
 from twhin_spark.training.log import RoundLog
-from twhin_spark.training.plan import Counts, count_graph, plan_run, workload
+from twhin_spark.training.plan import Counts, count_graph, mean_sampling, plan_run, workload
 from twhin_spark.training.progress import Narration
 from twhin_spark.training.relations import initial_state
 from twhin_spark.training.resume import find_unfinished
@@ -111,7 +112,7 @@ def train(
             # A row of edge_buckets is a block of many edges: the default of 10,000 rows would make gigabytes a batch.
             # Not before here: the rows that the first vectors are made from are small and many.
             spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "4")
-            manifest = _train(store, config, buckets, folder, run, manifest, progress, first=first)
+            manifest = _train(store, config, graph, buckets, folder, run, manifest, progress, first=first)
     except KeyboardInterrupt:
         raise _stopped(folder) from None
     finally:
@@ -145,7 +146,7 @@ def _begin(
     """Plans the run, draws what it is measured on and commits its first vectors. What was there before is gone."""
     entities = store.read(ENTITIES, graph.tables["entities"])
     slots = store.spark.sparkContext.defaultParallelism
-    plan = plan_run(config, count_graph(store, graph), partitions=graph.partitions, slots=slots)
+    plan = plan_run(config, count_graph(store, graph, config), partitions=graph.partitions, slots=slots)
     progress(f"run {run.run_id}: {plan}")
     for warning in plan.warnings:
         progress(f"warning: {warning}")
@@ -217,6 +218,7 @@ def _draw_sample(
 def _train(
     store: TableStore,
     config: Config,
+    graph: GraphVersion,
     buckets: DataFrame,
     folder: RunFolder,
     run: RunSettings,
@@ -235,11 +237,12 @@ def _train(
         partitions, compared = len(manifest.partitions), run.train.loss.comparator
         held_out = HeldOut(sample, run.relations, run.entity_types, partitions, run.seed, compared)
     entities = sum(sum(file.rows) for file in manifest.partitions)
-    at_once = workload(config, Counts(entities, edges[0])).epochs_a_commit
-    trainer = Trainer(buckets, at_once, folder, run, config.training, _watch(config.training), held_out)
+    work = workload(config, Counts(entities, edges[0], mean_sampling(store, graph, config)))
+    trainer = Trainer(buckets, work.epochs_a_commit, folder, run, config.training, _watch(config.training), held_out)
     log, earlier = RoundLog(store, run.run_id, first=first), folder.reports()
     log.take(earlier)
-    narration = Narration(progress, epochs=config.training.epochs, edges=edges[0], earlier=earlier)
+    rounds = Layout(len(manifest.partitions), manifest.groups, manifest.super_groups).rounds
+    narration = Narration(progress, epochs=config.training.epochs, rounds=rounds, edges=work.trained, earlier=earlier)
     while not manifest.complete:
         manifest = trainer.advance(manifest)
         log.add(manifest.reports, last=manifest.complete)

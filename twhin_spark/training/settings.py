@@ -28,7 +28,7 @@ def run_settings(config: Config, relations: Iterable[str], run_id: str) -> RunSe
 
 def relation_settings(config: Config, name: str) -> RelationSettings:
     one = config.relations[name]
-    return RelationSettings(name, one.source, one.target, one.operator, one.weight, one.two_sided)
+    return RelationSettings(name, one.source, one.target, one.operator, one.weight, one.two_sided, one.sampling)
 
 
 def train_settings(config: Config) -> TrainSettings:

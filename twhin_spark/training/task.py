@@ -18,7 +18,9 @@ import pyarrow as pa
 
 from twhin_spark.errors import TwhinError
 from twhin_spark.graph.packing import DTYPES
+from twhin_spark.kernels.arrays import Floats
 from twhin_spark.kernels.model import Model
+from twhin_spark.kernels.sampling import sampled
 from twhin_spark.kernels.train import TrainSettings, train_edges
 from twhin_spark.training.loading import Block, HeldGroups, edges_of
 from twhin_spark.training.relations import RelationSettings, RelationState, from_kernel, to_kernel
@@ -39,6 +41,11 @@ class RunSettings:
     entity_types: tuple[str, ...]
     relations: tuple[RelationSettings, ...]  # by index
     train: TrainSettings
+
+    @property
+    def sampling(self) -> Floats:
+        """How many times an epoch trains an edge of each relation, (relations,)."""
+        return np.array([relation.sampling for relation in self.relations])
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,7 @@ class RoundTask:
             with watch("read"):
                 held.take(walk[step])
             with watch("edge"):
-                edges = edges_of(blocks, self.this, held, ends)
+                edges = sampled(edges_of(blocks, self.this, held, ends), run.sampling, rng)
                 pa.default_memory_pool().release_unused()  # what the blocks took
             with watch("kernel"):
                 done = train_edges(Model(held.entities(), relations), edges, run.train, rng)
