@@ -23,6 +23,19 @@ def test_negatives_are_expected_by_popularity_and_by_chance() -> None:
     )
 
 
+def test_what_stands_at_the_other_end_is_expected_with_the_weight_of_a_uniform_negative() -> None:
+    found = expected_negatives(
+        np.array([[0.5], [0.1]]),
+        np.array([[0.0], [0.2]]),
+        edges=np.array([20, 10]),
+        in_batch_weight=0.5,
+        uniform=np.array([30, 40]),
+        uniform_weight=2,
+        entities=600,
+    )
+    np.testing.assert_allclose(found, [[0.5 * 20 * 0.5 + 0.1], [0.5 * 10 * 0.1 + 2 * 10 * 0.2 + 2 * 40 / 600]])
+
+
 def test_an_entity_that_is_never_expected_gives_no_division_by_zero() -> None:
     found = expected_negatives(
         np.zeros((1, 1)), edges=np.array([20]), in_batch_weight=1, uniform=3, uniform_weight=0, entities=600

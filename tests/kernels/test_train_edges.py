@@ -71,6 +71,40 @@ def test_loss_falls_and_blocks_come_apart(loss: Loss, logq: bool, operator: str,
     assert scores[same].mean() > scores[~same].mean() + scores.std()
 
 
+@pytest.mark.parametrize("two_sided", [False, True])
+@pytest.mark.parametrize(("loss", "logq"), [(Logistic(), False), (Softmax(), True)], ids=str)
+def test_cross_negatives_keep_an_entity_from_answering_its_own_question(
+    loss: Loss, logq: bool, two_sided: bool
+) -> None:
+    """Half of the users follow the other half: nothing else says that they do not follow themselves."""
+    shares = []
+    for crossing in (False, True):
+        users = EntityRows(initial_vectors(np.arange(USERS), DIM, 0.1, 0), np.zeros(USERS, np.float32))
+        model = Model({"user": users}, {0: fresh_relation("user", "user", "translation", two_sided)})
+        rng = np.random.default_rng(0)
+        source, target = rng.integers([0, USERS // 2], [USERS // 2, USERS], size=(600, 2), dtype=np.int32).T
+        edges = Edges(source, target, np.zeros(600, np.int16), np.ones(600, np.float32))
+        chosen = replace(settings(loss, logq=logq), relation_learning_rate=0.1, cross_negatives=crossing)
+        for _ in range(5):
+            train_edges(model, edges, chosen, rng)
+        scores = (users.vectors[: USERS // 2] + model.relations[0].forward.values) @ users.vectors.T
+        own = scores.diagonal()
+        shares.append(np.mean(scores[:, USERS // 2 :] > own[:, None]))
+    assert shares[1] > shares[0]
+    assert shares[1] > 0.7
+
+
+def test_cross_negatives_are_of_relations_that_join_a_type_with_itself() -> None:
+    found = []
+    for crossing in (False, True):
+        model, edges = two_blocks()
+        own = edges.relation == 5  # from users to tweets
+        kept = Edges(edges.source[own], edges.target[own], edges.relation[own], edges.weight[own])
+        train_edges(model, kept, replace(settings(Softmax()), cross_negatives=crossing), np.random.default_rng(0))
+        found.append(model.entities["user"].vectors)
+    np.testing.assert_array_equal(*found)
+
+
 def test_the_same_generator_gives_the_same_bits() -> None:
     runs = []
     for _ in range(2):

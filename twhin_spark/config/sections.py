@@ -100,7 +100,11 @@ class Graph(Section):
     min_degree: dict[str, Annotated[int, Field(ge=1)]] = Field(
         default_factory=dict, description="By entity type: entities with fewer training edges are dropped, once."
     )
-    self_loops: Literal["keep", "drop"] = Field("drop", description="What becomes of edges from an entity to itself.")
+    self_loops: Literal["keep", "drop"] = Field(
+        "drop",
+        description="What becomes of edges from an entity to itself. keep: an entity may be its own answer, so a "
+        "chunk's sources are negative targets, too, and its targets negative sources.",
+    )
     block_edges: int = Field(65_536, ge=1, description="Most edges in one packed row of `edge_buckets`.")
     earliest: Time = Field(
         datetime(2000, 1, 1, tzinfo=UTC), description="Timestamps before it are rejected as out of range."

@@ -43,12 +43,22 @@ class Shares:
 
 
 def expected_negatives(
-    shares: Floats, *, edges: Integers, in_batch_weight: float, uniform: int, uniform_weight: float, entities: int
+    shares: Floats,
+    crossing: Floats | None = None,
+    *,
+    edges: Integers,
+    in_batch_weight: float,
+    uniform: int | Integers,
+    uniform_weight: float,
+    entities: int,
 ) -> Floats:
     """The expected weight, among a chunk's negatives, of entities with these shares (C, k): float32 (C, k).
 
-    The chunks have `edges` edges (C,) and draw `uniform` of the loaded `entities`; the weights are LossSettings'.
+    The chunks have `edges` edges (C,) and draw `uniform` of the loaded `entities`, a number or one for each chunk (C,);
+    the weights are LossSettings'. crossing: the shares at the edges' other end, where those entities are negatives too.
     """
-    expected = in_batch_weight * edges[:, None] * shares + uniform_weight * uniform / entities
+    expected = in_batch_weight * edges[:, None] * shares + uniform_weight * np.asarray(uniform)[..., None] / entities
+    if crossing is not None:
+        expected = expected + uniform_weight * edges[:, None] * crossing
     # It is 0 only where the negative's own weight is, too.
     return np.maximum(expected.astype(np.float32), np.finfo(np.float32).tiny)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from twhin_spark.kernels.adagrad import RowStep
 from twhin_spark.kernels.arrays import Floats, Integers
@@ -23,6 +24,9 @@ class TrainSettings:
     batch_size: edges of one update, at most.
     in_batch_negatives: edges of a chunk, at most; a batch has chunks, and in-batch negatives are a chunk's own.
     uniform_negatives: entities drawn for a chunk, on each side, as further negatives.
+    cross_negatives: where a relation joins a type with itself, a chunk's sources are negative targets, too, and its
+        targets negative sources, each of the weight of a uniform one. An entity that may be its own answer has to be
+        among its negatives: a translation leaves it where it was, before all others.
     """
 
     loss: LossSettings
@@ -31,6 +35,7 @@ class TrainSettings:
     uniform_negatives: int
     entity_learning_rate: float
     relation_learning_rate: float
+    cross_negatives: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,7 @@ class _FamilyPass:
     ) -> None:
         self._edges, self._family, self._settings, self._rng = edges, family, settings, rng
         self._source, self._target = model.entities[family.source_type], model.entities[family.target_type]
+        self._crosses = settings.cross_negatives and self._source is self._target
         self._shares: tuple[Shares, Shares] | None = None
         if settings.loss.logq:
             own = np.isin(edges.relation, family.relations)
@@ -91,7 +97,8 @@ class _FamilyPass:
     def train(self, batch: Batch, measure: bool) -> tuple[Floats | None, int | None]:
         """Takes one step; returns the chunks' losses (C,), if measured, or the relation with a gradient not finite."""
         settings, edges = self._settings, batch.edges.shape[1]
-        at_once = max(1, SLAB_BYTES // (4 * edges * (edges + settings.uniform_negatives)))
+        drawn = settings.uniform_negatives + (edges if self._crosses else 0)
+        at_once = max(1, SLAB_BYTES // (4 * edges * (edges + drawn)))
         slabs = [self._slab(part, measure) for part in batch.slabs(at_once)]
         # An entity may stand at both ends: its gradients are one sum and one step.
         both = self._source is self._target
@@ -115,25 +122,35 @@ class _FamilyPass:
         edges, family = self._edges, self._family
         filled = np.arange(part.edges.shape[1]) < part.sizes[:, None]  # (C, B)
         weights = edges.weight[part.edges] * family.weights_of(part.relation)[:, None] * filled
-        source = self._ends(edges.source[part.edges], self._source, part, 0)
-        target = self._ends(edges.target[part.edges], self._target, part, 1)
+        rows = edges.source[part.edges], edges.target[part.edges]
+        source = self._ends(*rows, filled, self._source, part, 0)
+        target = self._ends(*rows[::-1], filled, self._target, part, 1)
         forward, backward = family.directions(part.relation)
         found = chunk_gradients(source, target, weights, forward, backward, self._settings.loss, measure=measure)
         return _Slab((source.ids, found.source), (target.ids, found.target), found.forward, found.backward, found.loss)
 
-    def _ends(self, rows: Integers, entities: EntityRows, part: Batch, side: int) -> Ends:
-        """The chunks' rows (C, B), and as uniform negatives U rows for each, with replacement from all loaded ones."""
+    def _ends(
+        self, rows: Integers, others: Integers, filled: NDArray[np.bool_], entities: EntityRows, part: Batch, side: int
+    ) -> Ends:
+        """The chunks' rows (C, B), and as uniform negatives U rows for each, with replacement from all loaded ones.
+
+        others: (C, B), the rows at the other end, which are negatives, too, where relations cross. filled: (C, B).
+        """
         count, settings = len(entities.vectors), self._settings
-        uniform = self._rng.integers(count, size=(len(rows), settings.uniform_negatives), dtype=rows.dtype)
+        drawn = settings.uniform_negatives + (rows.shape[1] if self._crosses else 0)
+        uniform = self._rng.integers(count, size=(len(rows), drawn), dtype=rows.dtype)
+        if self._crosses:  # what a chunk is filled up with leaves its place to uniform ones
+            np.copyto(uniform[:, settings.uniform_negatives :], others, where=filled)
         ids = np.concatenate([rows, uniform], axis=1)  # (C, B + U)
         vectors = entities.vectors.take(ids, axis=0)
         if self._shares is None:
             return Ends(vectors, ids)
         expected = expected_negatives(
             self._shares[side].find(part.relation, ids),
+            self._shares[1 - side].find(part.relation, ids) if self._crosses else None,
             edges=part.sizes,
             in_batch_weight=settings.loss.in_batch_weight,
-            uniform=settings.uniform_negatives,
+            uniform=drawn - part.sizes if self._crosses else drawn,
             uniform_weight=settings.loss.uniform_weight,
             entities=count,
         )

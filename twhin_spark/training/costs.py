@@ -39,7 +39,7 @@ class Workload:
     dim: int
     batch_size: int
     chunk_size: int  # edges that share their negatives
-    uniform_negatives: int
+    uniform_negatives: int  # and what else is a negative without being in the batch, of a chunk on each side
     two_sided: bool  # whether any relation is
     logq: bool
     sampling: float = 1.0  # how many times an epoch trains an edge, on average

@@ -98,16 +98,18 @@ def plan_run(config: Config, counts: Counts, *, partitions: int, slots: int) -> 
 
 def workload(config: Config, counts: Counts) -> Workload:
     """What the config has training do with a graph of this size."""
-    training = config.training
+    training, settings, relations = config.training, train_settings(config), config.relations.values()
+    chunk = min(settings.in_batch_negatives, training.batch_size)
+    crossing = settings.cross_negatives and any(relation.source == relation.target for relation in relations)
     return Workload(
         counts.entities,
         counts.edges,
         training.dim,
         training.batch_size,
-        min(training.in_batch_negatives or training.batch_size, training.batch_size),
-        training.uniform_negatives,
-        two_sided=any(relation.two_sided for relation in config.relations.values()),
-        logq=train_settings(config).loss.logq,
+        chunk,
+        training.uniform_negatives + (chunk if crossing else 0),
+        two_sided=any(relation.two_sided for relation in relations),
+        logq=settings.loss.logq,
         sampling=counts.sampling,
     )
 

@@ -49,6 +49,7 @@ def train_settings(config: Config) -> TrainSettings:
         training.uniform_negatives,
         training.learning_rate,
         training.relation_learning_rate,
+        cross_negatives=config.graph.self_loops == "keep",
     )
 
 
