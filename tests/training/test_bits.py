@@ -92,7 +92,8 @@ def _standalone(folder: Path) -> Iterator[str]:
             java = str(require_java() / "bin" / "java")
             log = folder / f"{name}-{len(list(folder.iterdir()))}.log"
             command = [java, "-cp", f"{pyspark.__path__[0]}/jars/*", f"org.apache.spark.deploy.{name}", *arguments]
-            environment = {**os.environ, "SPARK_HOME": pyspark.__path__[0]}
+            # What Spark's shell scripts would find out for its launcher of executors.
+            environment = {**os.environ, "SPARK_HOME": pyspark.__path__[0], "SPARK_SCALA_VERSION": "2.13"}
             with log.open("w") as out:
                 process = subprocess.Popen(command, stdout=out, stderr=out, env=environment, cwd=folder)
             stack.callback(process.wait)
