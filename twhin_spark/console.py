@@ -14,7 +14,13 @@ from rich.markup import escape
 from rich.table import Table
 
 _LOG_COLUMNS = 120
-METRICS = ("mrr", "hits@1", "hits@3", "hits@10", "recall@10", "recall@20", "recall@50", "recall@100")
+METRICS = (
+    "mrr",
+    "hits@1",
+    "hits@3",
+    "hits@10",
+    *(f"{name}@{k}" for name in ("recall", "ndcg") for k in (10, 20, 50, 100)),
+)
 
 
 class Narrator:
@@ -60,7 +66,13 @@ class Narrator:
 
 
 def metrics_table(metrics: Sequence[Mapping[str, Any]]) -> Table:
-    """Metrics by relation and model, the best of each relation in bold."""
+    """Metrics by relation and model, the best of each relation in bold; at the end those over several relations."""
+    several = len({m["relation"] for m in metrics} - {None}) > 1
+    metrics = [
+        {**m, "relation": f"all, {m['average']}" if m["relation"] is None else m["relation"]}
+        for m in metrics
+        if several or m["relation"] is not None
+    ]
     values = {(m["relation"], m["model"], m["metric"]): m["value"] for m in metrics}
     columns = [name for name in METRICS if any(name == metric for _, _, metric in values)]
     columns += sorted({metric for _, _, metric in values} - set(METRICS))

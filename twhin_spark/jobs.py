@@ -34,7 +34,7 @@ class Summary:
     seconds: wall time of the job, and stages: of each of its stages, by name; neither counts Spark's start.
     rows: read, accepted, replayed, rejected, rejected_by_reason and left_out of the graph's build.
     tables: path and Delta version of each table that the job wrote.
-    metrics: relation, model, metric, value and queries of each metric that the job measured.
+    metrics: each metric that the job measured, as the columns of `metrics` tell it.
     """
 
     job: str

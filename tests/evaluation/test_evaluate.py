@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -33,13 +34,13 @@ def stored(spark: SparkSession, world: World, output: Path) -> TrainedRun:
         "edge_buckets": store.overwrite(EDGE_BUCKETS, world.buckets_table(spark, PARTITIONS)),
     }
     store.overwrite(TRAINING_ROUNDS, progress)
-    elsewhere = ("world-0", "follow", "twhin", "mrr", 0.5, 3, 0.0)
+    elsewhere = ("world-0", "follow", None, "twhin", "mrr", 0.5, 0.4, 0.6, 3, 0.0)
     store.overwrite(METRICS, spark.createDataFrame([elsewhere], ddl(METRICS)))
     return world.run(output, PARTITIONS, tables)
 
 
 def expected_values(world: World, name: str) -> dict[tuple[str, str], tuple[float, int]]:
-    """MRR and recall@10 of twhin and of popularity, with their queries, as the loops count them."""
+    """MRR, recall@10 and ndcg@10 of twhin and of popularity, with their queries, as the loops count them."""
     found = {}
     mrr_of = {
         by: sum(
@@ -51,11 +52,15 @@ def expected_values(world: World, name: str) -> dict[tuple[str, str], tuple[floa
     for model, score in {"twhin": world.trained_score(name), "popularity": world.popularity(name, tuned)}.items():
         answers = list(world.answers(name, "test", score).values())
         found[model, "mrr"] = sum(1 / answer.ranks[1] for answer in answers) / len(answers), len(answers)
-        by_source: dict[str, list[bool]] = {}
+        by_source: dict[str, list[float]] = {}
         for answer in answers:
-            by_source.setdefault(answer.source, []).append(answer.ranks[0] <= 10)
-        recall = sum(sum(hits) / len(hits) for hits in by_source.values()) / len(by_source)
+            by_source.setdefault(answer.source, []).append(answer.ranks[0])
+        ten = {s: [rank for rank in ranks if rank <= 10] for s, ranks in by_source.items()}
+        recall = sum(len(ten[s]) / len(ranks) for s, ranks in by_source.items()) / len(by_source)
         found[model, "recall@10"] = recall, len(by_source)
+        ideal = {s: sum(1 / math.log2(i + 2) for i in range(min(len(ranks), 10))) for s, ranks in by_source.items()}
+        ndcg = sum(sum(1 / math.log2(1 + rank) for rank in ten[s]) / ideal[s] for s in by_source) / len(by_source)
+        found[model, "ndcg@10"] = ndcg, len(by_source)
     return found
 
 
@@ -68,27 +73,29 @@ def test_evaluate(spark: SparkSession, scratch: Path) -> None:
     again = evaluate(spark, settings, run, lines.append)
 
     assert again.metrics == first.metrics
-    keys = [(row["relation"], row["model"], row["metric"]) for row in first.metrics]
-    names = ["mrr", "hits@1", "hits@3", "hits@10", "recall@10", "recall@20"]
+    keys = [(row["relation"], row["average"], row["model"], row["metric"]) for row in first.metrics]
+    names = ["mrr", "hits@1", "hits@3", "hits@10", "recall@10", "recall@20", "ndcg@10", "ndcg@20"]
+    over = [("follow", None), ("like", None), ("share", None), (None, "micro"), (None, "macro")]
     assert keys == [
-        (name, model, metric)
-        for name in ("follow", "like", "share")
-        for model in ("twhin", "popularity", "als")
-        for metric in names
+        (*what, model, metric) for what in over for model in ("twhin", "popularity", "als") for metric in names
     ]
-    assert list(first.metrics[0]) == ["relation", "model", "metric", "value", "queries"]
+    assert list(first.metrics[0]) == ["relation", "average", "model", "metric", "value", "low", "high", "queries"]
     values = {key: (row["value"], row["queries"]) for key, row in zip(keys, first.metrics, strict=True)}
     for name in ("follow", "like", "share"):
         for (model, metric), (value, queries) in expected_values(world, name).items():
-            assert values[name, model, metric] == (pytest.approx(value, abs=1e-12), queries)
+            assert values[name, None, model, metric] == (pytest.approx(value, abs=1e-12), queries)
+    mrrs = [values[name, None, "twhin", "mrr"] for name in ("follow", "like", "share")]
+    total = sum(count for _, count in mrrs)
+    assert values[None, "micro", "twhin", "mrr"] == (pytest.approx(sum(v * n for v, n in mrrs) / total), total)
+    assert values[None, "macro", "twhin", "mrr"] == (pytest.approx(sum(v for v, _ in mrrs) / 3), total)
     for metric in names:  # ALS knows no source of these queries
-        assert values["share", "als", metric] == values["share", "popularity", metric]
+        assert values["share", None, "als", metric] == values["share", None, "popularity", metric]
     assert any("block" in line and "no metrics" in line for line in lines)
 
     rows = TableStore(spark, str(scratch)).read(METRICS).collect()
-    assert sorted(
-        (row["relation"], row["model"], row["metric"]) for row in rows if row["run_id"] == "world-1"
-    ) == sorted(keys)
+    mine = [row for row in rows if row["run_id"] == "world-1"]
+    assert {(row["relation"], row["average"], row["model"], row["metric"]) for row in mine} == set(keys)
+    assert len(mine) == len(keys)
     assert sum(row["run_id"] == "world-0" for row in rows) == 1
     assert {row["cold_share"] for row in rows if row["relation"] == "like"} == {first.cold_share["like"]}
     assert set(first.cold_share) == {"follow", "like", "share"}
@@ -116,4 +123,4 @@ def check_report(html: str, metrics: list[dict[str, Any]]) -> None:
     for text in ("world-1", "1,200", "empty source id", "no new test edge", f"{ENDS['like'][0]}"):
         assert text in html
     for row in metrics:
-        assert f"{row['value']:.4f}" in html
+        assert f"{row['value']:.4f}<small>{row['low']:.4f}–{row['high']:.4f}</small>" in html

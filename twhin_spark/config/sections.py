@@ -17,7 +17,7 @@ from twhin_spark.config.serving import Serving
 Operator = Literal["identity", "translation", "diagonal", "complex"]
 Comparator = Literal["dot", "cosine"]
 Repeats = Literal["sum", "log", "cap"]
-Metric = Literal["mrr", "hits@1", "hits@3", "hits@10", "recall@10", "recall@20"]
+Metric = Literal["mrr", "hits@1", "hits@3", "hits@10", "recall@10", "recall@20", "ndcg@10", "ndcg@20"]
 
 
 class Relation(Section):

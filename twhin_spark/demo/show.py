@@ -78,6 +78,6 @@ def queries(store: TableStore, entity_id: str, entity_type: str) -> list[str]:
         f"SELECT b.entity_id, {dot} / (a.norm * b.norm) AS cosine FROM {embeddings} a JOIN {embeddings} b "
         f"ON a.entity_type = b.entity_type AND a.entity_id <> b.entity_id "
         f'WHERE a.entity_type = "{entity_type}" AND a.entity_id = "{entity_id}" ORDER BY cosine DESC LIMIT 10',
-        f"SELECT relation, model, metric, round(value, 4) AS value, queries FROM {metrics} "
+        f"SELECT relation, average, model, metric, round(value, 4) AS value, queries FROM {metrics} "
         'WHERE metric IN ("mrr", "recall@10") ORDER BY ALL',
     ]

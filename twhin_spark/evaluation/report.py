@@ -23,7 +23,7 @@ _CHARTS = {
     "mrr": ("MRR", "mean of 1 / rank, other known targets left out"),
     "recall@10": ("recall@10", "share of a source's new targets among its first ten"),
 }
-Metrics = Sequence[Mapping[str, Any]]  # relation, model, metric, value, queries
+Metrics = Sequence[Mapping[str, Any]]  # rows of Evaluation.metrics
 
 
 def write_report(
@@ -56,7 +56,7 @@ def _render(
         tiles=list(_tiles(config, graph.rows, degrees, edges)),
         metric_names=names,
         self_loops=config.graph.self_loops == "keep",
-        relations=[_relation(name, names, metrics, cold_share.get(name)) for name in graph.relations],
+        sections=list(_sections(graph.relations, names, metrics, cold_share)),
         rows=list(_rows(graph.rows)),
         edges=list(_edges(config, graph.relations, edges)),
         config=_yaml(config),
@@ -112,29 +112,39 @@ def _edges(
 def _chart(metrics: Metrics, metric: str) -> str:
     values: dict[str, dict[str, float]] = {}
     for row in metrics:
-        if row["metric"] == metric:
+        if row["metric"] == metric and row["relation"] is not None:
             values.setdefault(row["relation"], {})[row["model"]] = row["value"]
     return figures.metric_figure(values)
 
 
-def _relation(name: str, metric_names: Sequence[str], metrics: Metrics, cold_share: float | None) -> dict[str, Any]:
-    """One relation's part of the table of metrics."""
-    mine = {(row["model"], row["metric"]): row for row in metrics if row["relation"] == name}
-    models = []
+def _sections(
+    relations: Sequence[str], names: Sequence[str], metrics: Metrics, cold_share: Mapping[str, float]
+) -> Iterator[dict[str, Any]]:
+    """The parts of the table of metrics: the relations, then all of them where several were measured."""
+    for relation in relations:
+        mine = [row for row in metrics if row["relation"] == relation]
+        yield {"name": relation, "average": None, "cold_share": cold_share.get(relation), **_models(names, mine)}
+    if len({row["relation"] for row in metrics} - {None}) > 1:
+        for average in ("micro", "macro"):
+            mine = [row for row in metrics if row["average"] == average]
+            yield {"name": "all relations", "average": average, "cold_share": None, **_models(names, mine)}
+
+
+def _models(names: Sequence[str], metrics: Metrics) -> dict[str, Any]:
+    """The models that were measured, their metrics by name, and how many queries and sources these are means of."""
+    mine = {(row["model"], row["metric"]): row for row in metrics}
     measured = {model: colour for model, colour in MODEL_COLOURS.items() if (model, "mrr") in mine}
+    models = []
     for model, colour in measured.items():
         cells = []
-        for metric in metric_names:
-            best = max(mine[other, metric]["value"] for other in measured)
-            value = mine[model, metric]["value"]
-            cells.append((value, value == best))
+        for name in names:
+            best = max(mine[other, name]["value"] for other in measured)
+            cells.append({**mine[model, name], "best": mine[model, name]["value"] == best})
         models.append({"name": model, "colour": colour, "cells": cells})
     return {
-        "name": name,
         "models": models,
         "queries": mine["twhin", "mrr"]["queries"] if mine else 0,
         "sources": mine["twhin", "recall@10"]["queries"] if mine else 0,
-        "cold_share": cold_share,
     }
 
 

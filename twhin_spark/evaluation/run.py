@@ -14,7 +14,7 @@ from twhin_spark.config import Config
 from twhin_spark.evaluation.contest import Contest, ModelName, run_test, tune
 from twhin_spark.evaluation.facts import Facts, QuerySet, mirror, write_facts
 from twhin_spark.evaluation.held import Split, read_held_edges
-from twhin_spark.evaluation.metrics import metrics_of, mrr
+from twhin_spark.evaluation.metrics import Metric, Totals, macro, metrics_of, micro, totals_of
 from twhin_spark.evaluation.models import Models
 from twhin_spark.evaluation.queries import HeldEdges, queries_of
 from twhin_spark.evaluation.rank import Ranks, joined, rank
@@ -28,8 +28,10 @@ from twhin_spark.training.run import TrainedRun
 
 @dataclass(frozen=True)
 class Evaluation:
-    """metrics: rows of relation, model, metric, value, queries. report: path or URI of the HTML file.
+    """What was measured.
 
+    metrics: rows of relation, average, model, metric, value, low, high, queries.
+    report: path or URI of the HTML file.
     cold_share: by relation, of the new test edges the share that is not asked for, as an end is not in training.
     """
 
@@ -56,7 +58,7 @@ def evaluate(spark: SparkSession, config: Config, run: TrainedRun, progress: Cal
         metrics = _Measurement(store, config, run, scratch, progress).measure(held)
     finally:
         scratch.remove()
-    rows = [(run.run_id, *row.values(), cold_share[row["relation"]]) for row in metrics]
+    rows = [(run.run_id, *row.values(), cold_share.get(row["relation"])) for row in metrics]
     store.overwrite(METRICS, spark.createDataFrame(rows, ddl(METRICS)), where=f"run_id = '{run.run_id}'")
     return Evaluation(metrics, cold_share, write_report(store, config, run, metrics, cold_share))
 
@@ -70,19 +72,22 @@ class _Measurement:
     progress: Callable[[str], None]
 
     def measure(self, held: Mapping[tuple[str, Split], HeldEdges]) -> list[dict[str, Any]]:
-        """The rows of Evaluation.metrics, by relation, model and metric; of both sides, where they are asked for."""
+        """The rows of Evaluation.metrics, relation by relation, then over all; of both sides, if they are asked for."""
         answers = [self._answer(held, mirrored=False)]
         if self.config.evaluation.sides == "both":
             answers.append(self._answer({key: edges.mirrored for key, edges in held.items()}, mirrored=True))
         metrics: list[dict[str, Any]] = []
+        totals: dict[ModelName, list[Totals]] = {}
         for name, first in answers[0].items():
             sides = [first, *(side[name] for side in answers[1:])]
             asker = _numbered([side.asker for side in sides])
             values = {}
             for model in first.ranks:
-                ranks = joined([side.ranks[model] for side in sides])
-                metrics += [{"relation": name, "model": model, **asdict(metric)} for metric in metrics_of(ranks, asker)]
-                values[model] = mrr(ranks.filtered)
+                sums = totals_of(joined([side.ranks[model] for side in sides]), asker)
+                found = metrics_of(sums)
+                metrics += _rows(found, model, relation=name)
+                totals.setdefault(model, []).append(sums)
+                values[model] = found[0].value
             cold = held[name, "test"].cold_share
             assert cold is not None  # there are queries
             told = ", ".join(f"{model} {value:.4f}" for model, value in values.items())
@@ -90,6 +95,9 @@ class _Measurement:
                 f"{name}: test MRR {told}, of {len(asker):,} queries; {cold:.1%} of the new test edges are cold: an "
                 "end is not in training"
             )
+        for average, over in {"micro": micro, "macro": macro}.items():
+            for model, relations in totals.items():
+                metrics += _rows(over(relations), model, average=average)
         return metrics
 
     def _answer(self, held: Mapping[tuple[str, Split], HeldEdges], *, mirrored: bool) -> dict[str, _Answers]:
@@ -147,6 +155,12 @@ class _Answers:
 
     asker: Integers
     ranks: Mapping[ModelName, Ranks]
+
+
+def _rows(
+    metrics: Sequence[Metric], model: ModelName, *, relation: str | None = None, average: str | None = None
+) -> list[dict[str, Any]]:
+    return [{"relation": relation, "average": average, "model": model, **asdict(metric)} for metric in metrics]
 
 
 def _numbered(askers: Sequence[Integers]) -> Integers:

@@ -67,7 +67,7 @@ def _metrics(store: TableStore, run_id: str) -> list[dict[str, Any]]:
     """The run's metrics, none where it was not evaluated."""
     if not store.exists(METRICS):
         return []
-    columns = ("relation", "model", "metric", "value", "queries")
+    columns = ("relation", "average", "model", "metric", "value", "low", "high", "queries")
     rows = store.read(METRICS).where(F.col("run_id") == run_id).select(*columns).orderBy(*columns).collect()
     return [row.asDict() for row in rows]
 

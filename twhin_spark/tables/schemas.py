@@ -179,12 +179,15 @@ METRICS = Table(
     "Metrics of each run on the test split, beside its baselines",
     (
         _RUN,
-        _RELATION,
+        Column("relation", "STRING", "Name of the relation; null: over all relations"),
+        Column("average", "STRING", "micro: of all queries; macro: of the relations' values; null: one relation"),
         Column("model", "STRING", "twhin, popularity or als"),
-        Column("metric", "STRING", "mrr, hits@k or recall@k"),
+        Column("metric", "STRING", "mrr, hits@k, recall@k or ndcg@k"),
         Column("value", "DOUBLE", "Value of the metric, 0 to 1"),
-        Column("queries", "BIGINT", "Queries averaged over: edges for mrr and hits@k, sources for recall@k"),
-        Column("cold_share", "DOUBLE", "Share of new test edges left out as an end is not in training"),
+        Column("low", "DOUBLE", "Lower end of its 95% interval, by bootstrap over sources"),
+        Column("high", "DOUBLE", "Upper end"),
+        Column("queries", "BIGINT", "Averaged over: queries for mrr and hits@k, sources for recall@k and ndcg@k"),
+        Column("cold_share", "DOUBLE", "Share of new test edges left out as an end is not in training; null: over all"),
     ),
 )
 RELATIONS = Table(
