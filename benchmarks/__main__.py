@@ -12,6 +12,7 @@ from benchmarks.kernel import kernel
 from benchmarks.large_jobs import graph_build, whole_job
 from benchmarks.page import write_page
 from benchmarks.planted import Planted
+from benchmarks.ranking import ranking_share
 from benchmarks.results import Result, load, record
 from benchmarks.sgemm import sgemm_share
 
@@ -59,6 +60,7 @@ _benchmark(
 )
 _benchmark(_kernel("kernel_d100_50_50", 100, 50), "kernel_d100_50_50", _number("--epochs", 4, _EPOCHS), _repeats(3))
 _benchmark(lambda repeats: sgemm_share(128, 500, repeats), "sgemm_share_d128", _repeats(5))
+_benchmark(lambda repeats: ranking_share(128, 4, 16, repeats), "ranking_share_d128", _repeats(5))
 _benchmark(
     lambda entities, edges, repeats: engine_overhead(Planted(entities, edges), 128, 500, repeats),
     "engine_overhead", _EDGES, _ENTITIES, _repeats(1),

@@ -43,6 +43,14 @@ ENTRIES = {
         None,
         0.8,
     ),
+    "ranking_share_d128": Entry(
+        "Ranking's share of the matrix product's speed",
+        "One process on one core: the floating-point operations of the scores that `evaluate` compares, over the time "
+        "of a ranking, beside a plain float32 product as above. Ranks are exact: scores are computed in float64, which "
+        "has half of float32's speed, from vectors in fixed point, and each answer is compared with every candidate.",
+        None,
+        None,
+    ),
     "engine_overhead": Entry(
         "What the engine adds",
         "One epoch on a planted graph, 128 dimensions, 500 in-batch and 500 uniform negatives, through the training "

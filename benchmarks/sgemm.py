@@ -32,7 +32,7 @@ def sgemm_share(dim: int, negatives: int, repeats: int) -> Result:
     with threadpool_limits(1):
         for repeat in range(repeats + 1):
             say(f"{_NAME}: {f'repeat {repeat} of {repeats}' if repeat else 'warm-up'}")
-            peak = _peak(dim)
+            peak = product_speed(dim)
             began = time.perf_counter()
             train_edges(model, edges, work.settings(), rng)
             seconds = time.perf_counter() - began
@@ -64,7 +64,7 @@ def sgemm_share(dim: int, negatives: int, repeats: int) -> Result:
     )
 
 
-def _peak(dim: int) -> float:
+def product_speed(dim: int) -> float:
     """GFLOP/s of 512xdim times dimx512 in float32."""
     rng = np.random.default_rng(0)
     left, right = (rng.standard_normal(shape, np.float32) for shape in ((512, dim), (dim, 512)))

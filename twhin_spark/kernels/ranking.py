@@ -1,4 +1,4 @@
-"""Exact ranking: how many candidates score above each positive, in memory bounded by one tile of scores.
+"""Exact ranking: how many candidates score above each positive, a tile of scores at a time.
 
 The last bits of a matrix product depend on the shape of the matrices, on the place of a row in them and on the CPU.
 Here vectors are first rounded to fixed-point numbers so short that float64 holds every sum of their products exactly.
@@ -59,22 +59,23 @@ def count_above(
     greater, equal = np.zeros((2, len(positives.query)), np.int64)
     if not len(candidates):
         return greater, equal
-    positives_by_tile = _by_tile(positives.query, len(queries))
-    excluded_by_tile = _by_tile(excluded.query, len(queries))
-    for query_tile, (mine, hidden) in enumerate(zip(positives_by_tile, excluded_by_tile, strict=True)):
-        if not len(mine):
-            continue
-        first_query = query_tile * QUERY_TILE
-        tile = fixed_point(queries[first_query : first_query + QUERY_TILE])
-        hidden = hidden[np.argsort(excluded.candidate[hidden], kind="stable")]
-        hidden_rows, hidden_columns = excluded.query[hidden] - first_query, excluded.candidate[hidden]
-        for begin in range(0, len(candidates), CANDIDATE_TILE):
-            part = fixed_point(candidates[begin : begin + CANDIDATE_TILE])
-            scores = tile @ part.T  # (QUERY_TILE, CANDIDATE_TILE)
-            low, high = np.searchsorted(hidden_columns, (begin, begin + len(part)))
-            scores[hidden_rows[low:high], hidden_columns[low:high] - begin] = -np.inf
+    asked = fixed_point(queries)
+    positives_by_tile = _by_tile(positives.query, QUERY_TILE, len(queries))
+    hidden_by_tile = _by_tile(excluded.candidate, CANDIDATE_TILE, len(candidates))
+    for number, hidden in enumerate(hidden_by_tile):
+        first_candidate = number * CANDIDATE_TILE
+        part = fixed_point(candidates[first_candidate : first_candidate + CANDIDATE_TILE])
+        hidden = hidden[np.argsort(excluded.query[hidden], kind="stable")]
+        hidden_rows, hidden_columns = excluded.query[hidden], excluded.candidate[hidden] - first_candidate
+        for query_tile, mine in enumerate(positives_by_tile):
+            if not len(mine):
+                continue
+            first_query = query_tile * QUERY_TILE
+            scores = asked[first_query : first_query + QUERY_TILE] @ part.T  # (QUERY_TILE, CANDIDATE_TILE)
+            low, high = np.searchsorted(hidden_rows, (first_query, first_query + QUERY_TILE))
+            scores[hidden_rows[low:high] - first_query, hidden_columns[low:high]] = -np.inf
             for few in np.array_split(mine, -(-len(mine) // QUERY_TILE)):  # a query may have many positives
-                above, same = _compare(scores, few, positives, first_query, begin)
+                above, same = _compare(scores, few, positives, first_query, first_candidate)
                 greater[few] += above
                 equal[few] += same
     return greater, equal
@@ -108,11 +109,17 @@ def _compare(
     inside = np.flatnonzero((own >= 0) & (own < scores.shape[1]) & (positives.candidate[few] >= 0))
     rows[inside, own[inside]] = -np.inf
     score = positives.score[few, None]
-    return np.count_nonzero(rows > score, axis=1), np.count_nonzero(rows == score, axis=1)
+    return _true(rows > score), _true(rows == score)
 
 
-def _by_tile(query: Integers, queries: int) -> list[Integers]:
-    """For each tile of queries, the positions (in query) of its members, ordered by query."""
-    order = np.argsort(query, kind="stable")
-    starts = np.arange(0, queries, QUERY_TILE)
-    return np.split(order, np.searchsorted(query[order], starts[1:]))
+def _true(flags: NDArray[np.bool_]) -> Integers:
+    """How many flags of each row (k, n) are true, (k,): several times as fast as `count_nonzero` along an axis."""
+    found: Integers = np.bitwise_count(np.packbits(flags, axis=1)).sum(axis=1, dtype=np.int64)
+    return found
+
+
+def _by_tile(numbers: Integers, size: int, total: int) -> list[Integers]:
+    """For each tile of so many of the numbers below total, the positions (in numbers) of its members, ascending."""
+    order = np.argsort(numbers, kind="stable")
+    starts = np.arange(0, total, size)
+    return np.split(order, np.searchsorted(numbers[order], starts[1:]))
