@@ -8,54 +8,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
+import yaml
 
 from benchmarks.console import say
 from benchmarks.places import BUILD, ROOT
+from benchmarks.quality_sets import SETS
 from benchmarks.results import core_count, cpu_name, own_versions
 
 _RUNS = ROOT / "docs" / "quality.json"
 _MODEL = ("kernels", "training", "evaluation", "graph", "logs")  # what decides a figure, beside the config
-Metrics = Sequence[Mapping[str, Any]]  # rows of relation, model, metric, value, queries
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """config: in conf/. figures: from the rows of `evaluate`. peers: published or measured figures, by name."""
-
-    config: str
-    figures: Callable[[Metrics], dict[str, float]]
-    peers: Mapping[str, float]
-
-
-def knowledge_graph(metrics: Metrics, questions: int) -> dict[str, float]:
-    """Filtered MRR and hits@k over all questions of the protocol; one with an end that is not in training counts 0."""
-    names = ("mrr", "hits@1", "hits@3", "hits@10")
-    mine = {name: [row for row in metrics if row["model"] == "twhin" and row["metric"] == name] for name in names}
-    return {name: sum(row["value"] * row["queries"] for row in rows) / questions for name, rows in mine.items()}
-
-
-SETS = {
-    "fb15k-237": DataSet(
-        "fb15k-237.yaml",
-        lambda metrics: knowledge_graph(metrics, 2 * 20_466),
-        {
-            "LibKGE TransE": 0.313,
-            "LibKGE DistMult": 0.343,
-            "LibKGE ComplEx": 0.348,
-            "PyTorch-BigGraph ComplEx, 30 epochs": 0.217,
-        },
-    ),
-}
+_SHARED = "../shared/data"  # where the configs look for data
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -81,28 +53,31 @@ def measure(name: str, seed: int, overrides: Sequence[str], trial: bool) -> dict
                 say(f"{name}: seed {seed} is in {_RUNS.relative_to(ROOT)} already")
                 return _line(run)
     output = BUILD / "quality" / (f"{name}-trial" if trial else name)
-    options = [f"output={output}", f"training.seed={seed}", *overrides]
-    if trial:
-        # Validation's edges are asked for in the place of the test's, which nobody looks at.
-        options += ["logs.validation.select.split=\"'test'\"", "logs.test.where='1 = 0'"]
+    options = [f"output={output}", f"training.seed={seed}"]
+    options += with_data(config, [*(data.trial if trial else ()), *overrides])
     started = time.perf_counter()
-    if not (output / "tables" / "graph_versions").exists():
+    if not trial or not (output / "tables" / "graph_versions").exists():
         _run("build-graph", config, options)
     trained = time.perf_counter()
     _run("train", config, options)
     seconds = {"train": time.perf_counter() - trained}
-    found = _run("evaluate", config, options)
+    found = _run("evaluate", config, options)["metrics"]
     seconds["all"] = time.perf_counter() - started
+    metrics = data.figures(found)
+    for ablation, more in data.ablations.items():
+        _run("train", config, [*options, *more])
+        others = data.figures(_run("evaluate", config, [*options, *more, "evaluation.als=null"])["metrics"])
+        metrics |= {f"{metric}, {ablation}": value for metric, value in others.items()}
     run = {
         "set": name,
-        "metrics": {metric: round(value, 4) for metric, value in data.figures(found["metrics"]).items()},
-        "peers": dict(data.peers),
+        "metrics": {metric: round(value, 4) for metric, value in metrics.items()},
+        "peers": {name: round(value, 4) for name, value in {**data.peers, **data.measured_peers(found)}.items()},
         "seed": seed,
         "seconds": {part: round(value, 1) for part, value in seconds.items()},
         "key": key,
         "commit": _git("rev-parse", "--short", "HEAD") + ("+" if _git("status", "--porcelain") else ""),
         "overrides": list(overrides),
-        "config": config.read_text().partition("\nrelations:")[0],
+        "config": _settings(config),
         "versions": own_versions(),
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{core_count()} cores of {cpu_name()}",
@@ -129,6 +104,22 @@ def _digest(config: Path, overrides: Sequence[str]) -> str:
         digest.update(path.read_bytes())
     digest.update(repr(sorted(overrides)).encode())
     return digest.hexdigest()
+
+
+def with_data(config: Path, overrides: Sequence[str]) -> list[str]:
+    """The overrides, and the paths of the config's logs, where TWHIN_DATA_HOME says that the data are."""
+    logs = yaml.safe_load(config.read_text())["logs"]
+    home = os.environ.get("TWHIN_DATA_HOME") or _SHARED
+    paths = [f"logs.{name}.path={log['path']}" for name, log in logs.items()]
+    return [override.replace(_SHARED, home) for override in (*paths, *overrides)]
+
+
+def _settings(config: Path) -> dict[str, Any]:
+    """What a config says of the model: all but its logs and retrieval, and of relations that are alike one."""
+    document = yaml.safe_load(config.read_text())
+    kinds = {repr(relation): {name: relation} for name, relation in reversed(document.pop("relations").items())}
+    relations = {name: relation for kind in reversed(kinds.values()) for name, relation in kind.items()}
+    return {"relations": relations} | {name: document[name] for name in document.keys() - {"logs", "retrieval"}}
 
 
 def _run(job: str, config: Path, options: Sequence[str]) -> dict[str, Any]:
