@@ -20,7 +20,7 @@ MAKEFLAGS += --no-print-directory
 SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup java jars lint test test-all test-kills demo higgs candidates serve notebook bench bench-serving bench-plan bench-scale quality docs clean
+.PHONY: help setup java jars lint test test-all test-kills demo higgs candidates serve notebook bench bench-serving bench-plan bench-scale quality quality-ablations docs clean
 # The Spark of the virtual environment, whichever else the caller works with.
 unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYSPARK_SUBMIT_ARGS
 
@@ -81,6 +81,9 @@ bench-scale: $(JARS)  ## train a model of five times a task's memory beside one 
 
 quality: $(JARS)  ## train and measure the sets with published numbers, each with seeds 0, 1 and 2
 	@$(BIN)/python -m benchmarks.quality all --seed 0 --seed 1 --seed 2
+
+quality-ablations: $(JARS)  ## measure what other settings and groups are worth, with seed 0
+	@$(BIN)/python -m benchmarks.quality all --variants
 
 quality-%: $(JARS)
 	@$(BIN)/python -m benchmarks.quality $* --seed $(SEED)

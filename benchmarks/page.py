@@ -45,7 +45,7 @@ def _summary(known: Iterable[tuple[str, Result]]) -> str:
                 *("" if bound is None else f"{sign} {bound:g}" for bound in (entry.goal, entry.aim)),
             )
         )
-    return _table(("benchmark", "ours", "peer", "unit", "ratio", "goal", "aim"), rows)
+    return table(("benchmark", "ours", "peer", "unit", "ratio", "goal", "aim"), rows)
 
 
 def _section(name: str, entry: Entry, result: Result) -> str:
@@ -55,29 +55,29 @@ def _section(name: str, entry: Entry, result: Result) -> str:
             (contender, f"**{_number(middle(list(values)))}**", ", ".join(map(_number, values)))
             for contender, values in result.repeats.items()
         ]
-        blocks.append(_table((result.unit, "median", "all"), rows))
+        blocks.append(table((result.unit, "median", "all"), rows))
     if result.parts:
         plot = PAGE.with_name(f"benchmarks-{name.replace('_', '-')}.svg")
         plots.parts(result.parts, result.parts_unit, plot)
         blocks.append(f"![Where the time goes]({plot.name})\n")
-        blocks.append(_parts_table(result.parts, result.parts_unit))
+        blocks.append(_partstable(result.parts, result.parts_unit))
     if result.facts:
-        blocks.append(_table(("", ""), list(result.facts.items())))
+        blocks.append(table(("", ""), list(result.facts.items())))
     versions = ", ".join(f"{package} {version}" for package, version in result.versions.items())
     blocks.append(f"Measured on {result.date}, {result.cores} cores of {result.cpu}; {versions}.\n")
     return "\n".join(blocks)
 
 
-def _parts_table(bars: Mapping[str, Mapping[str, float]], unit: str) -> str:
+def _partstable(bars: Mapping[str, Mapping[str, float]], unit: str) -> str:
     rows = []
     for bar, parts in bars.items():
         total = sum(parts.values())
         rows += [(bar, part, _number(value), f"{100 * value / total:.1f}%") for part, value in parts.items()]
         rows.append((bar, "**all**", f"**{_number(total)}**", ""))
-    return _table(("", "part", unit, "share"), rows)
+    return table(("", "part", unit, "share"), rows)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 

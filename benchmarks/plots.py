@@ -47,6 +47,18 @@ def parts(bars: Mapping[str, Mapping[str, float]], unit: str, path: Path) -> Non
     _save(figure, path)
 
 
+def curves(lines: Mapping[str, Mapping[str, Sequence[float]]], x: str, y: str, path: Path) -> None:
+    """A line for each key of `lines`, of its values of x and y."""
+    figure = Figure(figsize=(7.5, 4), layout="constrained")
+    axes = figure.subplots()
+    for label, line in lines.items():
+        axes.plot(line[x], line[y], label=label, marker=".")
+    axes.set(xlabel=x, ylabel=y)
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=2)
+    _save(figure, path)
+
+
 def _save(figure: Figure, path: Path) -> None:
     with mpl.rc_context(_STYLE):
         figure.savefig(path, metadata={"Date": None, "Creator": None})

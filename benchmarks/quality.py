@@ -1,7 +1,8 @@
 """The quality of trained vectors on real data with published numbers: a config, a seed, one JSON line.
 
-Trains and evaluates through the command line, as a user does, and keeps every run in docs/quality.json. A run that is
-there already, of the same config, seed and code of the model, is printed and not repeated.
+Trains and evaluates through the command line, as a user does, and keeps every run in docs/quality.json, which
+docs/quality.md is made of. A run that is there already, of the same config, seed and code of the model, is printed and
+not repeated.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from typing import Any
 
 import click
 import yaml
+from deltalake import DeltaTable
 
 from benchmarks.console import say
 from benchmarks.places import BUILD, ROOT
+from benchmarks.quality_page import write_page
 from benchmarks.quality_sets import SETS
 from benchmarks.results import core_count, cpu_name, own_versions
 
@@ -34,12 +37,14 @@ _SHARED = "../shared/data"  # where the configs look for data
 @click.argument("name", type=click.Choice([*SETS, "all"]))
 @click.option("--seed", "seeds", multiple=True, default=(0,), type=click.IntRange(min=0), help="Seeds of training.")
 @click.option("--set", "overrides", multiple=True, help="Option of the config as path=value, for a trial.")
+@click.option("--variants", is_flag=True, help="Measure the set's variants, for the page's ablations.")
 @click.option("--trial", is_flag=True, help="Measure on validation's edges, and keep no record: for tuning.")
-def main(name: str, seeds: tuple[int, ...], overrides: tuple[str, ...], trial: bool) -> None:
-    """Trains and measures a data set; prints a JSON line for each seed."""
+def main(name: str, seeds: tuple[int, ...], overrides: tuple[str, ...], variants: bool, trial: bool) -> None:
+    """Trains and measures a data set; prints a JSON line for each seed, and variant."""
     for one in SETS if name == "all" else [name]:
-        for seed in seeds:
-            click.echo(json.dumps(measure(one, seed, overrides, trial)))
+        for more in SETS[one].variants if variants else [()]:
+            for seed in seeds:
+                click.echo(json.dumps(measure(one, seed, [*overrides, *more], trial)))
 
 
 def measure(name: str, seed: int, overrides: Sequence[str], trial: bool) -> dict[str, Any]:
@@ -59,7 +64,7 @@ def measure(name: str, seed: int, overrides: Sequence[str], trial: bool) -> dict
     if not trial or not (output / "tables" / "graph_versions").exists():
         _run("build-graph", config, options)
     trained = time.perf_counter()
-    _run("train", config, options)
+    run_id = _run("train", config, options)["run_id"]
     seconds = {"train": time.perf_counter() - trained}
     found = _run("evaluate", config, options)["metrics"]
     seconds["all"] = time.perf_counter() - started
@@ -74,6 +79,7 @@ def measure(name: str, seed: int, overrides: Sequence[str], trial: bool) -> dict
         "peers": {name: round(value, 4) for name, value in {**data.peers, **data.measured_peers(found)}.items()},
         "seed": seed,
         "seconds": {part: round(value, 1) for part, value in seconds.items()},
+        "curve": _curve(output, run_id),
         "key": key,
         "commit": _git("rev-parse", "--short", "HEAD") + ("+" if _git("status", "--porcelain") else ""),
         "overrides": list(overrides),
@@ -83,8 +89,31 @@ def measure(name: str, seed: int, overrides: Sequence[str], trial: bool) -> dict
         "machine": f"{core_count()} cores of {cpu_name()}",
     }
     if not trial:
-        _RUNS.write_text(json.dumps([*_runs(), run], indent=1, ensure_ascii=False) + "\n")
+        kept = [one for one in _runs() if _identity(one) != _identity(run)]
+        _RUNS.write_text(json.dumps([*kept, run], indent=1, ensure_ascii=False) + "\n")
+        write_page(_runs())
     return _line(run)
+
+
+def _identity(run: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What a newer run takes the place of."""
+    return run["set"], run["seed"], run["overrides"]
+
+
+def _curve(output: Path, run_id: str) -> dict[str, list[float]]:
+    """The seconds of training after each epoch, and the MRR of validation edges where the run has measured it."""
+    table = DeltaTable(output / "tables" / "training_rounds").to_pyarrow_table(
+        filters=[("run_id", "=", run_id)], columns=["epoch", "round", "seconds", "monitor_mrr"]
+    )
+    rounds = {(row["epoch"], row["round"]): row for row in table.to_pylist()}  # a round's relations share its seconds
+    curve: dict[str, list[float]] = {"seconds": [], "mrr": []}
+    total = 0.0
+    for _, row in sorted(rounds.items()):
+        total += row["seconds"]
+        if row["monitor_mrr"] is not None:
+            curve["seconds"].append(round(total, 1))
+            curve["mrr"].append(round(row["monitor_mrr"], 4))
+    return curve
 
 
 def _line(run: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,19 +14,25 @@ Figures = Callable[[Metrics], dict[str, float]]
 class DataSet:
     """A config in conf/, and what is asked of it.
 
+    about: the protocol, in a sentence or two.
+    headline: the metrics that it is compared by, the first one above all.
     figures: the headline, from the rows of `evaluate`.
     trial: overrides under which edges of training are asked for, and the test's are neither read nor trained on.
     peers: published figures, or those measured by other means, by name.
     measured_peers: figures of the baselines that `evaluate` ranks beside the model.
     ablations: by name, overrides of another training on the same graph, which answers the same queries.
+    variants: overrides of runs of their own, which `make quality-ablations` measures with seed 0.
     """
 
     config: str
+    about: str
+    headline: Sequence[str]
     figures: Figures
     trial: Sequence[str]
     peers: Mapping[str, float] = field(default_factory=dict)
     measured_peers: Figures = lambda metrics: {}
     ablations: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    variants: Sequence[Sequence[str]] = ()
 
 
 def knowledge_graph(questions: int) -> Figures:
@@ -83,20 +89,50 @@ _GOWALLA_TENTH = (
 # The listens that conf/lastfm.yaml tests on have 0 or 1 there.
 _LASTFM_TENTH = "pmod(xxhash64(userID, artistID), 10)"
 
+_FB15K = (
+    "Both ends of the 20,466 test edges are asked for, among all entities, without the other known answers; an edge "
+    "with an end that is not in training counts 0."
+)
+_FB15K_TRIAL = ("logs.validation.select.split=\"'test'\"", "logs.test.where='1 = 0'", "training.keep=last")
+# With as many partitions as groups there is nothing to deal: the same entities share a group in every epoch.
+_GROUPS = (
+    ["graph.partitions=32", "training.groups=4"],
+    ["graph.partitions=128", "training.groups=16"],
+    ["graph.partitions=16", "training.groups=16"],
+)
+
 SETS = {
     "fb15k-237": DataSet(
         "fb15k-237.yaml",
+        _FB15K,
+        ("mrr", "hits@10"),
         knowledge_graph(2 * 20_466),
-        ["logs.validation.select.split=\"'test'\"", "logs.test.where='1 = 0'"],
+        _FB15K_TRIAL,
         {
             "LibKGE TransE": 0.313,
             "LibKGE DistMult": 0.343,
             "LibKGE ComplEx": 0.348,
             "PyTorch-BigGraph ComplEx, 30 epochs": 0.217,
         },
+        variants=(
+            *_GROUPS,
+            ["training.regularization=null"],
+            ["training.uniform_negatives=128"],
+            ["training.loss=logistic"],
+        ),
+    ),
+    "fb15k-237-translation": DataSet(
+        "fb15k-237-translation.yaml",
+        _FB15K,
+        ("mrr", "hits@10"),
+        knowledge_graph(2 * 20_466),
+        _FB15K_TRIAL,
+        {"LibKGE TransE": 0.313, "GraphVite TransE": 0.288, "PyTorch-BigGraph translation": 0.241},
     ),
     "gowalla": DataSet(
         "gowalla.yaml",
+        "All places but the user's own in training are ranked for every test user, over all of its test places.",
+        ("recall@20", "ndcg@20"),
         recommendation("check_in", "recall@20", "ndcg@20"),
         [
             f'logs.train.select.target="{_GOWALLA_TENTH.format(">")}"',
@@ -117,6 +153,8 @@ SETS = {
     ),
     "lastfm": DataSet(
         "lastfm.yaml",
+        "A fifth of each user's listens is held out; all artists but those of its other listens are ranked.",
+        ("recall@20", "ndcg@20"),
         recommendation("listen", "recall@20", "ndcg@20"),
         [
             f"logs.listens.where={_LASTFM_TENTH} > 1",
@@ -127,6 +165,9 @@ SETS = {
     ),
     "higgs": DataSet(
         "higgs.yaml",
+        "The last tenth of the events is held out. Every new retweet with both ends known is a question, and all users "
+        "are candidates.",
+        ("recall@10", "mrr"),
         recommendation("retweet", "recall@10", "mrr"),
         ["window.until=2012-07-05T22:49:31Z", "split.test=0.1111"],
         measured_peers=baselines("retweet", "recall@10", "mrr"),

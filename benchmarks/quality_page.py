@@ -1,0 +1,92 @@
+"""docs/quality.md and its plots, from the stored runs alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import mean
+from typing import Any
+
+import yaml
+
+from benchmarks import plots
+from benchmarks.page import table
+from benchmarks.places import ROOT
+from benchmarks.quality_sets import SETS
+
+PAGE = ROOT / "docs" / "quality.md"
+Run = Mapping[str, Any]
+
+_HEAD = """\
+# Quality
+
+`make quality` trains and measures every set below with seeds 0, 1 and 2, `make quality-gowalla SEED=1` one of them,
+`make quality-ablations` other settings with seed 0. Each run prints a JSON line and is kept in
+[quality.json](quality.json) with its config, commit and versions; this page is made of that file. A run that is there
+already, of the same config, seed and code of the model, is not repeated. Tuning looked at validation edges only
+(`--trial`); the test edges were ranked by what is shown here.
+"""
+
+
+def write_page(runs: Sequence[Run]) -> None:
+    """Writes the page and its plots. runs: the newest of each set, overrides and seed."""
+    blocks = [_HEAD]
+    for name in SETS:
+        own = [run for run in runs if run["set"] == name]
+        if any(not run["overrides"] for run in own):
+            blocks.append(_section(name, own))
+    PAGE.write_text("\n".join(blocks))
+
+
+def _section(name: str, runs: Sequence[Run]) -> str:
+    final = [run for run in runs if not run["overrides"]]
+    blocks = [f"## {name}\n", SETS[name].about + "\n", _figures(final), _peers(final[-1])]
+    ablations = [run for run in runs if run["overrides"]]
+    if ablations:
+        blocks.append(_ablations(final, ablations))
+    curves = {_label(run): run["curve"] for run in [*final[:1], *ablations] if run["curve"]["seconds"]}
+    if curves:
+        plot = PAGE.with_name(f"quality-{name}.svg")
+        plots.curves(curves, "seconds", "mrr", plot)
+        blocks.append(f"![MRR of a sample of validation edges, against the seconds of training]({plot.name})\n")
+    last = final[-1]
+    blocks.append(f"conf/{SETS[name].config}, without its logs:\n\n```yaml\n{_yaml(last['config'])}```\n")
+    versions = ", ".join(f"{package} {version}" for package, version in last["versions"].items())
+    blocks.append(f"Measured on {last['date']} at {last['commit']}, {last['machine']}; {versions}.\n")
+    return "\n".join(blocks)
+
+
+def _figures(final: Sequence[Run]) -> str:
+    """A row for each metric: the mean and the spread over seeds, and each seed's value."""
+    rows = []
+    for metric in final[0]["metrics"]:
+        values = {run["seed"]: run["metrics"][metric] for run in final}
+        spread = max(values.values()) - min(values.values())
+        each = ", ".join(f"{value:.4f} (seed {seed})" for seed, value in sorted(values.items()))
+        rows.append((metric, f"**{mean(values.values()):.4f}**", f"{spread:.4f}", each))
+    seconds = [run["seconds"]["train"] for run in final]
+    rows.append(("seconds of training", f"{mean(seconds):,.0f}", f"{max(seconds) - min(seconds):,.0f}", ""))
+    return table(("", "mean", "spread", "seeds"), rows)
+
+
+def _peers(run: Run) -> str:
+    return table(("peer", ""), [(name, f"{value:.4f}") for name, value in run["peers"].items()])
+
+
+def _ablations(final: Sequence[Run], ablations: Iterable[Run]) -> str:
+    """A row for each ablation: its headline metrics, and their share of the final config's with the same seed."""
+    base = min(final, key=lambda run: run["seed"])
+    names = SETS[base["set"]].headline
+    rows = [("as configured", *(f"{base['metrics'][name]:.4f}" for name in names), "")]
+    for run in ablations:
+        values = [f"{run['metrics'][name]:.4f}" for name in names]
+        share = run["metrics"][names[0]] / base["metrics"][names[0]]
+        rows.append((_label(run), *values, f"{share:.3f}"))
+    return table((f"ablation, seed {base['seed']}", *names, f"share of {names[0]}"), rows)
+
+
+def _label(run: Run) -> str:
+    return ", ".join(override.replace("training.", "") for override in run["overrides"]) or "as configured"
+
+
+def _yaml(config: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(dict(config), sort_keys=False, default_flow_style=None, allow_unicode=True)
