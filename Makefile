@@ -20,12 +20,12 @@ MAKEFLAGS += --no-print-directory
 SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup java jars lint test test-all test-kills demo higgs candidates serve notebook bench bench-serving bench-plan bench-scale quality quality-ablations docs clean
+.PHONY: help setup java jars lint test test-all test-kills demo higgs candidates serve notebook bench bench-serving bench-retrieval bench-plan bench-scale quality quality-ablations docs clean
 # The Spark of the virtual environment, whichever else the caller works with.
 unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYSPARK_SUBMIT_ARGS
 
 help:  ## print this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  make bench-NAME runs one of bench's (bench-kernel-d128-500-500, bench-graph-build, ...)"
 	@echo "  make quality-NAME SEED=number measures one of quality's sets (quality-fb15k-237)"
 	@echo "  OUT=folder says where demo and higgs write, SCALE=factor how large the demo is, PYTHON=command which Python to use"
@@ -71,7 +71,13 @@ notebook: $(JARS)  ## run the analysts' tour on the demo's tables: build/tour.ht
 	@$(BIN)/jupyter nbconvert --execute --to html --output-dir build notebooks/tour.ipynb >&2
 
 bench-serving: $(INSTALLED)  ## load the service with wrk: 1M vectors, peak rate, half of it, a version switch
-	@$(BIN)/python benchmarks/serving.py
+	@$(BIN)/python -m benchmarks.serving
+
+bench-retrieval: $(JARS)  ## measure exact, approximate and mixed candidates; write docs/retrieval-benchmarks.md
+	@$(BIN)/python -m pip install -qq --constraint constraints.txt --editable '.[bench]' >&2
+	@[ -d build/higgs/tables/model_versions ] || $(BIN)/twhin-spark higgs --out build/higgs > /dev/null
+	@[ -d build/lastfm/tables/model_versions ] || $(BIN)/twhin-spark pipeline --config conf/lastfm.yaml > /dev/null
+	@$(BIN)/python -m benchmarks.retrieval
 
 bench-plan: $(JARS)  ## train three graphs; print what the plan predicted of each, and what was measured
 	@$(BIN)/python -m benchmarks.plan

@@ -28,7 +28,7 @@ def ratios(results: Sequence[tuple[Result, Entry]], path: Path) -> None:
     axes.set(yticks=range(len(results)), yticklabels=labels, xscale="log", xlabel="ratio")
     axes.invert_yaxis()
     axes.set_title("solid: goal; dotted: aim", fontsize="medium")
-    _save(figure, path)
+    save(figure, path)
 
 
 def parts(bars: Mapping[str, Mapping[str, float]], unit: str, path: Path) -> None:
@@ -44,7 +44,7 @@ def parts(bars: Mapping[str, Mapping[str, float]], unit: str, path: Path) -> Non
     axes.set_xlabel(unit)
     axes.invert_yaxis()
     figure.legend(loc="outside lower center", ncols=min(len(labels), 4))
-    _save(figure, path)
+    save(figure, path)
 
 
 def curves(lines: Mapping[str, Mapping[str, Sequence[float]]], x: str, y: str, path: Path) -> None:
@@ -56,9 +56,9 @@ def curves(lines: Mapping[str, Mapping[str, Sequence[float]]], x: str, y: str, p
     axes.set(xlabel=x, ylabel=y)
     axes.grid(alpha=0.3)
     figure.legend(loc="outside lower center", ncols=2)
-    _save(figure, path)
+    save(figure, path)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
     with mpl.rc_context(_STYLE):
         figure.savefig(path, metadata={"Date": None, "Creator": None})

@@ -1,4 +1,4 @@
-"""The service under load on one machine: `python benchmarks/serving.py`; wrk must be installed (apt-get install wrk).
+"""The service under load on one machine (make bench-serving); wrk must be installed (apt-get install wrk).
 
 Publishes a table of random vectors, serves it, and asks for 1 and for 100 ids: as fast as wrk can, then at half that
 rate, then while a second version is published and rolled back. Writes docs/serving-benchmarks.md with a plot; the last
@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import re
 import subprocess
 import sys
@@ -18,28 +16,31 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 
+from benchmarks.serving_page import Load, Result, write_page
+from twhin_spark.kernels.arrays import Floats
 from twhin_spark.serving.store import RepresentationStore
 
 ROWS = 50_000  # written at once
 CONNECTIONS = 32
+SEEDS = {"v1": 1, "v2": 2}  # of the versions' vectors
 JSON, RAW = "application/json", "application/octet-stream"
-AIM_MS, AIM_MB = 10, 200
 
 SERVE = """
 import sys
+from twhin_spark.config.retrieval import Ann
 from twhin_spark.config.serving import Serving
 from twhin_spark.serving.web.run import serve
-serve(Serving(port=0, poll_seconds=1, log_requests=False), sys.argv[1])
+serve(Serving(port=0, poll_seconds=1, log_requests=False), sys.argv[1], Ann())
 """
 
 # Each request asks for random ids. A connection waits `pause` milliseconds on average, at random so that they spread.
@@ -59,20 +60,15 @@ end
 """
 
 
-@dataclass(frozen=True)
-class Load:
-    """What wrk saw. Milliseconds are a request's; failed: answers that are not 2xx, and broken connections."""
-
-    ids: int
-    accept: str
-    load: str
-    requests_per_second: float
-    p50_ms: float
-    p99_ms: float
-    failed: int
+def random_vectors(vectors: int, dim: int, seed: int) -> Iterator[tuple[int, Floats]]:
+    """Unit vectors, float32 (ROWS, dim) at a time, each part with the number of its first."""
+    rng = np.random.default_rng(seed)
+    for first in range(0, vectors, ROWS):
+        values = rng.standard_normal((min(ROWS, vectors - first), dim), dtype=np.float32)
+        yield first, values / np.linalg.norm(values, axis=1, keepdims=True)
 
 
-def publish(tables: Path, version: str, vectors: int, dim: int, seed: int) -> None:
+def publish(tables: Path, version: str, vectors: int, dim: int) -> None:
     """Writes random unit vectors of users 0, 1, ... as one version; it has one relation, the identity."""
     names = ("model_version", "relation", "source_type", "target_type", "operator", "side")
     values = (version, "same", "user", "user", "identity", "target")
@@ -81,11 +77,8 @@ def publish(tables: Path, version: str, vectors: int, dim: int, seed: int) -> No
     write_deltalake(str(tables / "relations"), pa.table(relation), mode="append")
 
     def batches() -> Iterator[pa.RecordBatch]:
-        rng = np.random.default_rng(seed)
-        for first in range(0, vectors, ROWS):
-            count = min(ROWS, vectors - first)
-            values = rng.standard_normal((count, dim), dtype=np.float32)
-            values /= np.linalg.norm(values, axis=1, keepdims=True)
+        for first, values in random_vectors(vectors, dim, SEEDS[version]):
+            count = len(values)
             yield pa.record_batch(
                 {
                     "entity_type": pa.array(["user"] * count),
@@ -163,10 +156,28 @@ def latency(printed: str, percentile: int) -> float:
 def switch(tables: Path, address: str, vectors: int, dim: int) -> None:
     """Publishes a second version, waits until it is served, and rolls back to the first."""
     before = DeltaTable(tables / "embeddings").version()
-    publish(tables, "v2", vectors, dim, seed=2)
+    publish(tables, "v2", vectors, dim)
     wait_for(address, "v2")
     DeltaTable(tables / "embeddings").restore(before)
     wait_for(address, "v1")
+
+
+def compare(address: str, known: Mapping[str, Floats], enough: threading.Event) -> tuple[int, int]:
+    """Asks for 100 ids again and again, and compares the answers with the vectors of the versions that they name.
+
+    known: by version, the vectors of the first ids. Returns the number of answers, and of those with another vector.
+    """
+    rng = np.random.default_rng(0)
+    checked = mixed = 0
+    while not enough.wait(0.02):  # it is there to look, not to load
+        ids = rng.integers(0, len(known["v1"]), 100)
+        body = json.dumps({"entities": [["user", str(one)] for one in ids]}).encode()
+        headers = {"Content-Type": JSON, "Accept": RAW}
+        question = urllib.request.Request(f"{address}/v1/representations", body, headers)
+        with urllib.request.urlopen(question) as answer:
+            mixed += answer.read() != known[answer.headers["X-Model-Version"]][ids].tobytes()
+        checked += 1
+    return checked, mixed
 
 
 def own_memory(pid: int) -> float:
@@ -177,90 +188,30 @@ def own_memory(pid: int) -> float:
     return int(found[1]) / 1024
 
 
-@dataclass(frozen=True)
-class Result:
-    """open_ms: to open the finished store, as a service does at its start. own_memory_mb: beyond the mapped files."""
-
-    vectors: int
-    dim: int
-    open_ms: float
-    own_memory_mb: int
-    loads: Sequence[Load]
-
-
 def measure(out: Path, vectors: int, dim: int, seconds: int) -> Result:
     tables = out.absolute() / "tables"
-    publish(tables, "v1", vectors, dim, seed=1)
+    publish(tables, "v1", vectors, dim)
     loads = []
     with serving(out) as (address, pid):
         caller = Caller(address, vectors, seconds)
         for ids, accept in ((1, JSON), (100, JSON), (100, RAW)):
             peak = caller.run("peak", ids, accept)
             loads += [peak, caller.run("half the peak", ids, accept, peak.requests_per_second / 2)]
-        switching = threading.Thread(target=switch, args=(tables, address, vectors, dim))
-        switching.start()
-        while switching.is_alive():
-            loads.append(caller.run("publish, rollback", 1, JSON, loads[1].requests_per_second / 2))
+        known = {name: next(random_vectors(vectors, dim, seed))[1] for name, seed in SEEDS.items()}
+        enough = threading.Event()
+        with ThreadPoolExecutor() as pool:
+            comparing = pool.submit(compare, address, known, enough)
+            switching = pool.submit(switch, tables, address, vectors, dim)
+            while not switching.done():
+                loads.append(caller.run("publish, rollback", 1, JSON, loads[1].requests_per_second / 2))
+            enough.set()
+            switching.result()
+            checked, mixed = comparing.result()
         memory = own_memory(pid)
     started = time.perf_counter()
     RepresentationStore.open(out / "serving")
     opened = time.perf_counter() - started
-    return Result(vectors, dim, round(opened * 1000, 1), round(memory), loads)
-
-
-PAGE = """# The service under load
-
-`make bench-serving` writes this page. {vectors:,} vectors of {dim} dimensions, {connections} connections on loopback,
-{cpus} cores ({machine}) shared by the service, the load (wrk) and, in the last rows, the build of a new version.
-
-{table}
-
-At half the peak rate the 99th percentile is {p99:g} ms for one id (aim: {aim_ms} ms or less); {failed} requests
-failed in all. The process holds {own_memory_mb} MB beyond the mapped files (aim: {aim_mb} MB or less). Opening the
-store took {open_ms:g} ms.
-
-Rows `publish, rollback`: a second version is published, built, served, and rolled back meanwhile. That no answer mixes
-versions is tested with fewer vectors, by `tests/serving/test_switch.py`.
-
-![latency](images/serving-benchmarks.svg)
-"""
-
-
-def write_page(result: Result, page: Path) -> None:
-    """The table and the plot of a result."""
-    columns = ("ids", "accept", "load", "requests_per_second", "p50_ms", "p99_ms", "failed")
-    rows = [[str(vars(load)[name]) for name in columns] for load in result.loads]
-    lines = [columns, ["---"] * len(columns), *rows]
-    shown = {name: value for name, value in vars(result).items() if name != "loads"}
-    (page.parent / "images").mkdir(parents=True, exist_ok=True)
-    page.write_text(
-        PAGE.format(
-            **shown,
-            connections=CONNECTIONS,
-            cpus=os.cpu_count(),
-            machine=f"{platform.machine()}, Python {platform.python_version()}",
-            table="\n".join(f"| {' | '.join(line)} |" for line in lines),
-            p99=result.loads[1].p99_ms,
-            failed=sum(load.failed for load in result.loads),
-            aim_ms=AIM_MS,
-            aim_mb=AIM_MB,
-        )
-    )
-    _plot(result.loads, page.parent / "images" / "serving-benchmarks.svg")
-
-
-def _plot(loads: Sequence[Load], path: Path) -> None:
-    names = [f"{load.load}: {load.ids} id{'s' if load.ids > 1 else ''}, {load.accept.split('/')[1]}" for load in loads]
-    places = np.arange(len(loads))
-    plt.rcParams["svg.hashsalt"] = "serving"  # the same numbers give the same file
-    figure, axes = plt.subplots(figsize=(9, 1 + 0.45 * len(loads)), layout="constrained")
-    axes.barh(places + 0.2, [load.p50_ms for load in loads], 0.4, label="50%")
-    axes.barh(places - 0.2, [load.p99_ms for load in loads], 0.4, label="99%")
-    axes.axvline(AIM_MS, color="grey", linestyle="--", label=f"aim of the 99% at half the peak: {AIM_MS} ms")
-    axes.set(yticks=places, yticklabels=names, xlabel="milliseconds of a request", xscale="log")
-    axes.invert_yaxis()
-    axes.legend()
-    figure.savefig(path, metadata={"Date": None})
+    return Result(vectors, dim, round(opened * 1000, 1), round(memory), checked, mixed, loads)
 
 
 def main() -> None:
@@ -274,7 +225,7 @@ def main() -> None:
     parser.add_argument("--page", type=Path, default=Path("docs/serving-benchmarks.md"), help="where the table goes")
     options = parser.parse_args()
     result = measure(options.out, options.vectors, options.dim, options.seconds)
-    write_page(result, options.page)
+    write_page(result, options.page, CONNECTIONS)
     sys.stdout.write(json.dumps(asdict(result)) + "\n")
 
 

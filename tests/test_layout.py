@@ -59,9 +59,11 @@ def test_what_lies_below_knows_no_stage(part: str, allowed: set[str]) -> None:
         assert _own(path) <= allowed, path
 
 
-def test_serving_knows_no_spark_and_no_stage() -> None:
+def test_serving_knows_no_spark_and_of_the_stages_the_index_alone() -> None:
     for path in (PACKAGE / "serving").glob("**/*.py"):
-        assert _own(path) <= {"serving", "config", "errors", "kernels"}, path
+        assert _own(path) <= {"serving", "config", "errors", "kernels", "retrieval"}, path
+        of_retrieval = {name for name in _imports(path) if name.startswith("twhin_spark.retrieval")}
+        assert of_retrieval <= {"twhin_spark.retrieval.ann"}, path
         assert not _foreign(path) & {"pyspark", "delta", "py4j"}, path
 
 

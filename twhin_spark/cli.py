@@ -189,7 +189,7 @@ def serve(config_file: str, overrides: tuple[str, ...], verbose: bool) -> None:
 
     try:
         config = load_config(config_file, overrides)
-        run_service(config.serving, config.output)
+        run_service(config.serving, config.output, config.retrieval.ann)
     except Exception as error:  # one line and an exit code, as for a job
         if verbose:
             traceback.print_exc()

@@ -9,12 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from twhin_spark.errors import ConfigError
 from twhin_spark.kernels.arrays import Floats
 from twhin_spark.kernels.topk import unit_vectors
-from twhin_spark.retrieval.ann import Contents, Index, index_path, lists_for, open_or_build
+from twhin_spark.retrieval.ann import Contents, Index, index_path, lists_for, open_or_build, read_ids
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,10 @@ def contents() -> Contents:
 
 def parts(vectors: Floats) -> Iterator[Floats]:
     yield from np.array_split(vectors, 7)
+
+
+def ids() -> pa.Array:
+    return pa.array([f"u{number}" for number in range(6000)])
 
 
 def test_most_of_the_nearest_are_proposed(vectors: Floats, contents: Contents) -> None:
@@ -56,22 +61,23 @@ def test_a_file_is_used_again_and_a_damaged_one_is_built_anew(
     scratch: Path, vectors: Floats, contents: Contents
 ) -> None:
     told: list[str] = []
-    first = open_or_build(str(scratch), lambda: parts(vectors), contents, told.append)
-    again = open_or_build(str(scratch), lambda: parts(vectors), contents, told.append)
+    first = open_or_build(str(scratch), lambda: parts(vectors), ids, contents, told.append)
+    again = open_or_build(str(scratch), lambda: parts(vectors), ids, contents, told.append)
     assert len(told) == 1
     np.testing.assert_array_equal(first.search(vectors[:9], 5, 8), again.search(vectors[:9], 5, 8))
-    path = index_path(str(scratch), contents)
+    path = index_path(str(scratch), "v-1", "user", "cosine")
+    assert read_ids(path).to_pylist() == ids().to_pylist()
     path.write_bytes(path.read_bytes()[:1000])
-    mended = open_or_build(str(scratch), lambda: parts(vectors), contents, told.append)
+    mended = open_or_build(str(scratch), lambda: parts(vectors), ids, contents, told.append)
     assert len(told) == 2
     np.testing.assert_array_equal(first.search(vectors[:9], 5, 8), mended.search(vectors[:9], 5, 8))
-    open_or_build(str(scratch), lambda: parts(vectors), replace(contents, lists=20), told.append)
+    open_or_build(str(scratch), lambda: parts(vectors), ids, replace(contents, lists=20), told.append)
     assert len(told) == 3
 
 
-def test_an_index_needs_a_local_output(contents: Contents) -> None:
+def test_an_index_needs_a_local_output() -> None:
     with pytest.raises(ConfigError, match="with a local output"):
-        index_path("s3://lake/music", contents)
+        index_path("s3://lake/music", "v-1", "user", "cosine")
 
 
 def test_workers_need_no_index_library() -> None:

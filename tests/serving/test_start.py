@@ -13,15 +13,17 @@ import pytest
 from published_tables import Tables
 from running import Caller
 
+from twhin_spark.config.retrieval import Ann
 from twhin_spark.config.serving import Serving
 from twhin_spark.errors import ConfigError, InputError
 from twhin_spark.serving.web.run import published_families, read_token, serve, store_folder
 
 SERVE = """
 import sys
+from twhin_spark.config.retrieval import Ann
 from twhin_spark.config.serving import Serving
 from twhin_spark.serving.web.run import serve
-serve(Serving.model_validate_json(sys.argv[1]), sys.argv[2])
+serve(Serving.model_validate_json(sys.argv[1]), sys.argv[2], Ann())
 """
 
 
@@ -52,14 +54,14 @@ def test_it_listens_and_ends(tables: Tables) -> None:
 
 def test_what_cannot_be_served_is_told_before(tables: Tables, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="embeddings: no Delta table; `twhin-spark publish` writes it"):
-        serve(Serving(), str(tables.output))
+        serve(Serving(), str(tables.output), Ann())
     tables.publish("m1")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(InputError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
-            serve(Serving(port=port), str(tables.output))
+            serve(Serving(port=port), str(tables.output), Ann())
     with pytest.raises(InputError, match=r"cannot listen on no\.such\.host\.invalid:8080"):
-        serve(Serving(host="no.such.host.invalid"), str(tables.output))
+        serve(Serving(host="no.such.host.invalid"), str(tables.output), Ann())
 
 
 def test_where_things_are(tmp_path: Path) -> None:

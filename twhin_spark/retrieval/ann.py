@@ -2,7 +2,8 @@
 
 The index divides the vectors into lists and keeps 4 bits for every two numbers, 1/16 of their bytes (Jégou et al.:
 Product Quantization for Nearest Neighbor Search, 2011; scanned as by André et al.: Quicker ADC, 2019). It is built and
-searched on the driver, with all its cores: workers need no Faiss. One file for each version, entity type and measure.
+searched on the driver, with all its cores: workers need no Faiss. One artifact for each version, entity type and
+measure, which the service uses too: the index, the ids of its vectors, and, written last, what it is of.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from uuid import uuid4
 
 import faiss
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from twhin_spark.errors import ConfigError
@@ -61,13 +63,16 @@ class Index:
         about = Contents(**json.loads(path.with_suffix(".json").read_text()))
         return cls(faiss.read_index(str(path)), about)
 
-    def write(self, path: Path) -> int:
-        """Writes the index and, last, what it is of; returns its bytes. Who reads finds all of it or none."""
+    def write(self, path: Path, ids: pa.Array) -> int:
+        """Writes the artifact, with the ids of the vectors in their order; returns the bytes of the index alone.
+
+        Who reads finds all of it or none.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
-        about = path.with_suffix(".json")
         for target, write in (
             (path, lambda new: faiss.write_index(self._index, str(new))),
-            (about, lambda new: new.write_text(json.dumps(asdict(self.contents)))),
+            (path.with_suffix(".ids"), lambda new: _write_ids(ids, new)),
+            (path.with_suffix(".json"), lambda new: new.write_text(json.dumps(asdict(self.contents)))),
         ):
             new = target.with_name(f".{target.name}-{uuid4().hex[:12]}")
             write(new)
@@ -86,6 +91,11 @@ class Index:
         return found
 
 
+def one_thread() -> None:
+    """Searches that the calling thread starts from now on take no other."""
+    faiss.omp_set_num_threads(1)
+
+
 def lists_for(vectors: int, wanted: int | None) -> int | None:
     """How many lists n vectors are divided into; None where they are too few for any."""
     if vectors < _FEW:
@@ -93,19 +103,27 @@ def lists_for(vectors: int, wanted: int | None) -> int | None:
     return max(1, min(wanted or int(4 * vectors**0.5), vectors // _TRAINING_VECTORS))
 
 
-def index_path(output: str, contents: Contents) -> Path:
+def index_path(output: str, model_version: str, entity_type: str, measure: str) -> Path:
     """Where the index is. Raises ConfigError where the output is not local, as Faiss reads and writes local files."""
     if "://" in output:
         raise ConfigError(f"retrieval: found method ann with output '{output}'; allowed: with a local output")
-    name = f"{contents.entity_type}-{contents.measure}.faiss"
-    return Path(output).absolute() / "indexes" / contents.model_version / name
+    return Path(output).absolute() / "indexes" / model_version / f"{entity_type}-{measure}.faiss"
+
+
+def read_ids(path: Path) -> pa.Array:
+    """The ids of an index' vectors, large strings in its order, mapped from their file."""
+    return pa.ipc.open_file(pa.memory_map(str(path.with_suffix(".ids")))).get_batch(0)["entity_id"]
 
 
 def open_or_build(
-    output: str, parts: Callable[[], Iterator[Floats]], contents: Contents, progress: Callable[[str], None]
+    output: str,
+    parts: Callable[[], Iterator[Floats]],
+    ids: Callable[[], pa.Array],
+    contents: Contents,
+    progress: Callable[[str], None],
 ) -> Index:
-    """The version's index, built where there is none of these contents."""
-    path = index_path(output, contents)
+    """The version's index, built where there is none of these contents; the ids are those of the vectors in `parts`."""
+    path = index_path(output, contents.model_version, contents.entity_type, contents.measure)
     try:
         found = Index.read(path)
         if found.contents == contents:
@@ -113,9 +131,15 @@ def open_or_build(
     except (OSError, RuntimeError, ValueError, TypeError):
         pass  # none there, or not whole
     index = Index.build(parts, contents)
-    size = index.write(path)
+    size = index.write(path, ids())
     progress(f"index of {contents.vectors:,} {contents.entity_type} vectors: {size / 1e6:.1f} MB, {path}")
     return index
+
+
+def _write_ids(ids: pa.Array, path: Path) -> None:
+    batch = pa.record_batch({"entity_id": ids.cast(pa.large_string())})
+    with pa.ipc.new_file(str(path), batch.schema) as file:
+        file.write_batch(batch)
 
 
 def _recipe(contents: Contents) -> str:

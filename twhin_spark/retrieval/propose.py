@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from twhin_spark.config.retrieval import Ann
@@ -31,10 +32,13 @@ def write_proposals(
         for partition in filled(layout, query.target):
             yield files.measured(query.target, query.measure, partition)
 
+    def ids() -> pa.Array:
+        return pa.concat_arrays([files.ids(query.target, partition) for partition in filled(layout, query.target)])
+
     total = layout.total(query.target)
     dim = next(parts()).shape[1]
     contents = Contents(model_version, query.target, query.measure, total, dim, lists_for(total, settings.lists))
-    index = open_or_build(output, parts, contents, progress)
+    index = open_or_build(output, parts, ids, contents, progress)
     seconds = 0.0
     for unit in range(len(finder.cuts) - 1):
         sources = finder.sources(unit)

@@ -17,7 +17,12 @@ _MARGIN = 16  # so many more are scored again in float64, as the order of float3
 
 
 class NeighbourIndex(Protocol):
-    """What finds neighbours among the entities of one type in one version: exactly, or approximately and faster."""
+    """What finds neighbours among the entities of one type in one version: exactly, or approximately and faster.
+
+    method: exact or ann, as an answer names it.
+    """
+
+    method: str
 
     def search(self, query: Floats, k: int, measure: str, deadline: float) -> tuple[NDArray[np.int64], Scores]:
         """The k rows with the highest scores under the query (dim,), and the scores, float64, highest first.
@@ -31,11 +36,13 @@ class NeighbourIndex(Protocol):
 class ExactNeighbours:
     """Scores every vector, block by block."""
 
+    method = "exact"
+
     def __init__(self, rows: DenseRows) -> None:
-        self._rows = rows
+        self.rows = rows
 
     def search(self, query: Floats, k: int, measure: str, deadline: float) -> tuple[NDArray[np.int64], Scores]:
-        vectors, norms = self._rows.vectors, self._rows.norms
+        vectors, norms = self.rows.vectors, self.rows.norms
         single = query.astype(np.float32)
         best_rows, best_scores = np.zeros(0, np.int64), np.zeros(0, np.float32)
         for begin in range(0, len(vectors), _BLOCK_ROWS):
@@ -50,7 +57,7 @@ class ExactNeighbours:
             best_scores = np.concatenate([best_scores, scores[top]])
             kept = _highest(best_scores, k + _MARGIN)
             best_rows, best_scores = best_rows[kept], best_scores[kept]
-        exact = DENSE_MEASURES[measure](query[None], self._rows.take(best_rows))
+        exact = DENSE_MEASURES[measure](query[None], self.rows.take(best_rows))
         order = np.lexsort((best_rows, -exact))[:k]
         return best_rows[order], exact[order]
 

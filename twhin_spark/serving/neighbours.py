@@ -16,8 +16,8 @@ from twhin_spark.serving.version import Entity, StoredVersion
 
 MEASURES = ("cosine", "dot")
 
-IndexOf = Callable[[StoredVersion, str], NeighbourIndex]
-"""The index of a version's entities of one type."""
+IndexOf = Callable[[StoredVersion, str, str], NeighbourIndex]
+"""What finds neighbours among a version's entities of one type, by a measure."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Query:
 
     target_type: None is the relation's, else the entity's own. relation: the one that leads from the entity to its
     neighbours, None for plain similarity. measure: cosine or dot; None is the relation's comparator, else cosine.
+    exact: score every entity, whatever index there is.
     """
 
     entity: Entity | None = None
@@ -34,6 +35,7 @@ class Query:
     relation: str | None = None
     measure: str | None = None
     k: int = 10
+    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,11 @@ class Neighbours:
 
     target_type: str
     measure: str
+    method: str
     neighbours: list[Neighbour]
 
 
-def exact_index(version: StoredVersion, entity_type: str) -> NeighbourIndex:
+def exact_index(version: StoredVersion, entity_type: str, _: str) -> ExactNeighbours:
     """Scores every vector; needs nothing that the store does not have."""
     rows = version.type(entity_type).rows
     if not isinstance(rows, DenseRows):
@@ -71,7 +74,7 @@ def find_neighbours(
     if measure not in MEASURES:
         raise QuestionError(f"unknown measure '{measure}' for neighbours; allowed: {one_of(MEASURES)}")
     target_type = _target_type(version, query)
-    index = index_of(version, target_type)
+    index = (exact_index if query.exact else index_of)(version, target_type, measure)
     own = version.row(query.entity) if query.entity and query.entity[0] == target_type else NOT_FOUND
     rows, scores = index.search(_vector(version, query), query.k + (own != NOT_FOUND), measure, deadline)
     others = rows != own
@@ -79,6 +82,7 @@ def find_neighbours(
     return Neighbours(
         target_type,
         measure,
+        index.method,
         [
             Neighbour((target_type, targets.index.ids[row]), score, targets.degree(row))
             for row, score in zip(rows[others][: query.k].tolist(), scores[others][: query.k].tolist(), strict=True)

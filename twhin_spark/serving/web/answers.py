@@ -39,6 +39,7 @@ class Neighbour(BaseModel):
 class Neighbours(VersionedAnswer):
     target_type: str
     measure: str
+    method: str = Field(description="exact, or ann where an index has proposed them")
     neighbours: list[Neighbour] = Field(description="Highest score first")
 
 

@@ -42,6 +42,7 @@ class Neighbours(VersionedQuestion):
     relation: str | None = Field(None, description="Relation that leads to the neighbours; null: plain")
     measure: str | None = Field(None, description="cosine or dot; null: the relation's comparator, else cosine")
     k: int = Field(10, ge=1, description="How many")
+    exact: bool = Field(False, description="Score every entity, whatever index there is")
 
     @model_validator(mode="before")
     @classmethod

@@ -9,16 +9,21 @@ from pathlib import Path
 import uvicorn
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from twhin_spark.config.retrieval import Ann
 from twhin_spark.config.serving import Serving
 from twhin_spark.errors import ConfigError, InputError
 from twhin_spark.serving.family import Family, latest_commit
+from twhin_spark.serving.neighbours import exact_index
 from twhin_spark.serving.store import DEFAULT_FAMILY
 from twhin_spark.serving.web.app import create_app
+from twhin_spark.serving.web.indexes import Indexes
 from twhin_spark.serving.web.observe import event, log_to_stderr
 
 
-def serve(settings: Serving, output: str) -> None:
+def serve(settings: Serving, output: str, ann: Ann) -> None:
     """Serves what is published under `output` until the process is told to end (SIGINT, SIGTERM).
+
+    ann: how the indexes are searched that `candidates` has left there.
 
     Raises ConfigError or InputError, before it listens, where it could never serve anything.
     """
@@ -27,7 +32,8 @@ def serve(settings: Serving, output: str) -> None:
     for family in families:
         if not (root / family.name).exists():
             latest_commit(family.table)  # nothing stored, and nothing to store: better told now than by /ready
-    app = create_app(settings, root, families, token=read_token(settings))
+    index_of = exact_index if "://" in output else Indexes(Path(output), ann)
+    app = create_app(settings, root, families, token=read_token(settings), index_of=index_of)
     listening = _listen(settings)
     log_to_stderr()
     event("listening", address="http://{}:{}".format(*listening.getsockname()[:2]), store=str(root))

@@ -1,0 +1,53 @@
+"""The indexes that `candidates` has left, as the service opens them."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TypeAlias
+from weakref import WeakKeyDictionary
+
+import pyarrow as pa
+
+from twhin_spark.config.retrieval import Ann
+from twhin_spark.retrieval.ann import Index, index_path, read_ids
+from twhin_spark.serving.approximate import ApproximateNeighbours
+from twhin_spark.serving.errors import first_line
+from twhin_spark.serving.exact import NeighbourIndex
+from twhin_spark.serving.neighbours import exact_index
+from twhin_spark.serving.store import DEFAULT_FAMILY
+from twhin_spark.serving.version import StoredType, StoredVersion
+from twhin_spark.serving.web.observe import event
+
+_Opened: TypeAlias = tuple[Index, pa.Array]
+
+
+class Indexes:
+    """Those under OUTPUT/indexes: each is opened when it is first asked for, and closed with its version.
+
+    Where there is none, or a damaged one, every vector is scored.
+    """
+
+    def __init__(self, output: Path, settings: Ann) -> None:
+        self._output = output
+        self._settings = settings
+        self._opened: WeakKeyDictionary[StoredType, dict[str, _Opened | None]] = WeakKeyDictionary()
+
+    def __call__(self, version: StoredVersion, entity_type: str, measure: str) -> NeighbourIndex:
+        exact = exact_index(version, entity_type, measure)
+        stored = version.types[entity_type]
+        by_measure = self._opened.setdefault(stored, {})
+        if measure not in by_measure and version.manifest.family == DEFAULT_FAMILY:
+            path = index_path(str(self._output), version.name, entity_type, measure)
+            if path.with_suffix(".json").exists():
+                by_measure[measure] = _open(path)
+        opened = by_measure.get(measure)
+        return ApproximateNeighbours(*opened, stored, exact, self._settings) if opened else exact
+
+
+def _open(path: Path) -> _Opened | None:
+    try:
+        return Index.read(path), read_ids(path)
+    except (OSError, RuntimeError, ValueError, TypeError, pa.ArrowException) as error:
+        event("problem", logging.ERROR, index=str(path), reason=f"{first_line(error)}; every vector is scored")
+        return None
