@@ -30,14 +30,14 @@ def tweets(tables: Tables) -> Mapping[str, Floats]:
     return found
 
 
-def write_index(output: Path, rows: Mapping[str, Floats], measure: str) -> Path:
+def write_index(output: Path, rows: Mapping[str, Floats], measure: str, via: str = "favorite") -> Path:
     """As `candidates` does, in an order that is not the table's."""
     names = list(rows)[::-1]
     stacked = np.stack([rows[name] for name in names])
     measured = (unit_vectors if measure == "cosine" else in_fixed_point)(stacked)
-    contents = Contents("m1", "tweet", measure, len(names), DIM, lists_for(len(names), None))
-    path = index_path(str(output), "m1", "tweet", measure)
-    Index.build(lambda: iter([measured]), contents).write(path, pa.array(names))
+    contents = Contents("m1", "tweet", measure, via, len(names), DIM, lists_for(len(names), None))
+    path = index_path(str(output), "m1", "tweet", measure, via)
+    Index.build(lambda: iter([measured]), measured, contents).write(path, pa.array(names))
     return path
 
 
@@ -56,12 +56,12 @@ def scores(answer: Any) -> dict[str, float]:
     return {neighbour["entity"][1]: neighbour["score"] for neighbour in answer["neighbours"]}
 
 
-@pytest.mark.parametrize(("measure", "question"), [("dot", THROUGH), ("cosine", ALIKE)])
+@pytest.mark.parametrize(("measure", "via", "question"), [("dot", "favorite", THROUGH), ("cosine", "tweet", ALIKE)])
 def test_an_index_is_used_once_it_is_there(
-    service: Caller, tables: Tables, tweets: Mapping[str, Floats], measure: str, question: dict[str, Any]
+    service: Caller, tables: Tables, tweets: Mapping[str, Floats], measure: str, via: str, question: dict[str, Any]
 ) -> None:
     assert service.post("/v1/neighbours", question).json["method"] == "exact"
-    write_index(tables.output, tweets, measure)
+    write_index(tables.output, tweets, measure, via)
     answer = service.post("/v1/neighbours", question).json
     assert (answer["method"], answer["measure"], answer["model_version"]) == ("ann", measure, "m1")
     exact = service.post("/v1/neighbours", question | {"exact": True}).json

@@ -58,9 +58,9 @@ class Ann(Section):
     """The index behind `method: ann`, which proposes targets by their quantised vectors; exact scores decide."""
 
     lists: int | None = Field(
-        None, ge=1, le=65_536, description="Lists that the vectors are divided into; null: 4 √n, at most n / 39."
+        None, ge=1, le=65_536, description="Lists that the vectors are divided into; null: 2 √n, at most n / 39."
     )
-    probes: int = Field(32, ge=1, description="Lists that are searched for a source: more find more, and take longer.")
+    probes: int = Field(64, ge=1, description="Lists that are searched for a source: more find more, and take longer.")
     refine: int = Field(4, ge=1, le=100, description="Targets that are proposed and scored for each one wanted.")
 
 

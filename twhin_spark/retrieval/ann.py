@@ -1,9 +1,16 @@
 """The approximate index: Faiss (Douze et al. 2024) proposes targets by quantised vectors, exact scores decide.
 
 The index divides the vectors into lists and keeps 4 bits for every two numbers, 1/16 of their bytes (Jégou et al.:
-Product Quantization for Nearest Neighbor Search, 2011; scanned as by André et al.: Quicker ADC, 2019). It is built and
-searched on the driver, with all its cores: workers need no Faiss. One artifact for each version, entity type and
-measure, which the service uses too: the index, the ids of its vectors, and, written last, what it is of.
+Product Quantization for Nearest Neighbor Search, 2011; scanned as by André et al.: Quicker ADC, 2019).
+
+Lists and codes are to lose little of a score q · x, not of x itself: if C is the second moment of sources q, the mean
+squared error of the scores with x replaced by y is (x - y)ᵀ C (x - y). So the index holds C^½ x, where that is a plain
+distance, and is asked for C^-½ q, which leaves every product as it is. Sources that a relation has translated have one
+long direction in common, along which lists must be narrow.
+
+It is built and searched on the driver, with all its cores: workers need no Faiss. There is one artifact for each
+version, entity type, measure and kind of source, which the service uses too: the index, what turns sources, the ids of
+the vectors, and, written last, what it is of.
 """
 
 from __future__ import annotations
@@ -27,15 +34,21 @@ _TRAINING_VECTORS = 39  # of each list: Faiss' own least for a sound k-means
 _FEW = 1000  # vectors; so few are kept as they are, in no lists
 _SEED = 0
 _BATCH = 4096  # sources that are searched at a time
+_SHRINKAGE = 0.01  # of the sources' mean square that is added in every direction, as few of them leave some empty
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What an index is of. lists: None where all vectors are kept as they are."""
+    """What an index is of.
+
+    via: the relation that its sources are seen through, else their entity type. lists: None where all vectors are kept
+    as they are.
+    """
 
     model_version: str
     entity_type: str
     measure: str
+    via: str
     vectors: int
     dim: int
     lists: int | None
@@ -44,24 +57,32 @@ class Contents:
 class Index:
     """An index of vectors, numbered in the order in which they were added."""
 
-    def __init__(self, index: Any, contents: Contents) -> None:
+    def __init__(self, index: Any, turn: Floats, contents: Contents) -> None:
         self._index = index
+        self._turn = turn  # (dim, dim), for sources
         self.contents = contents
 
     @classmethod
-    def build(cls, parts: Callable[[], Iterator[Floats]], contents: Contents) -> Index:
-        """Builds it from vectors (n, dim) that come in parts, twice: a sample to train on, then all."""
-        index = faiss.index_factory(contents.dim, _recipe(contents), faiss.METRIC_INNER_PRODUCT)
-        if contents.lists is not None:
-            index.train(_sample(parts(), contents))
+    def build(cls, parts: Callable[[], Iterator[Floats]], sources: Floats, contents: Contents) -> Index:
+        """Builds it from vectors (n, dim) that come in parts, twice: a sample to train on, then all.
+
+        sources: some of those that it will be asked for, (m, dim), as the relation shows them.
+        """
+        if contents.lists is None:
+            index, stretch, turn = faiss.IndexFlatIP(contents.dim), *2 * (np.eye(contents.dim, dtype=np.float32),)
+        else:
+            stretch, turn = _stretches(sources)
+            index = _trained(np.ascontiguousarray(_sample(parts(), contents) @ stretch), contents.lists)
         for part in parts():
-            index.add(np.ascontiguousarray(part, np.float32))
-        return cls(index, contents)
+            index.add(np.ascontiguousarray(part.astype(np.float32) @ stretch))
+        if contents.lists is not None:
+            _ask_by_product(index)
+        return cls(index, turn, contents)
 
     @classmethod
     def read(cls, path: Path) -> Index:
         about = Contents(**json.loads(path.with_suffix(".json").read_text()))
-        return cls(faiss.read_index(str(path)), about)
+        return cls(faiss.read_index(str(path)), np.load(path.with_suffix(".npy")), about)
 
     def write(self, path: Path, ids: pa.Array) -> int:
         """Writes the artifact, with the ids of the vectors in their order; returns the bytes of the index alone.
@@ -71,6 +92,7 @@ class Index:
         path.parent.mkdir(parents=True, exist_ok=True)
         for target, write in (
             (path, lambda new: faiss.write_index(self._index, str(new))),
+            (path.with_suffix(".npy"), lambda new: _write_array(self._turn, new)),
             (path.with_suffix(".ids"), lambda new: _write_ids(ids, new)),
             (path.with_suffix(".json"), lambda new: new.write_text(json.dumps(asdict(self.contents)))),
         ):
@@ -82,12 +104,14 @@ class Index:
     def search(self, queries: Floats, count: int, probes: int) -> NDArray[np.int64]:
         """For each query (m, dim) the numbers of the vectors that seem to score highest: (m, count), -1 for none."""
         if self.contents.lists is not None:
-            faiss.ParameterSpace().set_index_parameter(self._index, "nprobe", min(probes, self.contents.lists))
+            self._index.nprobe = min(probes, self.contents.lists)
         count = min(count, self.contents.vectors)
         found = np.empty((len(queries), count), np.int64)
         for begin in range(0, len(queries), _BATCH):
             part = slice(begin, begin + _BATCH)
-            _, found[part] = self._index.search(np.ascontiguousarray(queries[part], np.float32), count)
+            _, found[part] = self._index.search(
+                np.ascontiguousarray(queries[part].astype(np.float32) @ self._turn), count
+            )
         return found
 
 
@@ -100,14 +124,14 @@ def lists_for(vectors: int, wanted: int | None) -> int | None:
     """How many lists n vectors are divided into; None where they are too few for any."""
     if vectors < _FEW:
         return None
-    return max(1, min(wanted or int(4 * vectors**0.5), vectors // _TRAINING_VECTORS))
+    return max(1, min(wanted or int(2 * vectors**0.5), vectors // _TRAINING_VECTORS))
 
 
-def index_path(output: str, model_version: str, entity_type: str, measure: str) -> Path:
+def index_path(output: str, model_version: str, entity_type: str, measure: str, via: str) -> Path:
     """Where the index is. Raises ConfigError where the output is not local, as Faiss reads and writes local files."""
     if "://" in output:
         raise ConfigError(f"retrieval: found method ann with output '{output}'; allowed: with a local output")
-    return Path(output).absolute() / "indexes" / model_version / f"{entity_type}-{measure}.faiss"
+    return Path(output).absolute() / "indexes" / model_version / f"{entity_type}-{measure}-{via}.faiss"
 
 
 def read_ids(path: Path) -> pa.Array:
@@ -119,18 +143,19 @@ def open_or_build(
     output: str,
     parts: Callable[[], Iterator[Floats]],
     ids: Callable[[], pa.Array],
+    sources: Callable[[], Floats],
     contents: Contents,
     progress: Callable[[str], None],
 ) -> Index:
     """The version's index, built where there is none of these contents; the ids are those of the vectors in `parts`."""
-    path = index_path(output, contents.model_version, contents.entity_type, contents.measure)
+    path = index_path(output, contents.model_version, contents.entity_type, contents.measure, contents.via)
     try:
         found = Index.read(path)
         if found.contents == contents:
             return found
     except (OSError, RuntimeError, ValueError, TypeError):
         pass  # none there, or not whole
-    index = Index.build(parts, contents)
+    index = Index.build(parts, sources(), contents)
     size = index.write(path, ids())
     progress(f"index of {contents.vectors:,} {contents.entity_type} vectors: {size / 1e6:.1f} MB, {path}")
     return index
@@ -142,11 +167,39 @@ def _write_ids(ids: pa.Array, path: Path) -> None:
         file.write_batch(batch)
 
 
-def _recipe(contents: Contents) -> str:
-    if contents.lists is None:
-        return "Flat"
-    pieces = contents.dim // 2 if contents.dim % 2 == 0 else contents.dim
-    return f"IVF{contents.lists},PQ{pieces}x4fs"
+def _write_array(array: Floats, path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, array)
+
+
+def _stretches(sources: Floats) -> tuple[Floats, Floats]:
+    """C^½ and C^-½ of sources (m, dim), up to a factor: both float32 (dim, dim), symmetric."""
+    wide = sources.astype(np.float64)
+    squares, axes = np.linalg.eigh(wide.T @ wide)
+    mean = squares.mean() or 1.0
+    scale = np.sqrt(np.maximum(squares, 0) / mean + _SHRINKAGE)
+    return ((axes * scale) @ axes.T).astype(np.float32), ((axes / scale) @ axes.T).astype(np.float32)
+
+
+def _trained(sample: Floats, lists: int) -> Any:
+    """An index that has no vectors yet. A vector goes to the list that is nearest, as lists are to be narrow."""
+    dim = sample.shape[1]
+    pieces = dim // 2 if dim % 2 == 0 else dim
+    nearest = faiss.IndexFlatL2(dim)
+    index = faiss.IndexIVFPQFastScan(nearest, dim, lists, pieces, 4, faiss.METRIC_INNER_PRODUCT)
+    index.by_residual = True
+    index.cp.spherical = False
+    index.train(sample)
+    return index
+
+
+def _ask_by_product(index: Any) -> None:
+    """From now on a source probes the lists with whose centres it has the highest products."""
+    centres: Any = faiss.IndexFlatIP(index.d)
+    centres.add(index.quantizer.reconstruct_n(0, index.nlist))
+    index.quantizer = centres
+    centres.this.disown()  # the index frees it
+    index.own_fields = True
 
 
 def _sample(parts: Iterator[Floats], contents: Contents) -> Floats:

@@ -23,12 +23,14 @@ from twhin_spark.retrieval.version import Measure, Parameters, Version
 class Asked:
     """A query, with relations by number.
 
+    via: the relation that sources are seen through, else their entity type.
     exclude: those whose training edges are no candidates. engaged: those whose targets make a source's mixture.
     """
 
     name: str
     source: str
     target: str
+    via: str
     measure: Measure
     k: int
     method: Method
@@ -86,6 +88,7 @@ def _asked(config: Config, version: Version, name: str, query: CandidateQuery) -
         name,
         source,
         target,
+        query.relation or source,
         query.measure or parameters.comparator,
         query.k,
         query.method,

@@ -16,6 +16,7 @@ from twhin_spark.retrieval.ann import Contents, Index, lists_for, open_or_build
 from twhin_spark.retrieval.files import filled
 from twhin_spark.retrieval.task import Finder, Sources
 
+_SOURCES = 8192  # about so many are looked at to build an index
 _MOST_KNOWN = 1024  # known targets of a source for which as many more are proposed
 
 
@@ -27,6 +28,7 @@ def write_proposals(
     Returns the seconds that the search took.
     """
     files, layout, query = finder.files, finder.layout, finder.query
+    units = range(len(finder.cuts) - 1)
 
     def parts() -> Iterator[Floats]:
         for partition in filled(layout, query.target):
@@ -35,12 +37,17 @@ def write_proposals(
     def ids() -> pa.Array:
         return pa.concat_arrays([files.ids(query.target, partition) for partition in filled(layout, query.target)])
 
+    def some_sources() -> Floats:
+        step = -(-sum(len(finder.source_places(unit)) for unit in units) // _SOURCES) or 1
+        return np.concatenate([finder.sources(unit).vectors[::step] for unit in units])
+
     total = layout.total(query.target)
     dim = next(parts()).shape[1]
-    contents = Contents(model_version, query.target, query.measure, total, dim, lists_for(total, settings.lists))
-    index = open_or_build(output, parts, ids, contents, progress)
+    lists = lists_for(total, settings.lists)
+    contents = Contents(model_version, query.target, query.measure, query.via, total, dim, lists)
+    index = open_or_build(output, parts, ids, some_sources, contents, progress)
     seconds = 0.0
-    for unit in range(len(finder.cuts) - 1):
+    for unit in units:
         sources = finder.sources(unit)
         started = time.perf_counter()
         places = _proposals(index, sources, query.k, query.exclude, settings)

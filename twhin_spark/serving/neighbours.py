@@ -16,8 +16,9 @@ from twhin_spark.serving.version import Entity, StoredVersion
 
 MEASURES = ("cosine", "dot")
 
-IndexOf = Callable[[StoredVersion, str, str], NeighbourIndex]
-"""What finds neighbours among a version's entities of one type, by a measure."""
+IndexOf = Callable[[StoredVersion, str, str, str], NeighbourIndex]
+"""What finds neighbours among a version's entities of one type, by a measure, of sources that are seen through a
+relation or, plain, are of an entity type."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Neighbours:
     neighbours: list[Neighbour]
 
 
-def exact_index(version: StoredVersion, entity_type: str, _: str) -> ExactNeighbours:
+def exact_index(version: StoredVersion, entity_type: str, _measure: str, _via: str) -> ExactNeighbours:
     """Scores every vector; needs nothing that the store does not have."""
     rows = version.type(entity_type).rows
     if not isinstance(rows, DenseRows):
@@ -74,7 +75,8 @@ def find_neighbours(
     if measure not in MEASURES:
         raise QuestionError(f"unknown measure '{measure}' for neighbours; allowed: {one_of(MEASURES)}")
     target_type = _target_type(version, query)
-    index = (exact_index if query.exact else index_of)(version, target_type, measure)
+    via = query.relation or (query.entity[0] if query.entity else target_type)
+    index = (exact_index if query.exact else index_of)(version, target_type, measure, via)
     own = version.row(query.entity) if query.entity and query.entity[0] == target_type else NOT_FOUND
     rows, scores = index.search(_vector(version, query), query.k + (own != NOT_FOUND), measure, deadline)
     others = rows != own

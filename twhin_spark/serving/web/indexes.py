@@ -31,17 +31,17 @@ class Indexes:
     def __init__(self, output: Path, settings: Ann) -> None:
         self._output = output
         self._settings = settings
-        self._opened: WeakKeyDictionary[StoredType, dict[str, _Opened | None]] = WeakKeyDictionary()
+        self._opened: WeakKeyDictionary[StoredType, dict[tuple[str, str], _Opened | None]] = WeakKeyDictionary()
 
-    def __call__(self, version: StoredVersion, entity_type: str, measure: str) -> NeighbourIndex:
-        exact = exact_index(version, entity_type, measure)
+    def __call__(self, version: StoredVersion, entity_type: str, measure: str, via: str) -> NeighbourIndex:
+        exact = exact_index(version, entity_type, measure, via)
         stored = version.types[entity_type]
-        by_measure = self._opened.setdefault(stored, {})
-        if measure not in by_measure and version.manifest.family == DEFAULT_FAMILY:
-            path = index_path(str(self._output), version.name, entity_type, measure)
+        by_use = self._opened.setdefault(stored, {})
+        if (measure, via) not in by_use and version.manifest.family == DEFAULT_FAMILY:
+            path = index_path(str(self._output), version.name, entity_type, measure, via)
             if path.with_suffix(".json").exists():
-                by_measure[measure] = _open(path)
-        opened = by_measure.get(measure)
+                by_use[measure, via] = _open(path)
+        opened = by_use.get((measure, via))
         return ApproximateNeighbours(*opened, stored, exact, self._settings) if opened else exact
 
 
