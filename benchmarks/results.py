@@ -43,7 +43,7 @@ class Result:
     cores: int = field(default_factory=lambda: core_count())
 
     def line(self) -> str:
-        short = {key: _rounded(getattr(self, key)) for key in ("ours", "peer", "ratio")}
+        short = {key: rounded(getattr(self, key)) for key in ("ours", "peer", "ratio")}
         return json.dumps({"name": self.name, **short, "unit": self.unit, "versions": dict(self.versions)})
 
 
@@ -53,7 +53,7 @@ def record(result: Result) -> None:
     sys.stdout.flush()
     results = {**load(), result.name: result}
     content = {name: asdict(one) for name, one in sorted(results.items())}
-    STORE.write_text(json.dumps(_rounded(content), indent=1, ensure_ascii=False) + "\n")
+    STORE.write_text(json.dumps(rounded(content), indent=1, ensure_ascii=False) + "\n")
 
 
 def load(path: Path = STORE) -> dict[str, Result]:
@@ -86,12 +86,12 @@ def core_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _rounded(value: object) -> object:
+def rounded(value: object) -> object:
     """Four digits are more than any of it is worth."""
     if isinstance(value, float):
         return float(f"{value:.4g}")
     if isinstance(value, dict):
-        return {key: _rounded(one) for key, one in value.items()}
+        return {key: rounded(one) for key, one in value.items()}
     if isinstance(value, list):
-        return [_rounded(one) for one in value]
+        return [rounded(one) for one in value]
     return value

@@ -66,7 +66,9 @@ def test_an_index_fits_the_sources_that_it_was_built_for(contents: Contents) -> 
     nearest = np.argsort(-(sources[:200] @ targets.T), axis=1)[:, :10]
 
     def hits(looked_at: Floats) -> int:
-        found = Index.build(lambda: parts(targets), looked_at, contents).search(sources[:200], 40, 8)
+        found = Index.build(lambda: parts(targets), looked_at, replace(contents, measure="dot")).search(
+            sources[:200], 40, 8
+        )
         return sum(len(set(a) & set(b)) for a, b in zip(found.tolist(), nearest.tolist(), strict=True))
 
     assert hits(sources[200:]) > 1.3 * hits(np.eye(32, dtype=np.float32))
@@ -74,7 +76,7 @@ def test_an_index_fits_the_sources_that_it_was_built_for(contents: Contents) -> 
 
 @pytest.mark.parametrize("sources", [np.zeros((0, 32)), np.zeros((3, 32)), 1e15 * np.eye(32)])
 def test_sources_that_say_little_do_no_harm(vectors: Floats, contents: Contents, sources: Floats) -> None:
-    index = Index.build(lambda: parts(vectors), sources.astype(np.float32), contents)
+    index = Index.build(lambda: parts(vectors), sources.astype(np.float32), replace(contents, measure="dot"))
     found = index.search(vectors[:200], 100, 32)
     assert (found == np.arange(200)[:, None]).any(axis=1).mean() > 0.9
 

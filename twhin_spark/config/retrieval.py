@@ -61,7 +61,7 @@ class Ann(Section):
         None, ge=1, le=65_536, description="Lists that the vectors are divided into; null: 2 √n, at most n / 39."
     )
     probes: int = Field(64, ge=1, description="Lists that are searched for a source: more find more, and take longer.")
-    refine: int = Field(4, ge=1, le=100, description="Targets that are proposed and scored for each one wanted.")
+    refine: int = Field(8, ge=1, le=100, description="Targets that are proposed and scored for each one wanted.")
 
 
 class Mixtures(Section):

@@ -6,7 +6,7 @@ Product Quantization for Nearest Neighbor Search, 2011; scanned as by André et 
 Lists and codes are to lose little of a score q · x, not of x itself: if C is the second moment of sources q, the mean
 squared error of the scores with x replaced by y is (x - y)ᵀ C (x - y). So the index holds C^½ x, where that is a plain
 distance, and is asked for C^-½ q, which leaves every product as it is. Sources that a relation has translated have one
-long direction in common, along which lists must be narrow.
+long direction in common, along which lists must be narrow. Cosines are of directions: there lists of directions do.
 
 It is built and searched on the driver, with all its cores: workers need no Faiss. There is one artifact for each
 version, entity type, measure and kind of source, which the service uses too: the index, what turns sources, the ids of
@@ -68,14 +68,16 @@ class Index:
 
         sources: some of those that it will be asked for, (m, dim), as the relation shows them.
         """
+        fitted = contents.lists is not None and contents.measure == "dot"
+        stretch, turn = _stretches(sources) if fitted else 2 * (np.eye(contents.dim, dtype=np.float32),)
         if contents.lists is None:
-            index, stretch, turn = faiss.IndexFlatIP(contents.dim), *2 * (np.eye(contents.dim, dtype=np.float32),)
+            index = faiss.IndexFlatIP(contents.dim)
         else:
-            stretch, turn = _stretches(sources)
-            index = _trained(np.ascontiguousarray(_sample(parts(), contents) @ stretch), contents.lists)
+            sample = np.ascontiguousarray(_sample(parts(), contents) @ stretch)
+            index = _trained(sample, contents.lists, directions=not fitted)
         for part in parts():
             index.add(np.ascontiguousarray(part.astype(np.float32) @ stretch))
-        if contents.lists is not None:
+        if fitted:
             _ask_by_product(index)
         return cls(index, turn, contents)
 
@@ -181,14 +183,14 @@ def _stretches(sources: Floats) -> tuple[Floats, Floats]:
     return ((axes * scale) @ axes.T).astype(np.float32), ((axes / scale) @ axes.T).astype(np.float32)
 
 
-def _trained(sample: Floats, lists: int) -> Any:
-    """An index that has no vectors yet. A vector goes to the list that is nearest, as lists are to be narrow."""
+def _trained(sample: Floats, lists: int, *, directions: bool) -> Any:
+    """An index that has no vectors yet, with lists of directions, or else of vectors that are near each other."""
     dim = sample.shape[1]
     pieces = dim // 2 if dim % 2 == 0 else dim
-    nearest = faiss.IndexFlatL2(dim)
-    index = faiss.IndexIVFPQFastScan(nearest, dim, lists, pieces, 4, faiss.METRIC_INNER_PRODUCT)
+    centres = faiss.IndexFlatIP(dim) if directions else faiss.IndexFlatL2(dim)
+    index = faiss.IndexIVFPQFastScan(centres, dim, lists, pieces, 4, faiss.METRIC_INNER_PRODUCT)
     index.by_residual = True
-    index.cp.spherical = False
+    index.cp.spherical = directions
     index.train(sample)
     return index
 

@@ -1,0 +1,147 @@
+"""The indexes that are compared, built and searched by one thread: this project's, Faiss', hnswlib's, usearch's."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import faiss
+import hnswlib
+import numpy as np
+import pyarrow as pa
+from usearch.index import Index as UsearchIndex
+
+from twhin_spark.kernels.arrays import Floats, Integers
+from twhin_spark.retrieval.ann import Contents, Index, lists_for
+
+OURS = "ours: faiss IVF, PQ 16x"
+PQ = "faiss PQ 16x"
+PROBES = (8, 16, 32, 64, 128, 256, 512)
+EFFORTS = (16, 32, 64, 128, 256, 512)  # candidates that a search of a graph keeps
+_LINKS, _BUILD_EFFORT = 16, 64
+_FLAT_SAMPLE = 200_000  # vectors that faiss trains on where it trains on few of them by itself
+
+Search = Callable[[Floats, int], Integers]
+"""For sources (m, dim) the numbers of the targets found (m, k), best first; -1 for none."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """seconds: CPU time of the build. refined: whether proposals are to be scored exactly. searches: by setting."""
+
+    seconds: float
+    size: int
+    refined: bool
+    searches: Iterator[tuple[str, Search]]
+
+
+def builders(targets: Floats, sources: Floats, measure: str) -> dict[str, Callable[[], Built]]:
+    """What builds each index over targets (n, dim) in fixed point. sources: some that may be looked at for that."""
+    lists, codes = lists_for(len(targets), None), f"PQ{targets.shape[1] // 2}x4fs"
+    found: dict[str, Callable[[], Built]] = {
+        OURS: lambda: _own(targets, sources, measure),
+        "faiss IVF": lambda: _faiss(targets, f"IVF{lists},Flat", "nprobe", PROBES),
+        PQ: lambda: _faiss(targets, codes, "", (0,)),
+        "faiss HNSW": lambda: _faiss(targets, f"HNSW{_LINKS}", "efSearch", EFFORTS),
+        "hnswlib HNSW": lambda: _hnswlib(targets),
+        "usearch HNSW": lambda: _usearch(targets),
+    }
+    if measure == "dot":
+        found["faiss HNSW, a number more"] = lambda: _lengthened(targets)
+    return found
+
+
+def _own(targets: Floats, sources: Floats, measure: str) -> Built:
+    vectors, dim = targets.shape
+    contents = Contents("bench", "user", measure, "user", vectors, dim, lists_for(vectors, None))
+    seconds, index = _timed(lambda: Index.build(lambda: iter([targets]), sources, contents))
+
+    searches = ((f"nprobe {probes}", partial(index.search, probes=probes)) for probes in PROBES)
+    with tempfile.TemporaryDirectory() as folder:
+        return Built(seconds, index.write(Path(folder, "index"), pa.array([], pa.string())), True, searches)
+
+
+def _faiss(targets: Floats, recipe: str, parameter: str, values: Sequence[int]) -> Built:
+    index: Any = faiss.index_factory(targets.shape[1], recipe, faiss.METRIC_INNER_PRODUCT)
+    if "HNSW" in recipe:
+        index.hnsw.efConstruction = _BUILD_EFFORT
+
+    def build() -> None:
+        index.train(targets[:: max(1, len(targets) // _FLAT_SAMPLE)])
+        index.add(targets)
+
+    seconds, _ = _timed(build)
+    return Built(seconds, faiss.serialize_index(index).nbytes, "PQ" in recipe, _settings(index, parameter, values))
+
+
+def _lengthened(targets: Floats) -> Built:
+    """Inner products as distances: x becomes (x, sqrt(M² - |x|²)), M the longest; a source's further number is 0.
+
+    (Y. Bachrach et al.: Speeding Up the Xbox Recommender System Using a Euclidean Transformation for Inner-Product
+    Spaces, 2014.)
+    """
+    squares = np.vecdot(targets, targets)
+    longer = np.column_stack([targets, np.sqrt(squares.max() - squares)])
+    index: Any = faiss.index_factory(longer.shape[1], f"HNSW{_LINKS}", faiss.METRIC_L2)
+    index.hnsw.efConstruction = _BUILD_EFFORT
+    seconds, _ = _timed(lambda: index.add(longer))
+
+    def search(sources: Floats, k: int, found: Search) -> Integers:
+        return found(np.pad(sources, ((0, 0), (0, 1))), k)
+
+    plain = _settings(index, "efSearch", EFFORTS)
+    searches = ((setting, partial(search, found=found)) for setting, found in plain)
+    return Built(seconds, faiss.serialize_index(index).nbytes, False, searches)
+
+
+def _settings(index: Any, parameter: str, values: Sequence[int]) -> Iterator[tuple[str, Search]]:
+    for value in values:
+        if parameter:
+            faiss.ParameterSpace().set_index_parameter(index, parameter, value)
+        yield f"{parameter} {value}" if parameter else "", lambda sources, k: index.search(sources, k)[1]
+
+
+def _hnswlib(targets: Floats) -> Built:
+    index = hnswlib.Index("ip", targets.shape[1])
+    index.init_index(len(targets), M=_LINKS, ef_construction=_BUILD_EFFORT, random_seed=0)
+    seconds, _ = _timed(lambda: index.add_items(targets, num_threads=1))
+
+    def search(sources: Floats, k: int, effort: int) -> Integers:
+        index.set_ef(max(effort, k))
+        found: Integers = index.knn_query(sources, k, num_threads=1)[0].astype(np.int64)
+        return found
+
+    searches = ((f"ef {effort}", partial(search, effort=effort)) for effort in EFFORTS)
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "index")
+        index.save_index(str(path))
+        return Built(seconds, path.stat().st_size, False, searches)
+
+
+def _usearch(targets: Floats) -> Built:
+    index = UsearchIndex(
+        ndim=targets.shape[1], metric="ip", dtype="f32", connectivity=_LINKS, expansion_add=_BUILD_EFFORT
+    )
+    seconds, _ = _timed(lambda: index.add(np.arange(len(targets)), targets, threads=1))
+
+    def search(sources: Floats, k: int, effort: int) -> Integers:
+        index.expansion_search = max(effort, k)
+        found: Integers = np.asarray(index.search(sources, k, threads=1).keys).astype(np.int64)
+        return found.reshape(len(sources), -1)
+
+    searches = ((f"ef {effort}", partial(search, effort=effort)) for effort in EFFORTS)
+
+    return Built(seconds, int(index.serialized_length), False, searches)
+
+
+def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """CPU seconds of the process that the work took, and its result."""
+    started = time.process_time()
+    result = work()
+    return time.process_time() - started, result

@@ -1,0 +1,130 @@
+"""What an index finds and how quickly, beside the exact top k: all by CPU time of one thread."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmarks.console import say
+from benchmarks.index_libraries import Built, Search, builders
+from benchmarks.index_sets import Vectors
+from twhin_spark.kernels.arrays import Floats, Integers
+from twhin_spark.kernels.ranking import CANDIDATE_TILE, QUERY_TILE, Excluded
+from twhin_spark.kernels.topk import Candidates, TopK, exact_scores
+
+KS = (10, 100)
+EXACT = "exact"
+_SEARCHED = 1000  # sources, which an index is asked for at once
+_REFINES = (1, 4, 16)
+_MOST_PROPOSED = 1024
+_PARTS = 32  # that the exact search takes the targets in, as the job does
+_PRODUCTS = 100
+_REPEATS = 3
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting of one index. seconds: of CPU, a source; build_seconds too. bytes: of its file.
+
+    proposed: targets that are scored exactly for each one wanted; 0 where the index' own scores are the last word.
+    """
+
+    index: str
+    setting: str
+    k: int
+    recall: float
+    seconds: float
+    build_seconds: float = 0.0
+    bytes: int = 0
+    proposed: int = 0
+    share_of_sgemm: float | None = None
+
+
+def measure(name: str, vectors: Vectors, dot: bool, only: str = "") -> list[Row]:
+    """All indexes whose name has `only` in it, at all settings; the exact search comes first."""
+    rows, truth = _exact(vectors)
+    for row in rows:
+        say(f"{name}: {_shown(row)}")
+    sources, measured = np.ascontiguousarray(vectors.sources[:_SEARCHED]), "dot" if dot else "cosine"
+    for index, build in builders(vectors.targets, vectors.sources[_SEARCHED:], measured).items():
+        if only in index:
+            built = build()
+            say(f"{name}: {index}, {built.seconds:.0f} s to build, {built.size / 1e6:.0f} MB")
+            for row in _searched(index, built, sources, vectors.targets, truth):
+                say(f"{name}: {_shown(row)}")
+                rows.append(row)
+    return rows
+
+
+def _exact(vectors: Vectors) -> tuple[list[Row], dict[int, Integers]]:
+    """Rows of the exact search, and for each k what it finds for the first sources (_SEARCHED, k)."""
+    rows, truth = [], {}
+    products = _products_alone(vectors)
+    for k in KS:
+        seconds, found = _cpu(lambda: _top(vectors, k))  # noqa: B023 - called at once
+        truth[k] = found[:_SEARCHED]
+        rows.append(Row(EXACT, "", k, 1.0, seconds / len(vectors.sources), share_of_sgemm=products / seconds))
+    return rows, truth
+
+
+def _products_alone(vectors: Vectors) -> float:
+    """Seconds that the float32 products of all sources and targets take, in the kernel's tiles and with no top k."""
+    left, right = vectors.sources[:QUERY_TILE], vectors.targets[:CANDIDATE_TILE].T
+    out = np.empty((len(left), right.shape[1]), np.float32)
+    seconds, _ = _quickest(lambda: [np.matmul(left, right, out=out) for _ in range(_PRODUCTS)])
+    return seconds / _PRODUCTS / out.size * len(vectors.sources) * len(vectors.targets)
+
+
+def _top(vectors: Vectors, k: int) -> Integers:
+    none = Excluded(np.zeros(0, np.int64), np.zeros(0, np.int64))
+    top = TopK(vectors.sources, k)
+    for part in np.array_split(np.arange(len(vectors.targets)), _PARTS):
+        top.add(Candidates(vectors.targets[part[0] : part[-1] + 1], part, part), none)
+    return top.best().places
+
+
+def _searched(index: str, built: Built, sources: Floats, targets: Floats, truth: dict[int, Integers]) -> Iterator[Row]:
+    for setting, search in built.searches:
+        for k in KS:
+            for refine in [one for one in _REFINES if one * k <= _MOST_PROPOSED] if built.refined else [0]:
+                seconds, found = _quickest(lambda: _refined(search, sources, targets, k, refine))  # noqa: B023
+                recall = _recall(found, truth[k])
+                yield Row(index, setting, k, recall, seconds / len(sources), built.seconds, built.size, refine)
+
+
+def _refined(search: Search, sources: Floats, targets: Floats, k: int, refine: int) -> Integers:
+    """The best k of refine · k proposals by their exact scores, as the job finds them; refine 0: as they are found."""
+    if not refine:
+        return search(sources, k)
+    proposed = search(sources, refine * k)
+    source, column = np.nonzero(proposed >= 0)
+    scores = np.full(proposed.shape, -np.inf)
+    scores[source, column] = exact_scores(sources, targets, source, proposed[source, column])
+    found: Integers = np.take_along_axis(proposed, np.argsort(-scores, axis=1)[:, :k], axis=1)
+    return found
+
+
+def _recall(found: Integers, truth: Integers) -> float:
+    """Mean share of the true k (m, k) that are found (m, k)."""
+    hits = sum(len(np.intersect1d(one, other)) for one, other in zip(found, truth, strict=True))
+    return hits / truth.size
+
+
+def _quickest(work: Callable[[], Any]) -> tuple[float, Any]:
+    runs = [_cpu(work) for _ in range(_REPEATS)]
+    return min(runs, key=lambda run: run[0])
+
+
+def _cpu(work: Callable[[], Any]) -> tuple[float, Any]:
+    started = time.process_time()
+    result = work()
+    return time.process_time() - started, result
+
+
+def _shown(row: Row) -> str:
+    proposed = f", {row.proposed} proposed for each" if row.proposed else ""
+    return f"{row.index} {row.setting}{proposed}: recall@{row.k} {row.recall:.3f}, {1 / row.seconds:,.0f} a second"

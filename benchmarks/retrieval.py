@@ -1,0 +1,83 @@
+"""Candidates measured: exact top k beside approximate indexes, single vectors beside mixtures (make bench-retrieval).
+
+Higgs' and Last.fm's vectors must be published. What was measured goes to docs/retrieval.json, part by part, and from
+there to docs/retrieval-benchmarks.md; `--only` measures one part anew. A part is one JSON line on stdout.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+import faiss
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from benchmarks import index_speed, mixtures
+from benchmarks.index_sets import Sizes, Vectors, index_sets
+from benchmarks.places import ROOT
+from benchmarks.results import core_count, cpu_name, own_versions, rounded
+from benchmarks.retrieval_page import write_page
+
+_STORE = ROOT / "docs" / "retrieval.json"
+_OUTPUT = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option("--vectors", default=1_000_000, type=click.IntRange(min=10_000), help="Of the sets that are made.")
+@click.option("--dim", default=128, type=click.IntRange(min=2), help="Their dimension.")
+@click.option("--higgs", default=ROOT / "build/higgs", type=_OUTPUT, help="Output of conf/higgs.yaml.")
+@click.option("--lastfm", default=ROOT / "build/lastfm", type=_OUTPUT, help="Output of conf/lastfm.yaml.")
+@click.option("--only", multiple=True, help="Parts to measure, by name; none for all.  [e.g. 'Last.fm, listen']")
+@click.option("--page", is_flag=True, help="Measure nothing; write the page anew.")
+def main(vectors: int, dim: int, higgs: Path, lastfm: Path, only: tuple[str, ...], page: bool) -> None:
+    """Measures candidates: exact, approximate and by mixtures. All times are CPU time of one thread."""
+    found = json.loads(_STORE.read_text()) if _STORE.exists() else {"indexes": {}, "mixtures": {}}
+    parts = _parts(Sizes(vectors, dim), higgs, lastfm)
+    if unknown := set(only) - {name for _, name in parts}:
+        raise click.BadParameter(f"{sorted(unknown)}; allowed: {[name for _, name in parts]}", param_hint="--only")
+    for (kind, name), measure in parts.items():
+        if not page and (not only or name in only):
+            found[kind][name] = {**measure(), **_about()}
+            _STORE.write_text(json.dumps(rounded(found), indent=1, ensure_ascii=False) + "\n")
+            click.echo(json.dumps({"part": name, "rows": len(found[kind][name]["rows"])}))
+    write_page(found)
+
+
+def _parts(sizes: Sizes, higgs: Path, lastfm: Path) -> dict[tuple[str, str], Callable[[], dict[str, Any]]]:
+    """What measures each part, by its kind and its name."""
+    indexes = {("indexes", name): partial(_indexes, name, make) for name, make in index_sets(sizes, higgs).items()}
+    return {
+        **indexes,
+        ("mixtures", "Last.fm, listen"): partial(_mixtures, "lastfm", lastfm, "listen"),
+        ("mixtures", "Higgs, retweet"): partial(_mixtures, "higgs", higgs, "retweet"),
+    }
+
+
+def _indexes(name: str, make: Callable[[], Vectors]) -> dict[str, Any]:
+    faiss.omp_set_num_threads(1)
+    with threadpool_limits(1):
+        vectors = make()
+        rows = index_speed.measure(name, vectors, dot="cosine" not in name)
+    return {"vectors": len(vectors.targets), "dim": vectors.targets.shape[1], "rows": [asdict(row) for row in rows]}
+
+
+def _mixtures(config: str, output: Path, relation: str) -> dict[str, Any]:
+    rows = mixtures.measure(ROOT / "conf" / f"{config}.yaml", output.absolute(), relation)
+    return {"rows": [asdict(row) for row in rows]}
+
+
+def _about() -> dict[str, Any]:
+    libraries = {name: version(name) for name in ("faiss-cpu", "hnswlib", "usearch")}
+    date = datetime.now(UTC).date().isoformat()
+    return {"versions": {**own_versions(), **libraries}, "date": date, "machine": f"{core_count()} cores, {cpu_name()}"}
+
+
+if __name__ == "__main__":
+    main()
