@@ -15,6 +15,8 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -103,16 +105,18 @@ def _identity(run: Mapping[str, Any]) -> tuple[Any, ...]:
 def _curve(output: Path, run_id: str) -> dict[str, list[float]]:
     """The seconds of training after each epoch, and the MRR of validation edges where the run has measured it."""
     table = DeltaTable(output / "tables" / "training_rounds").to_pyarrow_table(
-        filters=[("run_id", "=", run_id)], columns=["epoch", "round", "seconds", "monitor_mrr"]
+        filters=[("run_id", "=", run_id)], columns=["epoch", "round", "seconds", "held_out_edges", "monitor_mrr"]
     )
-    rounds = {(row["epoch"], row["round"]): row for row in table.to_pylist()}  # a round's relations share its seconds
     curve: dict[str, list[float]] = {"seconds": [], "mrr": []}
-    total = 0.0
-    for _, row in sorted(rounds.items()):
-        total += row["seconds"]
-        if row["monitor_mrr"] is not None:
-            curve["seconds"].append(round(total, 1))
-            curve["mrr"].append(round(row["monitor_mrr"], 4))
+    seconds = 0.0
+    rows = sorted(table.to_pylist(), key=itemgetter("epoch", "round"))
+    for _, relations in groupby(rows, key=itemgetter("epoch", "round")):
+        own = list(relations)
+        seconds += own[0]["seconds"]  # a round's relations share them
+        measured = [(row["held_out_edges"], row["monitor_mrr"]) for row in own if row["monitor_mrr"] is not None]
+        if measured:
+            curve["seconds"].append(round(seconds, 1))
+            curve["mrr"].append(round(sum(n * mrr for n, mrr in measured) / sum(n for n, _ in measured), 4))
     return curve
 
 
