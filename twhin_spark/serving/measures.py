@@ -16,12 +16,14 @@ MEASURES: Mapping[Kind, Mapping[str, Callable[[Any, Any], Scores]]] = {
 }
 
 
-def measure_name(score: Score, kind: Kind, relation: Relation | None) -> str:
-    """The score's measure in a family of that kind, by default its relation's comparator, without one cosine.
+def default_measure(relation: Relation | None) -> str:
+    """What answers a question that names no measure: the comparator of its relation, without one cosine."""
+    return relation.comparator if relation else "cosine"
 
-    Raises QuestionError where there is no such measure.
-    """
-    name = score.measure or (relation.comparator if relation else "cosine")
+
+def measure_name(score: Score, kind: Kind, relation: Relation | None) -> str:
+    """The score's measure in a family of that kind; raises QuestionError where there is no such measure."""
+    name = score.measure or default_measure(relation)
     if name not in MEASURES[kind]:
         raise QuestionError(f"unknown measure '{name}' for a {kind} family; allowed: {one_of(MEASURES[kind])}")
     return name

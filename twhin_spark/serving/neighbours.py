@@ -12,6 +12,7 @@ from twhin_spark.serving.dense import DenseRows
 from twhin_spark.serving.errors import NotServedError, QuestionError, one_of
 from twhin_spark.serving.exact import ExactNeighbours, NeighbourIndex
 from twhin_spark.serving.index import NOT_FOUND
+from twhin_spark.serving.measures import default_measure
 from twhin_spark.serving.version import Entity, StoredVersion
 
 MEASURES = ("cosine", "dot")
@@ -71,7 +72,7 @@ def find_neighbours(
 
     Raises QuestionError for a query that makes no sense in this version, NotServedError for an unknown entity.
     """
-    measure = query.measure or (version.relation(query.relation).comparator if query.relation else "cosine")
+    measure = query.measure or default_measure(version.relation(query.relation) if query.relation else None)
     if measure not in MEASURES:
         raise QuestionError(f"unknown measure '{measure}' for neighbours; allowed: {one_of(MEASURES)}")
     target_type = _target_type(version, query)
