@@ -11,14 +11,14 @@ import pytest
 from small_run import SmallRun, bits
 
 KILLS = int(os.environ.get("TWHIN_KILLS", "3"))
-_LIFE = 3.0  # seconds of training in which a kill falls: some rounds
+_LIFE = 2.0  # seconds of training in which a kill falls: some rounds
 _EARLY = 0.1  # share of the kills that fall before training, while Spark starts and the run is claimed
 
 
 @pytest.mark.slow
 def test_kills_at_any_moment_change_no_bit(tmp_path: Path) -> None:
     rng = np.random.default_rng(int(os.environ.get("TWHIN_SEED", "0")))
-    run = SmallRun.build(tmp_path, epochs=3 * KILLS, groups=4)
+    run = SmallRun.build(tmp_path, epochs=8 * KILLS, groups=4)  # more than its lives can train
     run.finish(run.start())
     whole = bits(run.folder().latest())
     for number in range(KILLS):
