@@ -12,8 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
 from benchmarks.console import say
 from benchmarks.places import BUILD, ROOT
+from twhin_spark.kernels.arrays import Floats
 
 VENV = ROOT / "build" / "pbg-venv"
 # setuptools from 81 on has no pkg_resources, which PyTorch-BigGraph imports.
@@ -24,11 +28,12 @@ _TRAINED = re.compile(r"Processed (\d+) edges in ([\d.]+) s ")
 
 @dataclass(frozen=True)
 class Relation:
-    """A relation of PyTorch-BigGraph's config: its name and the entity types at its ends."""
+    """A relation of PyTorch-BigGraph's config: its name, the entity types at its ends, and its operator."""
 
     name: str
     source: str
     target: str
+    operator: str = "translation"
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class Settings:
     epochs: int
     batch_size: int = 1000
     learning_rate: float = 0.1
+    comparator: str = "dot"
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,11 @@ class Project:
         seconds, _ = _run("torchbiggraph_export_to_tsv", [str(self._config), *options])
         return seconds
 
+    def vectors(self) -> tuple[pd.Index, Floats]:
+        """The names of all entities, whatever their types, and their vectors (n, dim), as `export` wrote them."""
+        table = pd.read_csv(self.folder / "entities.tsv", sep="\t", header=None, index_col=0, dtype={0: str})
+        return table.index, table.to_numpy(np.float32)
+
     def _write_config(self, settings: Settings) -> None:
         types = {name for relation in settings.relations for name in (relation.source, relation.target)}
         config = {
@@ -106,13 +117,13 @@ class Project:
             "checkpoint_path": str(self._checkpoint),
             "entities": {name: {"num_partitions": 1} for name in sorted(types)},
             "relations": [
-                {"name": one.name, "lhs": one.source, "rhs": one.target, "operator": "translation"}
+                {"name": one.name, "lhs": one.source, "rhs": one.target, "operator": one.operator}
                 for one in settings.relations
             ],
             "dynamic_relations": settings.dynamic,
             "dimension": settings.dim,
             "global_emb": False,
-            "comparator": "dot",
+            "comparator": settings.comparator,
             "loss_fn": settings.loss,
             "lr": settings.learning_rate,
             "num_epochs": settings.epochs,

@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
-from subprocess import TimeoutExpired
+from subprocess import Popen, TimeoutExpired
 
 import numpy as np
 import pytest
 from small_run import SmallRun, bits
 
 KILLS = int(os.environ.get("TWHIN_KILLS", "3"))
-_LIFE = 2.0  # seconds of training in which a kill falls: some rounds
-_EARLY = 0.1  # share of the kills that fall before training, while Spark starts and the run is claimed
+_LIFE = 2.0  # seconds, after the first line of an epoch, in which a kill falls: some rounds
+_START = 10.0  # seconds in which Spark starts, the run is claimed, and its first rounds are committed
+_EARLY = 0.1  # share of the kills that fall there
 
 
 @pytest.mark.slow
 def test_kills_at_any_moment_change_no_bit(tmp_path: Path) -> None:
     rng = np.random.default_rng(int(os.environ.get("TWHIN_SEED", "0")))
-    run = SmallRun.build(tmp_path, epochs=8 * KILLS, groups=4)  # more than its lives can train
+    run = SmallRun.build(tmp_path, epochs=10 * KILLS, groups=4)  # more than so many lives can train
     run.finish(run.start())
     whole = bits(run.folder().latest())
     for number in range(KILLS):
-        process = run.start("train", *(["--resume"] if number else []))
-        assert process.stderr is not None
-        if rng.random() >= _EARLY or not number:  # the first one begins the run anew
-            line = process.stderr.readline()
-            assert "run small-" in line, line
-            moment = rng.uniform(0, _LIFE)
+        process = run.start("train", *(["--resume"] if number else []))  # the first one begins the run anew
+        if number and rng.random() < _EARLY:
+            moment = rng.uniform(0, _START)
         else:
-            moment = rng.uniform(0, 10)
+            _wait_for_epoch(process)
+            moment = rng.uniform(0, _LIFE)
         try:
             process.wait(moment)
             pytest.fail("training was complete before the last kill")
@@ -38,3 +38,11 @@ def test_kills_at_any_moment_change_no_bit(tmp_path: Path) -> None:
             process.communicate()
     run.finish(run.start("train", "--resume"))
     assert bits(run.folder().latest()) == whole
+
+
+def _wait_for_epoch(process: Popen[str]) -> None:
+    assert process.stderr is not None
+    for line in process.stderr:
+        if re.search(r"epoch \d+/", line):
+            return
+    pytest.fail("training ended without an epoch")
