@@ -27,6 +27,7 @@ from deltalake import DeltaTable
 from benchmarks.console import say
 from benchmarks.places import BUILD, ROOT
 from benchmarks.quality_page import write_page
+from benchmarks.quality_peer import peer_metrics
 from benchmarks.quality_sets import SETS
 from benchmarks.results import core_count, cpu_name, own_versions
 
@@ -75,10 +76,14 @@ def measure(name: str, seed: int, overrides: Sequence[str], trial: bool) -> dict
         _run("train", config, [*options, *more])
         others = data.figures(_run("evaluate", config, [*options, *more, "evaluation.als=null"])["metrics"])
         metrics |= {f"{metric}, {ablation}": value for metric, value in others.items()}
+    peers = {**data.peers, **data.measured_peers(found)}
+    if data.big_graph is not None and not trial:
+        theirs = peer_metrics(f"quality-{name}", output / "tables", data.big_graph)
+        peers |= {f"PyTorch-BigGraph {metric}": theirs[metric] for metric in data.headline}
     run = {
         "set": name,
         "metrics": {metric: round(value, 4) for metric, value in metrics.items()},
-        "peers": {name: round(value, 4) for name, value in {**data.peers, **data.measured_peers(found)}.items()},
+        "peers": {name: round(value, 4) for name, value in peers.items()},
         "seed": seed,
         "seconds": {part: round(value, 1) for part, value in seconds.items()},
         "curve": _curve(output, run_id),

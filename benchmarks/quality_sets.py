@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks.quality_peer import Peer
+
 Metrics = Sequence[Mapping[str, Any]]  # rows of `metrics`
 Figures = Callable[[Metrics], dict[str, float]]
 
@@ -20,6 +22,7 @@ class DataSet:
     trial: overrides under which edges of training are asked for, and the test's are neither read nor trained on.
     peers: published figures, or those measured by other means, by name.
     measured_peers: figures of the baselines that `evaluate` ranks beside the model.
+    big_graph: how PyTorch-BigGraph is trained on the same graph, whose headline is a peer, too.
     ablations: by name, overrides of another training on the same graph, which answers the same queries.
     variants: overrides of runs of their own, which `make quality-ablations` measures with seed 0.
     """
@@ -31,6 +34,7 @@ class DataSet:
     trial: Sequence[str]
     peers: Mapping[str, float] = field(default_factory=dict)
     measured_peers: Figures = lambda metrics: {}
+    big_graph: Peer | None = None
     ablations: Mapping[str, Sequence[str]] = field(default_factory=dict)
     variants: Sequence[Sequence[str]] = ()
 
