@@ -155,9 +155,10 @@ def with_data(config: Path, overrides: Sequence[str]) -> list[str]:
 def _settings(config: Path) -> dict[str, Any]:
     """What a config says of the model: all but its logs and retrieval, and of relations that are alike one."""
     document = yaml.safe_load(config.read_text())
-    kinds = {repr(relation): {name: relation} for name, relation in reversed(document.pop("relations").items())}
+    kinds = {repr(relation): {name: relation} for name, relation in reversed(document["relations"].items())}
     relations = {name: relation for kind in reversed(kinds.values()) for name, relation in kind.items()}
-    return {"relations": relations} | {name: document[name] for name in document.keys() - {"logs", "retrieval"}}
+    left_out = ("relations", "logs", "retrieval")
+    return {"relations": relations} | {name: part for name, part in document.items() if name not in left_out}
 
 
 def _run(job: str, config: Path, options: Sequence[str]) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def write_page(runs: Sequence[Run]) -> None:
 
 def _section(name: str, runs: Sequence[Run]) -> str:
     final = [run for run in runs if not run["overrides"]]
-    blocks = [f"## {name}\n", SETS[name].about + "\n", _figures(final), _peers(final[-1])]
+    blocks = [f"## {name}\n", SETS[name].about + "\n", _figures(final), _peers(final)]
     ablations = [run for run in runs if run["overrides"]]
     if ablations:
         blocks.append(_ablations(final, ablations))
@@ -68,8 +68,10 @@ def _figures(final: Sequence[Run]) -> str:
     return table(("", "mean", "spread", "seeds"), rows)
 
 
-def _peers(run: Run) -> str:
-    return table(("peer", ""), [(name, f"{value:.4f}") for name, value in run["peers"].items()])
+def _peers(final: Sequence[Run]) -> str:
+    """Published figures, and the means over seeds of those that were measured beside ours."""
+    names = final[-1]["peers"]
+    return table(("peer", ""), [(name, f"{mean(run['peers'][name] for run in final):.4f}") for name in names])
 
 
 def _ablations(final: Sequence[Run], ablations: Iterable[Run]) -> str:
