@@ -21,21 +21,17 @@ _COLUMNS = ["relation", "source_type", "source_id", "target_type", "target_id", 
 
 @dataclass(frozen=True)
 class Peer:
-    """How PyTorch-BigGraph is trained, and the relation whose test edges are asked for.
-
-    omits_source: whether a source is no candidate of its own queries.
-    """
+    """How PyTorch-BigGraph is trained, and the relation whose test edges are asked for."""
 
     relation: str
     settings: pbg.Settings
-    omits_source: bool = False
 
 
 def peer_metrics(name: str, tables: Path, peer: Peer) -> dict[str, float]:
     """Trains PyTorch-BigGraph on the training edges of a graph's tables; its metrics by name.
 
     Queries are the new test edges of which both ends are in training. Candidates are all trained entities of the
-    target's type but those that the source has in training.
+    target's type but the source itself, and those that it has in training.
     """
     pbg.install()
     edges = DeltaTable(tables / "edges").to_pyarrow_table(columns=_COLUMNS).to_pandas()
@@ -52,20 +48,20 @@ def peer_metrics(name: str, tables: Path, peer: Peer) -> dict[str, float]:
     project.export()
     entities, vectors = project.vectors()
     asked = edges[edges["relation"] == peer.relation]
-    kind = asked["target_type"].iloc[0]
+    from_type, kind = asked[["source_type", "target_type"]].iloc[0]
     candidates = np.flatnonzero(entities.str.startswith(f"{kind}:"))
     rows = pd.DataFrame({end: entities.get_indexer(asked[end]) for end in ("source", "target")})
     known = rows[(asked["split"] == "train").to_numpy()]
     held = rows[(asked["split"] == "test").to_numpy() & (rows >= 0).all(axis=1)]
     new = held.merge(known, how="left", indicator=True)
     queries = new.loc[new["_merge"] == "left_only", ["source", "target"]].sort_values(["source", "target"])
-    ranks = _ranks(queries, known, vectors, candidates, peer.omits_source)
+    ranks = _ranks(queries, known, vectors, candidates, omits_source=from_type == kind)
     _, source = np.unique(queries["source"], return_inverse=True)
     return {one.metric: one.value for one in metrics_of(totals_of(ranks, source))}
 
 
 def _ranks(
-    queries: pd.DataFrame, known: pd.DataFrame, vectors: Floats, candidates: Integers, omits_source: bool
+    queries: pd.DataFrame, known: pd.DataFrame, vectors: Floats, candidates: Integers, *, omits_source: bool
 ) -> Ranks:
     """Of queries in the order of their sources, by dot products, in which a translation moves no target before another.
 
