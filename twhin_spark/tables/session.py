@@ -26,6 +26,8 @@ _STDERR = 2
 _SETTINGS = {
     "spark.sql.extensions": _DELTA_EXTENSION,
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    # A write is known by the version of its commit; Delta would leave out one that finds and leaves an empty table.
+    "spark.databricks.delta.skipRecordingEmptyCommits": "false",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "false",  # a field that cannot be cast is a null, and its row is quarantined
     "spark.sql.execution.arrow.pyspark.enabled": "true",
