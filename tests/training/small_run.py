@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -63,6 +64,17 @@ class SmallRun:
         """Of the only run."""
         (found,) = (self.config.parent / "out" / "runs").iterdir()
         return RunFolder(str(self.config.parent / "out"), found.name)
+
+
+def wait_for_epoch(process: subprocess.Popen[str]) -> None:
+    """Reads what a training says, up to its first line of an epoch."""
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if re.search(r"epoch \d+/", line):
+            return
+    raise AssertionError(f"training ended without an epoch: {''.join(said)}")
 
 
 def bits(manifest: Manifest | None) -> tuple[Any, ...]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
-from subprocess import Popen, TimeoutExpired
+from subprocess import TimeoutExpired
 
 import numpy as np
 import pytest
-from small_run import SmallRun, bits
+from small_run import SmallRun, bits, wait_for_epoch
 
 KILLS = int(os.environ.get("TWHIN_KILLS", "3"))
 _LIFE = 2.0  # seconds, after the first line of an epoch, in which a kill falls: some rounds
@@ -28,7 +27,7 @@ def test_kills_at_any_moment_change_no_bit(tmp_path: Path) -> None:
         if number and rng.random() < _EARLY:
             moment = rng.uniform(0, _START)
         else:
-            _wait_for_epoch(process)
+            wait_for_epoch(process)
             moment = rng.uniform(0, _LIFE)
         try:
             process.wait(moment)
@@ -38,11 +37,3 @@ def test_kills_at_any_moment_change_no_bit(tmp_path: Path) -> None:
             process.communicate()
     run.finish(run.start("train", "--resume"))
     assert bits(run.folder().latest()) == whole
-
-
-def _wait_for_epoch(process: Popen[str]) -> None:
-    assert process.stderr is not None
-    for line in process.stderr:
-        if re.search(r"epoch \d+/", line):
-            return
-    pytest.fail("training ended without an epoch")
