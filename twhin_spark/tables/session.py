@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -90,8 +91,14 @@ def _hush(conf: SparkConf) -> None:
     """Silences what would write to stderr by itself. A failure is still raised, with all that these would print."""
     for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
         PySparkLogger.getLogger(name).disabled = True
+    logging.getLogger().addFilter(_is_not_py4j)
     if _under_spark_submit():
         conf.set("spark.log.level", "OFF")
+
+
+def _is_not_py4j(record: logging.LogRecord) -> bool:
+    """py4j logs on the root logger, with a trace, that the JVM has gone, as it does by Ctrl-C."""
+    return Path(record.pathname).parent.name != "py4j"
 
 
 def _start_jvm(conf: SparkConf, log_file: Path | None) -> None:
