@@ -75,8 +75,9 @@ def _peers(final: Sequence[Run]) -> str:
 
 
 def _ablations(final: Sequence[Run], ablations: Iterable[Run]) -> str:
-    """A row for each ablation: its headline metrics, and their share of the final config's with the same seed."""
+    """A row for each ablation of the first seed: its headline metrics, and their share of the final config's."""
     base = min(final, key=lambda run: run["seed"])
+    ablations = [run for run in ablations if run["seed"] == base["seed"]]
     names = SETS[base["set"]].headline
     rows = [("as configured", *(f"{base['metrics'][name]:.4f}" for name in names), "")]
     for run in ablations:
