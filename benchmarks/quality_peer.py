@@ -68,10 +68,11 @@ def _ranks(
     queries, known: columns source and target, rows of `vectors`; candidates: rows of `vectors`, ascending.
     """
     targets = known.groupby("source")["target"].agg(list)
+    answering = vectors[candidates]  # (n, dim)
     among_new, filtered = [], []
     sources, first = np.unique(queries["source"].to_numpy(), return_index=True)
     for source, answers in zip(sources.tolist(), np.split(queries["target"].to_numpy(), first[1:]), strict=True):
-        scores = vectors[candidates] @ vectors[source]
+        scores = answering @ vectors[source]
         left_out = [*targets.get(source, []), *([source] if omits_source else [])]
         own = scores[np.searchsorted(candidates, answers)]
         scores[np.searchsorted(candidates, left_out)] = -np.inf
