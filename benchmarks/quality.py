@@ -2,7 +2,7 @@
 
 Trains and evaluates through the command line, as a user does, and keeps every run in docs/quality.json, which
 docs/quality.md is made of. A run that is there already, of the same config, seed and code of the model, is printed and
-not repeated.
+not repeated: its record has the id of its graph, which would have to be built to be compared.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from benchmarks.quality_sets import SETS
 from benchmarks.results import core_count, cpu_name, own_versions
 
 _RUNS = ROOT / "docs" / "quality.json"
-_MODEL = ("kernels", "training", "evaluation", "graph", "logs")  # what decides a figure, beside the config
+_MODEL = ("kernels", "training", "evaluation")  # what decides a figure, beside the config and the graph
 _SHARED = "../shared/data"  # where the configs look for data
 
 
@@ -87,6 +87,7 @@ def measure(name: str, seed: int, overrides: Sequence[str], trial: bool) -> dict
         "seed": seed,
         "seconds": {part: round(value, 1) for part, value in seconds.items()},
         "curve": _curve(output, run_id),
+        "graph": _graph_id(output),
         "key": key,
         "commit": _git("rev-parse", "--short", "HEAD") + ("+" if _git("status", "--porcelain") else ""),
         "overrides": list(overrides),
@@ -123,6 +124,13 @@ def _curve(output: Path, run_id: str) -> dict[str, list[float]]:
             curve["seconds"].append(round(seconds, 1))
             curve["mrr"].append(round(sum(n * mrr for n, mrr in measured) / sum(n for n, _ in measured), 4))
     return curve
+
+
+def _graph_id(output: Path) -> str:
+    """Of the newest graph in the folder: a fingerprint of its edges, and of which entity is where."""
+    graphs = DeltaTable(output / "tables" / "graph_versions").to_pyarrow_table(columns=["graph_id", "built_at"])
+    newest: str = graphs.sort_by("built_at")["graph_id"][-1].as_py()
+    return newest
 
 
 def _line(run: Mapping[str, Any]) -> dict[str, Any]:
