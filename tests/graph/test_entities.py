@@ -93,7 +93,7 @@ def test_entities_with_one_hash_are_counted_and_kept_apart(
         "relation STRING, source_type STRING, source_id STRING, target_type STRING, target_id STRING, split STRING, "
         "weight DOUBLE",
     )
-    located = locate(edges, placed, ["like"], 40).collect()
+    located = locate(edges, placed, ["like"], 40, collisions=40).collect()
     found = {(r["source_partition"], r["source"], r["target_partition"], r["target"]) for r in located}
     assert len(located) == 20
     assert found == {places["user", name] + places["item", ids[-i]] for i, name in enumerate(ids)}

@@ -47,3 +47,12 @@ def test_the_order_of_delivery_changes_no_byte() -> None:
     shuffled = edges.take(np.random.default_rng(1).permutation(500))
     chunked = pa.concat_tables([shuffled.slice(0, 123), shuffled.slice(123)])
     assert pack((0, 0), chunked, 64).equals(pack((0, 0), edges, 64))
+
+
+def test_rows_too_large_for_one_sort_key_are_in_order() -> None:
+    small = _edges(0, 500)
+    last = pa.table({"source": [2**31 - 1], "target": [2**31 - 1], "relation": [2**15 - 1], "weight": [1.0]})
+    packed = pack((0, 0), pa.concat_tables([last.cast(small.schema), small]), 1_000)
+    (whole,) = unpack(packed)
+    rows = _rows(pa.table(whole))
+    assert rows == [*sorted(_rows(small)), *_rows(last)]

@@ -7,51 +7,72 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from twhin_spark.graph.entities import ENTITY, entity_key
 from twhin_spark.graph.packing import pack
 from twhin_spark.tables.hold import small_side
 from twhin_spark.tables.schemas import EDGE_BUCKETS
 
-_BUCKET = ["source_partition", "target_partition"]
 
-
-def locate(edges: DataFrame, entities: DataFrame, relations: Sequence[str], entity_count: int) -> DataFrame:
+def locate(
+    edges: DataFrame, entities: DataFrame, relations: Sequence[str], entity_count: int, collisions: int
+) -> DataFrame:
     """Training edges as numbers: source_partition, target_partition, source, target, relation, weight (float).
 
     source and target are rows of their partitions, relation is the index in `relations`. An entity is found by its
-    type and id.
+    entity_key, which is one number instead of two strings; where some share theirs (`collisions`), by type and id.
     """
     indices = edges.sparkSession.createDataFrame(list(enumerate(relations)), "index SMALLINT, relation STRING")
     located = edges.where(F.col("split") == "train").join(F.broadcast(indices), "relation")
-    places = small_side(entities.select("entity_type", "entity_id", "partition", "row"), entity_count)
-    for end in ("source", "target"):
-        ends = places.toDF(f"{end}_type", f"{end}_id", f"{end}_partition", end)
-        located = located.join(ends, [f"{end}_type", f"{end}_id"])
-    return located.select(
-        *_BUCKET, "source", "target", F.col("index").alias("relation"), F.col("weight").cast("float").alias("weight")
+    identity = ENTITY if collisions else ["entity_key"]
+    places = small_side(entities.select(*identity, "partition", "row"), entity_count)
+    ends = {end: [F.col(f"{end}_type"), F.col(f"{end}_id")] for end in ("source", "target")}
+    known_by = {end: own if collisions else [entity_key(*own)] for end, own in ends.items()}
+    located = located.select(
+        F.col("index").alias("relation"),
+        F.col("weight").cast("float").alias("weight"),
+        *[column.alias(f"{end}_{name}") for end in ends for name, column in zip(identity, known_by[end], strict=True)],
     )
+    for end in ends:
+        keys = [f"{end}_{name}" for name in identity]
+        located = located.join(places.toDF(*keys, f"{end}_partition", end), keys)
+    return located.select("source_partition", "target_partition", "source", "target", "relation", "weight")
 
 
 def pack_buckets(located: DataFrame, block_edges: int) -> DataFrame:
     """Rows of the table `edge_buckets`."""
     schema = ", ".join(f"{column.name} {column.type}" for column in EDGE_BUCKETS.columns)
-    # One number, which Spark sorts by its digits. The edges of a bucket then follow each other, in any order.
-    bucket = F.col(_BUCKET[0]).cast("bigint") * 2**31 + F.col(_BUCKET[1])
-    together = located.repartition(*_BUCKET).sortWithinPartitions(bucket)
+    # One number for a bucket, which Spark sorts by its digits, and one for the ends: a third less to shuffle. The edges
+    # of a bucket then follow each other, in any order.
+    bucket, ends = _pair("source_partition", "target_partition"), _pair("source", "target")
+    numbers = located.select(bucket.alias("bucket"), ends.alias("ends"), "relation", "weight")
+    together = numbers.repartition("bucket").sortWithinPartitions("bucket")
 
     def pack_all(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # on a worker
-        for key, edges in itertools.groupby(_runs(batches), key=lambda run: run[0]):
-            yield from pack(key, pa.Table.from_batches([run for _, run in edges]), block_edges).to_batches()
+        for bucket, runs in itertools.groupby(_runs(batches), key=lambda run: run[0]):
+            edges = pa.Table.from_batches([run for _, run in runs])
+            yield from pack(divmod(bucket, 2**32), _with_ends(edges), block_edges).to_batches()
 
     return together.mapInArrow(pack_all, schema)
 
 
-def _runs(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[tuple[int, int], pa.RecordBatch]]:
+def _pair(first: str, second: str) -> Column:
+    """Two numbers of 31 bits as one."""
+    return F.shiftleft(F.col(first).cast("bigint"), 32).bitwiseOR(F.col(second).cast("bigint"))
+
+
+def _runs(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
     """The batches cut where the bucket changes, each piece with its bucket."""
     for batch in batches:
-        source, target = (batch.column(name).to_numpy() for name in _BUCKET)
-        changes = np.flatnonzero(np.diff(source, prepend=-1) | np.diff(target, prepend=-1)).tolist()
+        bucket = batch.column("bucket").to_numpy()
+        changes = np.flatnonzero(np.diff(bucket, prepend=-1)).tolist()
         for begin, end in itertools.pairwise([*changes, batch.num_rows]):
-            yield (int(source[begin]), int(target[begin])), batch.slice(begin, end - begin)
+            yield int(bucket[begin]), batch.slice(begin, end - begin)
+
+
+def _with_ends(edges: pa.Table) -> pa.Table:
+    """Columns source, target, relation, weight."""
+    source, target = np.divmod(edges["ends"].to_numpy(), 2**32)
+    return pa.table({"source": source, "target": target, "relation": edges["relation"], "weight": edges["weight"]})

@@ -83,7 +83,7 @@ def build_graph(spark: SparkSession, config: Config, progress: Progress) -> Grap
     relations = tuple(config.relations)
     with ExitStack() as held:
         entities = _place(edges, known, config, held, progress)
-        located = locate(edges.rows, entities.rows, relations, entities.content.rows)
+        located = locate(edges.rows, entities.rows, relations, entities.content.rows, entities.collisions)
         packed = store.overwrite(EDGE_BUCKETS, pack_buckets(located, config.graph.block_edges))
         counted = degrees(store.read(EDGE_BUCKETS, packed), config.relations)
         tables = {

@@ -30,7 +30,7 @@ def pack(bucket: tuple[int, int], edges: pa.Table, block_edges: int) -> pa.Table
         order, and with it every byte, is the same however Spark delivers them.
     """
     columns = {name: edges[name].to_numpy().astype(dtype) for name, dtype in DTYPES.items()}
-    order = np.lexsort((columns["target"], columns["source"], columns["relation"]))
+    order = _order(columns["relation"], columns["source"], columns["target"])
     blocks = [order[start : start + block_edges] for start in range(0, order.size, block_edges)]
     return pa.table(
         [
@@ -42,6 +42,18 @@ def pack(bucket: tuple[int, int], edges: pa.Table, block_edges: int) -> pa.Table
         ],
         schema=BLOCK_SCHEMA,
     )
+
+
+def _order(relation: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Positions in the order of (relation, source, target), no two of which are equal. All are 0 or more."""
+    sources, targets = (int(rows.max(initial=0)) + 1 for rows in (source, target))
+    if (int(relation.max(initial=0)) + 1) * sources * targets >= 2**63:
+        return np.lexsort((target, source, relation))
+    key = relation.astype(np.int64)
+    for rows, count in ((source, sources), (target, targets)):
+        key *= count
+        key += rows
+    return np.argsort(key)  # one number an edge: several times as fast as sorting by three
 
 
 def unpack(blocks: pa.Table) -> Iterator[dict[str, np.ndarray]]:
