@@ -28,11 +28,7 @@ class Peer:
 
 
 def peer_metrics(name: str, tables: Path, peer: Peer) -> dict[str, float]:
-    """Trains PyTorch-BigGraph on the training edges of a graph's tables; its metrics by name.
-
-    Queries are the new test edges of which both ends are in training. Candidates are all trained entities of the
-    target's type but the source itself, and those that it has in training.
-    """
+    """Trains PyTorch-BigGraph on the training edges of a graph's tables; its metrics by name."""
     pbg.install()
     edges = DeltaTable(tables / "edges").to_pyarrow_table(columns=_COLUMNS).to_pandas()
     for end in ("source", "target"):  # an id may stand for entities of two types
@@ -46,13 +42,21 @@ def peer_metrics(name: str, tables: Path, peer: Peer) -> dict[str, float]:
     project.import_edges(peer.settings, tsv)
     project.train(peer.settings)
     project.export()
-    entities, vectors = project.vectors()
-    asked = edges[edges["relation"] == peer.relation]
-    from_type, kind = asked[["source_type", "target_type"]].iloc[0]
+    return metrics_by_vectors(edges[edges["relation"] == peer.relation], *project.vectors())
+
+
+def metrics_by_vectors(edges: pd.DataFrame, entities: pd.Index, vectors: Floats) -> dict[str, float]:
+    """Metrics by name of a relation's new test edges of which both ends are among the entities.
+
+    edges: the relation's; columns source, target, source_type, target_type and split.
+    entities: names as in source and target, `type:id`; their vectors (n, dim).
+    Candidates are all entities of the target's type but the source itself, and those that it has in training.
+    """
+    from_type, kind = edges[["source_type", "target_type"]].iloc[0]
     candidates = np.flatnonzero(entities.str.startswith(f"{kind}:"))
-    rows = pd.DataFrame({end: entities.get_indexer(asked[end]) for end in ("source", "target")})
-    known = rows[(asked["split"] == "train").to_numpy()]
-    held = rows[(asked["split"] == "test").to_numpy() & (rows >= 0).all(axis=1)]
+    rows = pd.DataFrame({end: entities.get_indexer(pd.Index(edges[end])) for end in ("source", "target")})
+    known = rows[(edges["split"] == "train").to_numpy()]
+    held = rows[(edges["split"] == "test").to_numpy() & (rows >= 0).all(axis=1).to_numpy()]
     new = held.merge(known, how="left", indicator=True)
     queries = new.loc[new["_merge"] == "left_only", ["source", "target"]].sort_values(["source", "target"])
     ranks = _ranks(queries, known, vectors, candidates, omits_source=from_type == kind)

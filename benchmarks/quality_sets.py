@@ -154,6 +154,7 @@ SETS = {
             }.items()
             for metric, value in zip(("recall@20", "ndcg@20"), values, strict=True)
         },
+        variants=_GROUPS,
     ),
     "lastfm": DataSet(
         "lastfm.yaml",
