@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -19,6 +19,7 @@ def _listed(value: Any) -> Any:
 
 _T = TypeVar("_T")
 
+Measure = Literal["dot", "cosine"]  # how two vectors make a score
 Name = Annotated[str, Field(min_length=1)]
 Time = Annotated[datetime, AfterValidator(_utc)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

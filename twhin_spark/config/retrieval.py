@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from twhin_spark.config.base import Name, NotNegative, OneOrMore, Positive, Section
+from twhin_spark.config.base import Measure, Name, NotNegative, OneOrMore, Positive, Section
 
 Method = Literal["exact", "ann", "mixture"]
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
@@ -21,7 +21,7 @@ class CandidateQuery(Section):
     )
     source: Name | None = Field(None, description="Entity type of the sources; null: the relation's.")
     target: Name | None = Field(None, description="Entity type of the targets; null: the relation's, else `source`.")
-    measure: Literal["dot", "cosine"] | None = Field(
+    measure: Measure | None = Field(
         None, description="How a source and a target are compared; null: by the relation's comparator, else cosine."
     )
     k: Count = Field(100, description="Candidates for each source.")

@@ -10,12 +10,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from twhin_spark.config.base import Name, NotNegative, OneOrMore, Positive, Section, Share, Time
+from twhin_spark.config.base import Measure, Name, NotNegative, OneOrMore, Positive, Section, Share, Time
 from twhin_spark.config.retrieval import Retrieval
 from twhin_spark.config.serving import Serving
 
 Operator = Literal["identity", "translation", "diagonal", "complex"]
-Comparator = Literal["dot", "cosine"]
 Repeats = Literal["sum", "log", "cap"]
 Metric = Literal["mrr", "hits@1", "hits@3", "hits@10", "recall@10", "recall@20", "ndcg@10", "ndcg@20"]
 
@@ -177,7 +176,7 @@ class Training(Section):
         description="Divide a negative's weight by how often it is expected, so that the negatives stand for all "
         "entities; null: where the loss is softmax, the only one that allows it.",
     )
-    comparator: Comparator = Field(
+    comparator: Measure = Field(
         "dot", description="How the changed source and the target make a score: their dot product, or its cosine."
     )
     loss: Literal["logistic", "softmax", "cosine_contrastive"] = Field(

@@ -10,13 +10,14 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from twhin_spark.config import Config
+from twhin_spark.config.base import Measure
 from twhin_spark.config.check_retrieval import ends_of
 from twhin_spark.config.retrieval import CandidateQuery, Method
 from twhin_spark.errors import ConfigError, InputError
 from twhin_spark.kernels.arrays import Floats
 from twhin_spark.kernels.topk import in_fixed_point, unit_vectors
 from twhin_spark.logs.failures import REFUSALS, one_line
-from twhin_spark.retrieval.version import Measure, Parameters, Version
+from twhin_spark.retrieval.version import Parameters, Version
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from twhin_spark.config.base import Measure
 from twhin_spark.errors import InputError
 from twhin_spark.graph.version import GraphVersion, utc
 from twhin_spark.kernels.arrays import Floats
@@ -19,7 +19,6 @@ from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EMBEDDINGS, GRAPH_VERSIONS, MODEL_VERSIONS, RELATIONS
 
 CURRENT = "current"
-Measure = Literal["dot", "cosine"]
 
 
 @dataclass(frozen=True)

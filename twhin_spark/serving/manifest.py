@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
+from twhin_spark.config.base import Measure
 from twhin_spark.serving.errors import StoreError
 from twhin_spark.serving.files import Sum, check_content, check_length
 
@@ -32,7 +33,7 @@ class Relation(_Record):
     target_type: str
     operator: str
     parameters: list[float]
-    comparator: Annotated[Literal["dot", "cosine"], BeforeValidator(lambda found: found or "dot")] = "dot"
+    comparator: Annotated[Measure, BeforeValidator(lambda found: found or "dot")] = "dot"
 
 
 class EntityType(_Record):
