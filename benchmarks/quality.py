@@ -28,7 +28,7 @@ from benchmarks.console import say
 from benchmarks.places import BUILD, ROOT
 from benchmarks.quality_page import write_page
 from benchmarks.quality_peer import peer_metrics
-from benchmarks.quality_sets import SETS
+from benchmarks.quality_sets import SETS, SMALLER
 from benchmarks.results import core_count, cpu_name, own_versions
 
 _RUNS = ROOT / "docs" / "quality.json"
@@ -45,7 +45,7 @@ _SHARED = "../shared/data"  # where the configs look for data
 def main(name: str, seeds: tuple[int, ...], overrides: tuple[str, ...], variants: bool, trial: bool) -> None:
     """Trains and measures a data set; prints a JSON line for each seed, and variant."""
     for one in SETS if name == "all" else [name]:
-        for more in SETS[one].variants if variants else [()]:
+        for more in [[*SMALLER, *variant] for variant in SETS[one].variants] if variants else [[]]:
             for seed in seeds:
                 click.echo(json.dumps(measure(one, seed, [*overrides, *more], trial)))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
@@ -11,7 +11,7 @@ import yaml
 from benchmarks import plots
 from benchmarks.page import table
 from benchmarks.places import ROOT
-from benchmarks.quality_sets import SETS
+from benchmarks.quality_sets import SETS, SMALLER
 
 PAGE = ROOT / "docs" / "quality.md"
 Run = Mapping[str, Any]
@@ -40,9 +40,9 @@ def write_page(runs: Sequence[Run]) -> None:
 def _section(name: str, runs: Sequence[Run]) -> str:
     final = [run for run in runs if not run["overrides"]]
     blocks = [f"## {name}\n", SETS[name].about + "\n", _figures(final), _peers(final)]
-    ablations = [run for run in runs if run["overrides"]]
-    if ablations:
-        blocks.append(_ablations(final, ablations))
+    ablations = [run for run in runs if run["overrides"][: len(SMALLER)] == SMALLER]
+    if SMALLER in [run["overrides"] for run in ablations]:
+        blocks.append(_ablations(name, ablations))
     curves = {_label(run): run["curve"] for run in [*final[:1], *ablations] if run["curve"]["seconds"]}
     if curves:
         plot = PAGE.with_name(f"quality-{name}.svg")
@@ -74,17 +74,15 @@ def _peers(final: Sequence[Run]) -> str:
     return table(("peer", ""), [(name, f"{mean(run['peers'][name] for run in final):.4f}") for name in names])
 
 
-def _ablations(final: Sequence[Run], ablations: Iterable[Run]) -> str:
-    """A row for each ablation of the first seed: its headline metrics, and their share of the final config's."""
-    base = min(final, key=lambda run: run["seed"])
-    ablations = [run for run in ablations if run["seed"] == base["seed"]]
-    names = SETS[base["set"]].headline
-    rows = [("as configured", *(f"{base['metrics'][name]:.4f}" for name in names), "")]
+def _ablations(name: str, ablations: Sequence[Run]) -> str:
+    """A row for each ablation: its headline metrics, and their shares of the smaller model's, which has no other."""
+    base = next(run for run in ablations if run["overrides"] == SMALLER)
+    names = SETS[name].headline
+    rows = []
     for run in ablations:
-        values = [f"{run['metrics'][name]:.4f}" for name in names]
-        share = run["metrics"][names[0]] / base["metrics"][names[0]]
-        rows.append((_label(run), *values, f"{share:.3f}"))
-    return table((f"ablation, seed {base['seed']}", *names, f"share of {names[0]}"), rows)
+        values = [(run["metrics"][metric], base["metrics"][metric]) for metric in names]
+        rows.append((_label(run), *(cell for own, of in values for cell in (f"{own:.4f}", f"{own / of:.3f}"))))
+    return table((f"ablation, seed {base['seed']}", *(head for metric in names for head in (metric, "share"))), rows)
 
 
 def _label(run: Run) -> str:

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from benchmarks.places import ROOT
 from benchmarks.quality import with_data
-from benchmarks.quality_sets import SETS, baselines, knowledge_graph, recommendation
+from benchmarks.quality_sets import SETS, SMALLER, baselines, knowledge_graph, recommendation
 from twhin_spark.config import load_config
 from twhin_spark.logs.run import clean_logs
 from twhin_spark.tables.delta import TableStore
@@ -42,6 +42,14 @@ def test_a_trial_reads_no_test_edge(spark: SparkSession, scratch: Path, name: st
     asked, trained = (trial.where(f"split = '{split}'").count() for split in ("test", "train"))
     assert asked > 0.05 * trained
     assert asked + trained == trial.count()  # an edge of validation would be neither trained nor asked for
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_the_config_takes_all_that_a_set_overrides(name: str) -> None:
+    data = SETS[name]
+    path = ROOT / "conf" / data.config
+    for overrides in [data.trial, *data.ablations.values(), *([*SMALLER, *variant] for variant in data.variants)]:
+        load_config(path, overrides)
 
 
 def row(
