@@ -6,32 +6,26 @@ Exit codes: 0 done; 2 the config or the input is wrong; 1 anything else.
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
 
 import click
-from pyspark.sql import SparkSession
 
 from twhin_spark import __version__, jobs
-from twhin_spark.config import Config, load_config
+from twhin_spark.config import load_config
 from twhin_spark.console import Narrator
 from twhin_spark.demo.show import show_demo
 from twhin_spark.demo.sources import demo_overrides, higgs_overrides
-from twhin_spark.errors import InputError, TwhinError
-from twhin_spark.logs.run import check_inputs
+from twhin_spark.ending import RunJob, Show, fail, log_file_of, run_to_end
+from twhin_spark.errors import TwhinError
 from twhin_spark.show_candidates import show_candidates
 from twhin_spark.sql.content import cluster_content
 from twhin_spark.sql.register import register
 from twhin_spark.tables.session import open_session
-
-RunJob = Callable[..., jobs.Summary]  # of a session, a config and a function that takes progress
-Show = Callable[[SparkSession, Config, dict[str, Any], Narrator], None]  # says more of a job's summary
 
 _TRAINING_FLAGS = {
     "--resume": "Go on after the last committed round of this config's training, if it was stopped.",
@@ -80,7 +74,7 @@ def _job(
     then: Show | None = None,
 ) -> None:
     def command(config_file: str, overrides: tuple[str, ...], verbose: bool, **how: bool) -> None:
-        _run(partial(run, **how), config_file, overrides, verbose, reads_logs=reads_logs, then=then)
+        run_to_end(partial(run, **how), config_file, overrides, verbose, reads_logs=reads_logs, then=then)
 
     if trains:
         for flag, help_line in _TRAINING_FLAGS.items():
@@ -148,7 +142,7 @@ def plan(
     except Exception as error:
         if verbose:
             traceback.print_exc()
-        _fail(narrator, error)
+        fail(narrator, error)
     for line in found.lines():
         narrator.progress(line)
     click.echo(json.dumps(found.as_dict()))
@@ -164,8 +158,8 @@ def demo(config_file: str, overrides: tuple[str, ...], verbose: bool, out: str, 
     try:
         planted = demo_overrides(Path(out), scale, narrator.progress)
     except (TwhinError, OSError) as error:
-        _fail(narrator, error)
-    _run(jobs.pipeline_job, config_file, [*planted, *overrides], verbose, reads_logs=True, then=show_demo)
+        fail(narrator, error)
+    run_to_end(jobs.pipeline_job, config_file, [*planted, *overrides], verbose, reads_logs=True, then=show_demo)
 
 
 @cli.command(epilog=_EPILOG)
@@ -177,8 +171,8 @@ def higgs(config_file: str, overrides: tuple[str, ...], verbose: bool, out: str)
     try:
         found = higgs_overrides(Path(out), narrator.progress)
     except (TwhinError, OSError) as error:
-        _fail(narrator, error)
-    _run(jobs.pipeline_job, config_file, [*found, *overrides], verbose, reads_logs=True)
+        fail(narrator, error)
+    run_to_end(jobs.pipeline_job, config_file, [*found, *overrides], verbose, reads_logs=True)
 
 
 @cli.command()
@@ -193,7 +187,7 @@ def serve(config_file: str, overrides: tuple[str, ...], verbose: bool) -> None:
     except Exception as error:  # one line and an exit code, as for a job
         if verbose:
             traceback.print_exc()
-        _fail(Narrator(), error)
+        fail(Narrator(), error)
 
 
 @cli.command()
@@ -211,7 +205,7 @@ def sql(query: str, config_file: str | None, rows: int) -> None:
         spark.sql(query).show(rows, truncate=60)
         spark.stop()
     except Exception as error:  # a wrong query is the user's, and one line says what is wrong with it
-        _fail(narrator, error)
+        fail(narrator, error)
 
 
 @cli.command(epilog=_EPILOG)
@@ -237,7 +231,7 @@ def describe(
     try:
         config = load_config(config_file, overrides)
         leads_to = config.relations[relation].target if relation in config.relations else None
-        log_file = _log_file(config)
+        log_file = log_file_of(config)
         spark = open_session(f"twhin-spark {config.name}", verbose=verbose, log_file=log_file)
         content = cluster_content(spark, config, content_type or leads_to or entity[0], clusters=clusters, typical=show)
         nearest = content.describe(*entity, relation=relation, count=show)
@@ -245,68 +239,8 @@ def describe(
     except Exception as error:
         if verbose:
             traceback.print_exc()
-        _fail(narrator, error, log_file)
+        fail(narrator, error, log_file)
     narrator.clusters([(cosine, cluster.size, cluster.typical) for cosine, cluster in nearest])
     result = {"entity": entity, "model_version": content.version.model_version, "relation": relation}
     shown = [{"cosine": cosine, **asdict(cluster)} for cosine, cluster in nearest]
     click.echo(json.dumps({**result, "content": content.entity_type, "clusters": shown}))
-
-
-def _run(
-    run: RunJob,
-    config_file: str,
-    overrides: Sequence[str],
-    verbose: bool,
-    *,
-    reads_logs: bool,
-    then: Show | None = None,
-) -> None:
-    """Runs a job and ends the process."""
-    narrator = Narrator()
-    log_file: Path | None = None
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: a training says how it is resumed
-    try:
-        config = load_config(config_file, overrides)
-        if reads_logs:
-            check_inputs(config)
-        log_file = _log_file(config)
-        spark = open_session(f"twhin-spark {config.name}", verbose=verbose, log_file=log_file)
-        summary = run(spark, config, narrator.progress).as_dict()
-        narrator.summary(summary)
-        if then:
-            then(spark, config, summary, narrator)
-        spark.stop()
-    except Exception as error:  # whatever it is, the user gets one line and an exit code
-        if verbose:
-            traceback.print_exc()
-        _fail(narrator, error, log_file)
-    except KeyboardInterrupt:
-        narrator.error("interrupted")
-        sys.exit(1)
-    click.echo(json.dumps(summary))
-
-
-def _log_file(config: Config) -> Path | None:
-    """Where Spark's own log goes: beside the tables if they are on a local disk."""
-    if "://" in config.output:
-        return None
-    folder = Path(config.output)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TwhinError(f"output: cannot write to '{config.output}': {error.strerror}") from None
-    return folder / "spark.log"
-
-
-def _fail(narrator: Narrator, error: Exception, log_file: Path | None = None) -> NoReturn:
-    if isinstance(error, TwhinError):
-        narrator.error(str(error))
-        sys.exit(error.exit_code)
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    if ours := next((line for line in lines if line.startswith("twhin_spark.errors.")), None):
-        narrator.error(ours.partition(": ")[2])  # raised on a worker, told in the middle of Spark's report
-        sys.exit(InputError.exit_code if "InputError" in ours else 1)
-    first_line = next(iter(lines), "")
-    where = f"; Spark's log is {log_file}" if log_file else ""
-    narrator.error(f"{type(error).__name__}: {first_line}{where}; --verbose shows all")
-    sys.exit(1)
