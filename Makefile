@@ -67,7 +67,7 @@ bench-%: $(JARS)
 	@$(BIN)/python -m benchmarks $*
 
 notebook: $(JARS)  ## run the analysts' tour on the demo's tables: build/tour.html
-	@[ -d build/demo/tables/embeddings ] || $(MAKE) demo OUT=build/demo
+	@[ -n "$$TWHIN_CONFIG" ] || [ -d build/demo/tables/embeddings ] || $(MAKE) demo OUT=build/demo
 	@$(BIN)/jupyter nbconvert --execute --to html --output-dir build notebooks/tour.ipynb >&2
 
 bench-serving: $(INSTALLED)  ## load the service with wrk: 1M vectors, peak rate, half of it, a version switch

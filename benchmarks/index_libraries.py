@@ -58,7 +58,7 @@ def builders(targets: Floats, sources: Floats, measure: str) -> dict[str, Callab
 
 def _own(targets: Floats, sources: Floats, measure: str) -> Built:
     vectors, dim = targets.shape
-    contents = Contents("bench", "user", measure, "user", vectors, dim, lists_for(vectors, None))
+    contents = Contents("bench", 0, "user", measure, "user", vectors, dim, lists_for(vectors, None))
     seconds, index = _timed(lambda: Index.build(lambda: iter([targets]), sources, contents))
 
     searches = ((f"nprobe {probes}", partial(index.search, probes=probes)) for probes in PROBES)

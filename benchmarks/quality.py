@@ -54,18 +54,18 @@ def measure(name: str, seed: int, overrides: Sequence[str], trial: bool) -> dict
     """The line of one set and seed."""
     data = SETS[name]
     config = ROOT / "conf" / data.config
-    key = _digest(config, overrides)
+    key = _digest(config)
     if not trial:
         for run in _runs():
-            if (run["set"], run["seed"], run["key"]) == (name, seed, key):
+            if (*_identity(run), run["key"]) == (name, seed, list(overrides), key):
                 say(f"{name}: seed {seed} is in {_RUNS.relative_to(ROOT)} already")
                 return _line(run)
-    output = BUILD / "quality" / (f"{name}-trial" if trial else name)
+    kind = ["trial"] * trial + ([_hash(overrides)] if overrides else [])
+    output = BUILD / "quality" / "-".join([name, *kind])
     options = [f"output={output}", f"training.seed={seed}"]
     options += with_data(config, [*(data.trial if trial else ()), *overrides])
     started = time.perf_counter()
-    if not trial or not (output / "tables" / "graph_versions").exists():
-        _run("build-graph", config, options)
+    _run("build-graph", config, options)
     trained = time.perf_counter()
     run_id = _run("train", config, options)["run_id"]
     seconds = {"train": time.perf_counter() - trained}
@@ -142,14 +142,18 @@ def _runs() -> list[dict[str, Any]]:
     return found
 
 
-def _digest(config: Path, overrides: Sequence[str]) -> str:
+def _digest(config: Path) -> str:
     """Of the config and of the code that makes the model."""
     digest = hashlib.blake2b(digest_size=8)
     sources = sorted(path for part in _MODEL for path in (ROOT / "twhin_spark" / part).rglob("*.py"))
     for path in (config, *sources):
         digest.update(path.read_bytes())
-    digest.update(repr(sorted(overrides)).encode())
     return digest.hexdigest()
+
+
+def _hash(overrides: Sequence[str]) -> str:
+    """For a folder's name: graphs of different numbers of partitions cannot share one."""
+    return hashlib.blake2b(repr(overrides).encode(), digest_size=4).hexdigest()
 
 
 def with_data(config: Path, overrides: Sequence[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from statistics import mean
 from typing import Any
 
@@ -22,24 +22,24 @@ _HEAD = """\
 `make quality` trains and measures every set below with seeds 0, 1 and 2, `make quality-gowalla SEED=1` one of them,
 `make quality-ablations` other settings with seed 0. Each run prints a JSON line and is kept in
 [quality.json](quality.json) with its config, commit and versions; this page is made of that file. A run that is there
-already, of the same config, seed and code of the model, is not repeated. Tuning looked at validation edges only
-(`--trial`); the test edges were ranked by what is shown here.
+already, of the same config, seed and code of the model, is not repeated. Tuning ranked validation edges only
+(`--trial`), on Gowalla also ones drawn to be as popular as its test's. The test edges were ranked by what is shown.
 """
 
 
 def write_page(runs: Sequence[Run]) -> None:
-    """Writes the page and its plots. runs: the newest of each set, overrides and seed."""
+    """Writes the page and its plots. runs: the last of each set, overrides and seed, in the order of their ends."""
     blocks = [_HEAD]
     for name in SETS:
-        own = [run for run in runs if run["set"] == name]
-        if any(not run["overrides"] for run in own):
-            blocks.append(_section(name, own))
+        keys = [run["key"] for run in runs if run["set"] == name and not run["overrides"]]
+        if keys:  # what an older config or older code has given is not shown beside the newest
+            blocks.append(_section(name, [run for run in runs if (run["set"], run["key"]) == (name, keys[-1])]))
     PAGE.write_text("\n".join(blocks))
 
 
 def _section(name: str, runs: Sequence[Run]) -> str:
     final = [run for run in runs if not run["overrides"]]
-    blocks = [f"## {name}\n", SETS[name].about + "\n", _figures(final), _peers(final)]
+    blocks = [f"## {name}\n", SETS[name].about + "\n", _figures(final), _peers(name, final)]
     ablations = [run for run in runs if run["overrides"][: len(SMALLER)] == SMALLER]
     if SMALLER in [run["overrides"] for run in ablations]:
         blocks.append(_ablations(name, ablations))
@@ -60,18 +60,23 @@ def _figures(final: Sequence[Run]) -> str:
     rows = []
     for metric in final[0]["metrics"]:
         values = {run["seed"]: run["metrics"][metric] for run in final}
-        spread = max(values.values()) - min(values.values())
         each = ", ".join(f"{value:.4f} (seed {seed})" for seed, value in sorted(values.items()))
-        rows.append((metric, f"**{mean(values.values()):.4f}**", f"{spread:.4f}", each))
+        rows.append((metric, f"**{mean(values.values()):.4f}**", _spread(values.values(), ".4f"), each))
     seconds = [run["seconds"]["train"] for run in final]
-    rows.append(("seconds of training", f"{mean(seconds):,.0f}", f"{max(seconds) - min(seconds):,.0f}", ""))
+    rows.append(("seconds of training", f"{mean(seconds):,.0f}", _spread(seconds, ",.0f"), ""))
     return table(("", "mean", "spread", "seeds"), rows)
 
 
-def _peers(final: Sequence[Run]) -> str:
+def _spread(values: Collection[float], digits: str) -> str:
+    """From the least to the greatest; of one value there is none."""
+    return f"{max(values) - min(values):{digits}}" if len(values) > 1 else "–"
+
+
+def _peers(name: str, final: Sequence[Run]) -> str:
     """Published figures, and the means over seeds of those that were measured beside ours."""
-    names = final[-1]["peers"]
-    return table(("peer", ""), [(name, f"{mean(run['peers'][name] for run in final):.4f}") for name in names])
+    names = dict.fromkeys(peer for run in final for peer in run["peers"])
+    measured = {peer: mean(run["peers"][peer] for run in final if peer in run["peers"]) for peer in names}
+    return table(("peer", ""), [(peer, f"{value:.4f}") for peer, value in {**measured, **SETS[name].peers}.items()])
 
 
 def _ablations(name: str, ablations: Sequence[Run]) -> str:

@@ -14,19 +14,41 @@ FLOW = ["logs", "graph", "training", "evaluation", "publishing", "retrieval"]
 ON_WORKERS = [
     "kernels",
     "sql/columns.py",
+    "graph/buckets.py",
+    "graph/degrees.py",
     "training/task.py",
     "training/loading.py",
     "training/schedule.py",
     "training/state.py",
     "training/epochs.py",
+    "training/initial.py",
+    "training/measuring.py",
+    "training/sample.py",
+    "evaluation/als.py",
+    "evaluation/facts.py",
+    "evaluation/rank_task.py",
+    "publishing/vectors.py",
+    "retrieval/files.py",
+    "retrieval/task.py",
+    "retrieval/mixture.py",
+    "retrieval/rows.py",
 ]
-WORKER_LIBRARIES = {"numpy", "scipy", "pyarrow", "pandas", "twhin_spark"}
+WORKER_LIBRARIES = {"numpy", "scipy", "pyarrow", "pandas", "pyspark", "twhin_spark"}
 
 
 def _imports(path: Path) -> set[str]:
-    """Dotted names of all modules that a file imports, anywhere in it."""
+    """Dotted names of all modules that a file imports, anywhere in it but for type checkers alone."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    tree = ast.parse(path.read_text())
+    unread = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if node in unread:
+            continue
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -95,6 +117,12 @@ def test_what_runs_on_workers_needs_little(part: str) -> None:
         seen.add(path)
         assert _foreign(path) <= WORKER_LIBRARIES, path
         for name in _imports(path):
-            inner = PACKAGE.parent / (name.replace(".", "/") + ".py")
-            if name.startswith("twhin_spark.") and inner.exists() and inner not in seen:
-                waiting.append(inner)
+            if name.startswith("twhin_spark."):
+                waiting += [inner for inner in _files_of(name) if inner not in seen]
+
+
+def _files_of(module: str) -> list[Path]:
+    """What is run when a module of this package is imported: the packages that it is in, and itself."""
+    place = PACKAGE.parent.joinpath(*module.split("."))
+    packages = [folder / "__init__.py" for folder in (place, *place.parents) if folder.is_relative_to(PACKAGE)]
+    return [path for path in (place.with_suffix(".py"), *packages) if path.exists()]

@@ -81,10 +81,13 @@ def test_without_timestamps_a_take_back_takes_all(make_events: MakeEvents, held:
         ("follow", "a", "d", None),
         ("unfollow", "a", "d", 2),
         ("follow", "a", "d", 3),
+        ("unfollow", "a", "e", None),
+        ("unfollow", "a", "e", 2),
+        ("follow", "a", "e", 3),
     )
     edges, counted = _edges(events, small_config(), held)
     assert set(edges) == {("follow", "a", "c", "train"), ("follow", "a", "d", "train")}
-    assert (counted.taken_back, counted.reference_time is not None) == (5, True)
+    assert (counted.taken_back, counted.reference_time is not None) == (8, True)
 
 
 def test_weights_halve_back_from_the_last_training_event(make_events: MakeEvents, held: ExitStack) -> None:

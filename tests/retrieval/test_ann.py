@@ -27,7 +27,7 @@ def vectors() -> Floats:
 
 @pytest.fixture(scope="module")
 def contents() -> Contents:
-    return Contents("v-1", "user", "cosine", "user", 6000, 32, lists_for(6000, None))
+    return Contents("v-1", 3, "user", "cosine", "user", 6000, 32, lists_for(6000, None))
 
 
 def parts(vectors: Floats) -> Iterator[Floats]:
@@ -52,7 +52,7 @@ def test_most_of_the_nearest_are_proposed(vectors: Floats, contents: Contents) -
 def test_an_index_of_few_vectors_is_exact(vectors: Floats) -> None:
     few = vectors[:300]
     index = Index.build(
-        lambda: parts(few), few, Contents("v-1", "user", "cosine", "user", 300, 32, lists_for(300, None))
+        lambda: parts(few), few, Contents("v-1", 3, "user", "cosine", "user", 300, 32, lists_for(300, None))
     )
     found = index.search(few, 5, 1)
     np.testing.assert_array_equal(found[:, 0], np.arange(300))
@@ -97,6 +97,10 @@ def test_a_file_is_used_again_and_a_damaged_one_is_built_anew(
     np.testing.assert_array_equal(first.search(vectors[:9], 5, 8), mended.search(vectors[:9], 5, 8))
     open_or_build(str(scratch), lambda: parts(vectors), ids, lambda: vectors, replace(contents, lists=20), told.append)
     assert len(told) == 3
+    open_or_build(
+        str(scratch), lambda: parts(vectors), ids, lambda: vectors, replace(contents, published=4), told.append
+    )
+    assert len(told) == 4  # the same version, trained and published anew
 
 
 def test_an_index_needs_a_local_output() -> None:
@@ -104,7 +108,9 @@ def test_an_index_needs_a_local_output() -> None:
         index_path("s3://lake/music", "v-1", "user", "cosine", "user")
 
 
-def test_workers_need_no_index_library() -> None:
-    parts_of_tasks = "twhin_spark.retrieval.rows, twhin_spark.retrieval.mixture"
-    code = f"import sys; import {parts_of_tasks}; assert 'faiss' not in sys.modules"
+def test_workers_need_neither_index_nor_config_libraries() -> None:
+    parts_of_tasks = "twhin_spark.retrieval.rows, twhin_spark.retrieval.mixture, twhin_spark.graph.degrees"
+    code = (
+        f"import sys; import {parts_of_tasks}; assert not {{'faiss', 'pydantic', 'yaml', 'delta'}} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -35,7 +35,7 @@ def write_index(output: Path, rows: Mapping[str, Floats], measure: str, via: str
     names = list(rows)[::-1]
     stacked = np.stack([rows[name] for name in names])
     measured = (unit_vectors if measure == "cosine" else in_fixed_point)(stacked)
-    contents = Contents("m1", "tweet", measure, via, len(names), DIM, lists_for(len(names), None))
+    contents = Contents("m1", 0, "tweet", measure, via, len(names), DIM, lists_for(len(names), None))
     path = index_path(str(output), "m1", "tweet", measure, via)
     Index.build(lambda: iter([measured]), measured, contents).write(path, pa.array(names))
     return path

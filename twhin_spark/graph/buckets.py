@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from twhin_spark.graph.entities import ENTITY, entity_key
 from twhin_spark.graph.packing import pack
 from twhin_spark.tables.hold import small_side
-from twhin_spark.tables.schemas import EDGE_BUCKETS
+from twhin_spark.tables.schemas import EDGE_BUCKETS, ddl
 
 
 def locate(
@@ -43,7 +43,6 @@ def locate(
 
 def pack_buckets(located: DataFrame, block_edges: int) -> DataFrame:
     """Rows of the table `edge_buckets`."""
-    schema = ", ".join(f"{column.name} {column.type}" for column in EDGE_BUCKETS.columns)
     # One number for a bucket, which Spark sorts by its digits, and one for the ends: a third less to shuffle. The edges
     # of a bucket then follow each other, in any order.
     bucket, ends = _pair("source_partition", "target_partition"), _pair("source", "target")
@@ -55,7 +54,7 @@ def pack_buckets(located: DataFrame, block_edges: int) -> DataFrame:
             edges = pa.Table.from_batches([run for _, run in runs])
             yield from pack(divmod(bucket, 2**32), _with_ends(edges), block_edges).to_batches()
 
-    return together.mapInArrow(pack_all, schema)
+    return together.mapInArrow(pack_all, ddl(EDGE_BUCKETS))
 
 
 def _pair(first: str, second: str) -> Column:

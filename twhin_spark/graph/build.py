@@ -27,7 +27,7 @@ from twhin_spark.logs.counts import RowCount
 from twhin_spark.logs.run import CleanLogs, clean_logs, write_row_counts
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.hold import hold
-from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES, EVENTS, GRAPH_VERSIONS, ROW_COUNTS
+from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES, EVENTS, GRAPH_VERSIONS, ROW_COUNTS, ddl
 
 Progress = Callable[[str], None]
 
@@ -180,8 +180,9 @@ def _commit(store: TableStore, graph: GraphVersion, collisions: int, config: Con
         "rows": json.dumps(graph.rows),
         "config": config.model_dump_json(by_alias=True),
     }
-    schema = ", ".join(f"{column.name} {column.type}" for column in GRAPH_VERSIONS.columns)
-    store.overwrite(GRAPH_VERSIONS, store.spark.createDataFrame([row], schema), where=f"graph_id = '{graph.graph_id}'")
+    store.overwrite(
+        GRAPH_VERSIONS, store.spark.createDataFrame([row], ddl(GRAPH_VERSIONS)), where=f"graph_id = '{graph.graph_id}'"
+    )
 
 
 def _told(counts: dict[str, int]) -> str:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from twhin_spark.config.sections import Relation
 from twhin_spark.graph.packing import arrays_of
 from twhin_spark.kernels.arrays import Integers
+
+if TYPE_CHECKING:  # workers have no pydantic
+    from twhin_spark.config.sections import Relation
 
 _SCHEMA = (
     "entity_type STRING, partition INT, row INT, degree BIGINT, out_degree MAP<STRING,BIGINT>, "

@@ -37,7 +37,8 @@ def with_fates(events: DataFrame, config: Config, held: ExitStack) -> DataFrame:
     located = events.withColumn("undoes", F.col("relation").isin(undoing)).withColumn("relation", edge_relation(config))
     gone = F.col("undoes")
     if undoing:
-        undone = located.where("undoes").groupBy(EDGE).agg(F.max("timestamp").alias("undone_at"))
+        timed = F.count("timestamp") == F.count("*")
+        undone = located.where("undoes").groupBy(EDGE).agg(F.when(timed, F.max("timestamp")).alias("undone_at"))
         undone = hold(undone.withColumn("undone", F.lit(True)), held)
         located = located.join(small_side(undone, undone.count()), EDGE, "left")
         gone = gone | (F.col("undone").isNotNull() & F.coalesce(F.col("timestamp") <= F.col("undone_at"), F.lit(True)))

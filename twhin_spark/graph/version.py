@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from twhin_spark.errors import InputError
@@ -47,8 +48,21 @@ def find_latest_graph(store: TableStore) -> GraphVersion | None:
     if not store.exists(GRAPH_VERSIONS):
         return None
     # Versions of a table only grow, where the clocks of two machines may disagree.
-    newest = F.col("tables")[EDGES.name].desc()
-    row = store.read(GRAPH_VERSIONS).withColumn("micros", F.unix_micros("reference_time")).orderBy(newest).first()
+    return _first(store.read(GRAPH_VERSIONS).orderBy(F.col("tables")[EDGES.name].desc()))
+
+
+def find_graph(store: TableStore, graph_id: str) -> GraphVersion:
+    """The build of that id. Raises InputError where there is none."""
+    found = _first(store.read(GRAPH_VERSIONS).where(F.col("graph_id") == graph_id))
+    if found is None:
+        raise InputError(
+            f"{store.path(GRAPH_VERSIONS)}: found no graph {graph_id}; run build-graph on the same logs again"
+        )
+    return found
+
+
+def _first(rows: DataFrame) -> GraphVersion | None:
+    row = rows.withColumn("micros", F.unix_micros("reference_time")).first()
     if row is None:
         return None
     micros = row["micros"]

@@ -41,11 +41,13 @@ _SHRINKAGE = 0.01  # of the sources' mean square that is added in every directio
 class Contents:
     """What an index is of.
 
-    via: the relation that its sources are seen through, else their entity type. lists: None where all vectors are kept
-    as they are.
+    published: Delta version of `embeddings` that published the model version: a run that is trained and published anew
+    keeps its name. via: the relation that its sources are seen through, else their entity type. lists: None where all
+    vectors are kept as they are.
     """
 
     model_version: str
+    published: int
     entity_type: str
     measure: str
     via: str

@@ -20,8 +20,7 @@ from twhin_spark.evaluation.facts import Block, unpack
 from twhin_spark.evaluation.places import find
 from twhin_spark.evaluation.scratch import Arrays, Scratch
 from twhin_spark.kernels.arrays import Floats, Integers
-from twhin_spark.retrieval.asked import Asked, measured
-from twhin_spark.retrieval.tables import condition
+from twhin_spark.retrieval.asked import Asked, condition, measured
 
 _LARGEST = 1e15  # number in a vector; the scores of larger ones come near the end of float32
 

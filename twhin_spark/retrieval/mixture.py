@@ -10,12 +10,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from twhin_spark.config.retrieval import Mixtures
 from twhin_spark.evaluation.places import find
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.clusters import nearest_centroids, spherical_kmeans
@@ -25,6 +25,9 @@ from twhin_spark.kernels.scores import Sparse
 from twhin_spark.kernels.topk import NO_PLACE, Best, Candidates, TopK, unit_vectors
 from twhin_spark.retrieval.files import Files, filled
 from twhin_spark.retrieval.task import Finder, Work
+
+if TYPE_CHECKING:  # workers have no pydantic
+    from twhin_spark.config.retrieval import Mixtures
 
 _SAMPLE = 512  # vectors a cluster that k-means sees
 
@@ -55,11 +58,12 @@ def cluster_targets(finder: Finder, settings: Mixtures, progress: Callable[[str]
 
 @dataclass(frozen=True)
 class MixtureTask:
-    """What the tasks of a query share."""
+    """What the tasks of a query share; neighbours and smoothing as in the config."""
 
     finder: Finder
     clusters: int
-    settings: Mixtures
+    neighbours: int
+    smoothing: float
 
     @property
     def files(self) -> Files:
@@ -120,16 +124,16 @@ class MixtureTask:
         """The smoothed mixtures (m, clusters) of the sources at some places."""
         everyone = self._mixtures()
         own = everyone[place]
-        if not self.settings.neighbours or not self.settings.smoothing:
+        if not self.neighbours or not self.smoothing:
             return own
-        return smoothed(own, self._neighbours(unit, everyone), everyone, self.settings.smoothing)
+        return smoothed(own, self._neighbours(unit, everyone), everyone, self.smoothing)
 
     def _neighbours(self, unit: int, everyone: Sparse) -> NDArray[np.int64]:
         """The places (m, neighbours) of the nearest sources, by cosine, that engaged with anything."""
         query = self.finder.query
         alike = replace(self.finder, query=replace(query, measure="cosine", parameters=type(query.parameters)()))
         sources = alike.sources(unit)
-        top = TopK(sources.vectors, self.settings.neighbours)
+        top = TopK(sources.vectors, self.neighbours)
         active = np.diff(everyone.indptr) > 0
         for partition in filled(self.finder.layout, query.source):
             first = self.finder.layout.first(query.source, partition)

@@ -15,13 +15,14 @@ from twhin_spark.kernels.topk import NO_PLACE
 from twhin_spark.retrieval.ann import Contents, Index, lists_for, open_or_build
 from twhin_spark.retrieval.files import filled
 from twhin_spark.retrieval.task import Finder, Sources
+from twhin_spark.retrieval.version import Version
 
 _SOURCES = 8192  # about so many are looked at to build an index
 _MOST_KNOWN = 1024  # known targets of a source for which as many more are proposed
 
 
 def write_proposals(
-    finder: Finder, output: str, model_version: str, settings: Ann, progress: Callable[[str], None]
+    finder: Finder, output: str, version: Version, settings: Ann, progress: Callable[[str], None]
 ) -> float:
     """Opens or builds the index of a query's targets, and writes its proposals for all sources.
 
@@ -44,7 +45,9 @@ def write_proposals(
     total = layout.total(query.target)
     dim = next(parts()).shape[1]
     lists = lists_for(total, settings.lists)
-    contents = Contents(model_version, query.target, query.measure, query.via, total, dim, lists)
+    contents = Contents(
+        version.model_version, version.published, query.target, query.measure, query.via, total, dim, lists
+    )
     index = open_or_build(output, parts, ids, some_sources, contents, progress)
     seconds = 0.0
     for unit in units:

@@ -27,7 +27,7 @@ from twhin_spark.kernels.arrays import Integers
 from twhin_spark.retrieval.asked import Asked
 from twhin_spark.retrieval.version import Version
 from twhin_spark.tables.delta import TableStore
-from twhin_spark.tables.schemas import CANDIDATES, EDGE_BUCKETS, EDGES, ENTITIES
+from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES
 from twhin_spark.training.run import TrainedRun
 from twhin_spark.training.state import RunFolder
 
@@ -35,7 +35,12 @@ Row = dict[str, Any]
 
 
 def measure_recall(
-    store: TableStore, config: Config, version: Version, queries: Sequence[Asked], progress: Callable[[str], None]
+    store: TableStore,
+    config: Config,
+    version: Version,
+    queries: Sequence[Asked],
+    candidates: DataFrame,
+    progress: Callable[[str], None],
 ) -> list[Row]:
     """recall@k of the queries that ask for it, and of the blends that they are in: rows as of the table `metrics`.
 
@@ -59,7 +64,7 @@ def measure_recall(
         blends = [name for name, blend in config.retrieval.blends.items() if set(blend.queries) & set(measured)]
         ats = config.retrieval.recall_at
         for name in (*measured, *blends):
-            ranks = _ranks(store.read(CANDIDATES).where(F.col("query") == name), entities, test)
+            ranks = _ranks(candidates.where(F.col("query") == name), entities, test)
             rows += _recall_rows(relation, name, ranks, test, ats)
         validation = queries_of(held[relation, "validation"], held[relation, "test"])
         for model, ranks in _baselines(store, config, version, relation, test, validation, progress).items():

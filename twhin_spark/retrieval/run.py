@@ -15,9 +15,10 @@ from pyspark.sql import functions as F
 from twhin_spark.config import Config
 from twhin_spark.errors import InputError
 from twhin_spark.evaluation.scratch import Scratch
-from twhin_spark.retrieval.asked import Asked, asked_queries, merged_queries
+from twhin_spark.retrieval.asked import Asked
 from twhin_spark.retrieval.files import Files, Layout, write_files
 from twhin_spark.retrieval.mixture import MixtureTask, cluster_targets
+from twhin_spark.retrieval.queries import asked_queries, merged_queries
 from twhin_spark.retrieval.recall import measure_recall
 from twhin_spark.retrieval.rows import SCHEMA, Rows
 from twhin_spark.retrieval.tables import read_entities
@@ -96,7 +97,8 @@ class _Job:
         units = cuts(layout, self.queries, 2 * self.store.spark.sparkContext.defaultParallelism)
         found = [self._find(layout, query, units[query.name]) for query in self.queries]
         rows = self._write(layout, units)
-        recall = measure_recall(self.store, self.config, self.version, self.queries, self.progress)
+        candidates = self.store.read(CANDIDATES, rows[0])
+        recall = measure_recall(self.store, self.config, self.version, self.queries, candidates, self.progress)
         return Retrieved(self.version, rows[0], rows[1], found, recall)
 
     def _find(self, layout: Layout, query: Asked, units: Sequence[int]) -> Found:
@@ -106,12 +108,12 @@ class _Job:
         if query.method == "ann":
             from twhin_spark.retrieval.propose import write_proposals  # Faiss is for this method alone
 
-            version = self.version.model_version
-            searched = write_proposals(finder, self.config.output, version, settings.ann, self.progress)
+            searched = write_proposals(finder, self.config.output, self.version, settings.ann, self.progress)
             work = run_units(spark, finder.rescored, len(units) - 1, query.name, self.progress)
         elif query.method == "mixture":
-            clusters = cluster_targets(finder, settings.mixtures, self.progress)
-            task = MixtureTask(finder, clusters, settings.mixtures)
+            mixtures = settings.mixtures
+            clusters = cluster_targets(finder, mixtures, self.progress)
+            task = MixtureTask(finder, clusters, mixtures.neighbours, mixtures.smoothing)
             run_units(spark, task.write_mixtures, len(units) - 1, query.name, self.progress)
             work = run_units(spark, task.find, len(units) - 1, query.name, self.progress)
         else:

@@ -8,18 +8,14 @@ from collections.abc import Sequence
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from twhin_spark.retrieval.asked import Asked, check_predicates
+from twhin_spark.retrieval.asked import Asked, condition
+from twhin_spark.retrieval.queries import check_predicates
 from twhin_spark.retrieval.version import Version, read_embeddings
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGES, ENTITIES
 
 _KEY = ["entity_type", "entity_id"]
 _TIMES = re.compile(r"\b(first_time|last_time)\b", re.IGNORECASE)
-
-
-def condition(query: Asked, end: str) -> str:
-    """The column that says whether an entity may be a source (a target) of the query."""
-    return f"{end} {query.name}"
 
 
 def read_entities(store: TableStore, version: Version, queries: Sequence[Asked]) -> DataFrame:

@@ -2,44 +2,32 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from twhin_spark.config.base import Measure
 from twhin_spark.errors import InputError
-from twhin_spark.graph.version import GraphVersion, utc
-from twhin_spark.kernels.arrays import Floats
-from twhin_spark.kernels.operators import OPERATORS
+from twhin_spark.graph.version import GraphVersion, find_graph
+from twhin_spark.retrieval.asked import Parameters
 from twhin_spark.tables.delta import TableStore
-from twhin_spark.tables.schemas import EMBEDDINGS, GRAPH_VERSIONS, MODEL_VERSIONS, RELATIONS
+from twhin_spark.tables.schemas import EMBEDDINGS, MODEL_VERSIONS, RELATIONS
 
 CURRENT = "current"
 
 
 @dataclass(frozen=True)
-class Parameters:
-    """How a relation, or plain similarity (the identity), changes the vectors of sources, and compares them."""
-
-    operator: str = "identity"
-    values: tuple[float, ...] = ()
-    comparator: Measure = "cosine"
-
-    def apply(self, vectors: Floats) -> Floats:
-        """The changed vectors (n, dim), in their dtype."""
-        return OPERATORS[self.operator].apply(np.array(self.values, vectors.dtype), vectors)
-
-
-@dataclass(frozen=True)
 class Version:
-    """A published version. table_version: Delta version of `embeddings`. relations: by name, as they rank targets."""
+    """A published version.
+
+    table_version: Delta version of `embeddings` that holds it. published: the one that published it, which is another
+    after a rollback. relations: by name, as they rank targets.
+    """
 
     model_version: str
     table_version: int
+    published: int
     graph: GraphVersion
     relations: Mapping[str, Parameters]
 
@@ -56,7 +44,7 @@ def find_version(store: TableStore, name: str) -> Version:
     latest = store.version(EMBEDDINGS)
     assert latest is not None
     if name == CURRENT:
-        first = store.read(EMBEDDINGS).select("model_version").first()
+        first = store.read(EMBEDDINGS, latest).select("model_version").first()
         if first is None:
             raise InputError(f"{store.path(EMBEDDINGS)}: the current version has no rows; publish a run")
         name = first["model_version"]
@@ -74,26 +62,10 @@ def find_version(store: TableStore, name: str) -> Version:
         .where((F.col("model_version") == found["model_version"]) & (F.col("side") == "target"))
         .collect()  # tables of older code have no comparators
     }
-    graph = _graph(store, found["graph_id"])
-    return Version(found["model_version"], table_version, graph, relations)
+    graph = find_graph(store, found["graph_id"])
+    return Version(found["model_version"], table_version, found["table_version"], graph, relations)
 
 
 def read_embeddings(store: TableStore, version: Version) -> DataFrame:
     """The version's rows: entity_type, entity_id, embedding."""
     return store.read(EMBEDDINGS, version.table_version).select("entity_type", "entity_id", "embedding")
-
-
-def _graph(store: TableStore, graph_id: str) -> GraphVersion:
-    rows = store.read(GRAPH_VERSIONS).where(F.col("graph_id") == graph_id)
-    row = rows.withColumn("micros", F.unix_micros("reference_time")).orderBy(F.desc("built_at")).first()
-    if row is None:
-        raise InputError(f"{store.path(GRAPH_VERSIONS)}: no graph {graph_id}, on which the version was trained")
-    micros = row["micros"]
-    return GraphVersion(
-        graph_id,
-        row["tables"],
-        tuple(row["relations"]),
-        row["partitions"],
-        None if micros is None else utc(micros),
-        json.loads(row["rows"]),
-    )
