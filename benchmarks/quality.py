@@ -77,7 +77,7 @@ def measure(name: str, seed: int, overrides: Sequence[str], trial: bool) -> dict
         others = data.figures(_run("evaluate", config, [*options, *more, "evaluation.als=null"])["metrics"])
         metrics |= {f"{metric}, {ablation}": value for metric, value in others.items()}
     peers = {**data.peers, **data.measured_peers(found)}
-    if data.big_graph is not None and not trial:
+    if data.big_graph is not None and seed == 0 and not (overrides or trial):
         theirs = peer_metrics(f"quality-{name}", output / "tables", data.big_graph)
         peers |= {f"PyTorch-BigGraph {metric}": theirs[metric] for metric in data.headline}
     run = {
