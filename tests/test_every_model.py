@@ -15,7 +15,8 @@ from chunks import Inputs, finite_differences, slow_loss
 from small_config import small_config
 
 from twhin_spark.config import Config
-from twhin_spark.config.sections import Comparator, Operator, Regularization
+from twhin_spark.config.base import Measure
+from twhin_spark.config.sections import Operator, Regularization
 from twhin_spark.kernels.initial import initial_vectors
 from twhin_spark.kernels.model import Edges, EntityRows, Model
 from twhin_spark.kernels.operators import OPERATORS
@@ -63,7 +64,7 @@ class Choice:
 
 def choices() -> Iterator[Choice]:
     sidedness = (False, True)
-    for choice in itertools.product(get_args(Operator), get_args(Comparator), sidedness, LOSSES, PENALTIES):
+    for choice in itertools.product(get_args(Operator), get_args(Measure), sidedness, LOSSES, PENALTIES):
         if choice[1] == "cosine" or choice[3] != "cosine_contrastive":
             yield Choice(*choice)
 
