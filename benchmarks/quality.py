@@ -34,7 +34,7 @@ from benchmarks.results import core_count, cpu_name, own_versions
 _RUNS = ROOT / "docs" / "quality.json"
 _MODEL = ("kernels", "training", "evaluation")  # what decides a figure, beside the config and the graph
 _SHARED = "../shared/data"  # where the configs look for data
-ALONE = ("evaluation.als=null", "publishing.gates=[]")  # an ablation's baselines are those of the whole model
+NO_BASELINES = ("evaluation.als=null", "publishing.gates=[]")  # an ablation's baselines are those of the whole model
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -75,7 +75,7 @@ def measure(name: str, seed: int, overrides: Sequence[str], trial: bool) -> dict
     metrics = data.figures(found)
     for ablation, more in data.ablations.items():
         _run("train", config, [*options, *more])
-        others = data.figures(_run("evaluate", config, [*options, *more, *ALONE])["metrics"])
+        others = data.figures(_run("evaluate", config, [*options, *more, *NO_BASELINES])["metrics"])
         metrics |= {f"{metric}, {ablation}": value for metric, value in others.items()}
     peers = {**data.peers, **data.measured_peers(found)}
     if data.big_graph is not None and seed == 0 and not (overrides or trial):

@@ -11,7 +11,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from benchmarks.places import ROOT
-from benchmarks.quality import ALONE, with_data
+from benchmarks.quality import NO_BASELINES, with_data
 from benchmarks.quality_sets import SETS, SMALLER, baselines, knowledge_graph, recommendation
 from twhin_spark.config import load_config
 from twhin_spark.logs.run import clean_logs
@@ -48,7 +48,7 @@ def test_a_trial_reads_no_test_edge(spark: SparkSession, scratch: Path, name: st
 def test_the_config_takes_all_that_a_set_overrides(name: str) -> None:
     data = SETS[name]
     path = ROOT / "conf" / data.config
-    ablations = [[*overrides, *ALONE] for overrides in data.ablations.values()]
+    ablations = [[*overrides, *NO_BASELINES] for overrides in data.ablations.values()]
     for overrides in [data.trial, *ablations, *([*SMALLER, *variant] for variant in data.variants)]:
         load_config(path, overrides)
 
