@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from twhin_spark.graph.entities import ENTITY, entity_key
+from twhin_spark.graph.entities import ENDS, ENTITY, entity_key
 from twhin_spark.graph.packing import pack
 from twhin_spark.tables.hold import small_side
 from twhin_spark.tables.schemas import EDGE_BUCKETS, ddl
@@ -28,7 +28,7 @@ def locate(
     located = edges.where(F.col("split") == "train").join(F.broadcast(indices), "relation")
     identity = ENTITY if collisions else ["entity_key"]
     places = small_side(entities.select(*identity, "partition", "row"), entity_count)
-    ends = {end: [F.col(f"{end}_type"), F.col(f"{end}_id")] for end in ("source", "target")}
+    ends = {end: [F.col(f"{end}_type"), F.col(f"{end}_id")] for end in ENDS}
     known_by = {end: own if collisions else [entity_key(*own)] for end, own in ends.items()}
     located = located.select(
         F.col("index").alias("relation"),

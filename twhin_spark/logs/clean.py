@@ -23,7 +23,7 @@ quarantines that day's rows alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Collection
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -41,6 +41,17 @@ SPLITS = ("train", "validation", "test")
 # Whole seconds before year 1 and after year 9999: representable, and outside every range that a config can give.
 _BEFORE_TIME, _AFTER_TIME = -62_135_596_801.0, 253_402_300_800.0
 _BLANKS = " \t\r\n\f\v\u00a0\u3000"
+
+
+def constants(given: Collection[str]) -> dict[str, Column]:
+    """What `judge` yields for fields that are not `given`: the same in every row."""
+    values: dict[str, tuple[str, float | None]] = {
+        "event_id": ("string", None),
+        "timestamp": ("timestamp", None),
+        "weight": ("double", 1.0),
+        "split": ("string", None),
+    }
+    return {field: F.lit(value).cast(kind) for field, (kind, value) in values.items() if field not in given}
 
 
 def judge(raw: RawLog, expressions: Expressions, config: Config) -> DataFrame:
@@ -82,24 +93,17 @@ def _own(field: str) -> str:
 
 
 def _typed(selected: DataFrame, expressions: Expressions) -> DataFrame:
-    """FIELDS in their types: null where there is no such expression, or where its value cannot be read as that type."""
+    """FIELDS in their types: null where there is a value that cannot be read as that type."""
+    fields = constants(expressions.fields)
+    for field, found in expressions.types.items():
+        value = F.col(_own(field))
+        read = {"timestamp": _timestamp, "weight": _weight}.get(field, _text)
+        fields[f"{field}_id" if field in ("source", "target") else field] = read(value, found)
+    return selected.select(KIND, RAW, "kept", RAW_ROW, *[fields[field].alias(field) for field in FIELDS])
 
-    def text(field: str) -> Column:
-        return F.col(_own(field)).cast("string") if field in expressions.fields else F.lit(None).cast("string")
 
-    def typed(field: str, read: Callable[[Column, T.DataType], Column], default: Column) -> Column:
-        return read(F.col(_own(field)), expressions.types[field]) if field in expressions.fields else default
-
-    fields = {
-        "event_id": text("event_id"),
-        "relation": text("relation"),
-        "source_id": text("source"),
-        "target_id": text("target"),
-        "timestamp": typed("timestamp", _timestamp, F.lit(None).cast("timestamp")),
-        "weight": typed("weight", _weight, F.lit(1.0)),
-        "split": text("split"),
-    }
-    return selected.select(KIND, RAW, "kept", RAW_ROW, *[column.alias(field) for field, column in fields.items()])
+def _text(value: Column, _: T.DataType) -> Column:
+    return value.cast("string")
 
 
 def _timestamp(value: Column, found: T.DataType) -> Column:

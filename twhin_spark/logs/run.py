@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from twhin_spark.config import Config
 from twhin_spark.errors import InputError
 from twhin_spark.logs import counts
-from twhin_spark.logs.clean import OUTCOME, RAW_ROW, REASON, judge
+from twhin_spark.logs.clean import OUTCOME, RAW_ROW, REASON, constants, judge
 from twhin_spark.logs.counts import LogCounts, RowCount
 from twhin_spark.logs.expressions import check_expressions
 from twhin_spark.logs.failures import FAILURES, one_line
@@ -63,13 +63,17 @@ def clean_logs(spark: SparkSession, config: Config, store: TableStore, progress:
     progress(f"reading {', '.join(config.logs)}")
     with ExitStack() as held:
         raw, judged = {}, []
+        given: set[str] = set()
         for name, log in config.logs.items():
             raw[name] = read_log(spark, name, log)
             expressions = check_expressions(raw[name], name, log)
             if expressions.multiplies:  # a second pass counts the raw rows that yield nothing
                 raw[name] = replace(raw[name], rows=hold(raw[name].rows, held))
+            given.update(expressions.fields)
             judged.append(judge(raw[name], expressions, config).withColumn("log", F.lit(name)))
-        rows = hold(reduce(DataFrame.unionByName, judged).withColumn(_NUMBER, F.monotonically_increasing_id()), held)
+        numbered = reduce(DataFrame.unionByName, judged).withColumn(_NUMBER, F.monotonically_increasing_id())
+        same = constants(given)  # to hold these too would take half as long as reading the logs
+        rows = hold(numbered.drop(*same), held).withColumns(same)
         outcomes = _count_outcomes(rows, raw, config)
         _check_headers(rows, raw, config)
         events, replayed = _each_once(rows.where(F.col(OUTCOME) == "accepted"), config, held)
