@@ -30,7 +30,7 @@ _OUTPUT = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option("--vectors", default=1_000_000, type=click.IntRange(min=10_000), help="Of the sets that are made.")
+@click.option("--vectors", default=300_000, type=click.IntRange(min=10_000), help="Of the sets that are made.")
 @click.option("--dim", default=128, type=click.IntRange(min=2), help="Their dimension.")
 @click.option("--higgs", default=ROOT / "build/higgs", type=_OUTPUT, help="Output of conf/higgs.yaml.")
 @click.option("--lastfm", default=ROOT / "build/lastfm", type=_OUTPUT, help="Output of conf/lastfm.yaml.")

@@ -26,7 +26,7 @@ Edges = dict[tuple[str, str, str, str], Row]
 
 def _edges(events: DataFrame, config: Config, held: ExitStack) -> tuple[Edges, Fates]:
     fates = with_fates(events, config, held)
-    counted = count_fates(fates)
+    counted = count_fates(fates, config)
     rows = aggregate(fates, config, counted.reference_time).collect()
     edges = {(row["relation"], row["source_id"], row["target_id"], row["split"]): row for row in rows}
     assert len(edges) == len(rows)
@@ -161,7 +161,7 @@ def test_the_test_split_reaches_nothing_of_training(make_events: MakeEvents, hel
     def of_training(*others: tuple[object, ...]) -> tuple[Any, ...]:
         events = make_events(*train, *others)
         fates = with_fates(events, config, held)
-        counted = count_fates(fates)
+        counted = count_fates(fates, config)
         edges = aggregate(fates, config, counted.reference_time)
         trained = edges.where("split = 'train'").orderBy("relation", "source_id", "target_id")
         entities = trained_entities(edges).orderBy("entity_type", "entity_id")

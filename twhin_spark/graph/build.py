@@ -110,7 +110,7 @@ def _write_edges(store: TableStore, config: Config, cleaned: CleanLogs, progress
     events = store.read(EVENTS, cleaned.tables[EVENTS.name])
     with ExitStack() as held:
         fates = with_fates(events, config, held)
-        counted = count_fates(fates)
+        counted = count_fates(fates, config)
         edges = aggregate(fates, config, counted.reference_time)
         below = 0
         if config.graph.min_degree:

@@ -47,8 +47,12 @@ def with_fates(events: DataFrame, config: Config, held: ExitStack) -> DataFrame:
     return located.withColumn("fate", fate).select(*events.columns, "fate")
 
 
-def count_fates(fates: DataFrame) -> Fates:
+def count_fates(fates: DataFrame, config: Config) -> Fates:
     """One pass over the events. The reference time is that of the train split's last event, whatever became of it."""
+    timed = any(log.select.timestamp is not None for log in config.logs.values())
+    undone = any(relation.undone_by is not None for relation in config.relations.values())
+    if not timed and not undone and config.graph.self_loops == "keep":
+        return Fates(0, 0, None)  # there is nothing to count
     trained = F.when(F.col("split") == "train", F.unix_micros("timestamp"))
     row = fates.agg(
         F.count_if(F.col("fate") == "taken_back").alias("taken_back"),

@@ -23,7 +23,7 @@ quarantines that day's rows alone.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -43,15 +43,18 @@ _BEFORE_TIME, _AFTER_TIME = -62_135_596_801.0, 253_402_300_800.0
 _BLANKS = " \t\r\n\f\v\u00a0\u3000"
 
 
-def constants(given: Collection[str]) -> dict[str, Column]:
-    """What `judge` yields for fields that are not `given`: the same in every row."""
-    values: dict[str, tuple[str, float | None]] = {
-        "event_id": ("string", None),
-        "timestamp": ("timestamp", None),
-        "weight": ("double", 1.0),
-        "split": ("string", None),
-    }
-    return {field: F.lit(value).cast(kind) for field, (kind, value) in values.items() if field not in given}
+def constants(expressions: Mapping[str, Expressions]) -> dict[str, Column]:
+    """The columns that are the same in every row of these logs: what `judge` fills in, and `log` where there is one.
+
+    expressions: by log.
+    """
+    given = {field for one in expressions.values() for field in one.fields}
+    same = {field: value for field, value in _defaults().items() if field not in given}
+    if not any(one.multiplies for one in expressions.values()):
+        same[RAW_ROW] = F.lit(None).cast("bigint")
+    if len(expressions) == 1:
+        same["log"] = F.lit(*expressions)
+    return same
 
 
 def judge(raw: RawLog, expressions: Expressions, config: Config) -> DataFrame:
@@ -94,12 +97,22 @@ def _own(field: str) -> str:
 
 def _typed(selected: DataFrame, expressions: Expressions) -> DataFrame:
     """FIELDS in their types: null where there is a value that cannot be read as that type."""
-    fields = constants(expressions.fields)
+    fields = _defaults()
     for field, found in expressions.types.items():
         value = F.col(_own(field))
         read = {"timestamp": _timestamp, "weight": _weight}.get(field, _text)
         fields[f"{field}_id" if field in ("source", "target") else field] = read(value, found)
     return selected.select(KIND, RAW, "kept", RAW_ROW, *[fields[field].alias(field) for field in FIELDS])
+
+
+def _defaults() -> dict[str, Column]:
+    """The fields that a log need not give, as they are without it."""
+    return {
+        "event_id": F.lit(None).cast("string"),
+        "timestamp": F.lit(None).cast("timestamp"),
+        "weight": F.lit(1.0),
+        "split": F.lit(None).cast("string"),
+    }
 
 
 def _text(value: Column, _: T.DataType) -> Column:

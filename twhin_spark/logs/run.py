@@ -62,17 +62,16 @@ def clean_logs(spark: SparkSession, config: Config, store: TableStore, progress:
     """
     progress(f"reading {', '.join(config.logs)}")
     with ExitStack() as held:
-        raw, judged = {}, []
-        given: set[str] = set()
+        raw, judged, asked = {}, [], {}
         for name, log in config.logs.items():
             raw[name] = read_log(spark, name, log)
             expressions = check_expressions(raw[name], name, log)
             if expressions.multiplies:  # a second pass counts the raw rows that yield nothing
                 raw[name] = replace(raw[name], rows=hold(raw[name].rows, held))
-            given.update(expressions.fields)
+            asked[name] = expressions
             judged.append(judge(raw[name], expressions, config).withColumn("log", F.lit(name)))
         numbered = reduce(DataFrame.unionByName, judged).withColumn(_NUMBER, F.monotonically_increasing_id())
-        same = constants(given)  # to hold these too would take half as long as reading the logs
+        same = constants(asked)  # to hold these too would take half as long as reading the logs
         rows = hold(numbered.drop(*same), held).withColumns(same)
         outcomes = _count_outcomes(rows, raw, config)
         _check_headers(rows, raw, config)
