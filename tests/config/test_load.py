@@ -52,6 +52,7 @@ def test_a_small_config_has_defaults_and_takes_overrides(config_file: Path) -> N
         ("training.learning_rate=.nan", "training.learning_rate: found nan; allowed: "),
         ("training.loss=hinge", "training.loss: found 'hinge'; allowed: 'logistic', 'softmax' or"),
         ("training.loss=cosine_contrastive", "training.loss: found cosine_contrastive with comparator: dot; allowed"),
+        ("training={comparator: cosine, max_norm: 1}", "training.max_norm: found 1 with comparator: cosine;"),
         ("training.adversarial_temperature=1", "training.adversarial_temperature: found 1 with loss: softmax; allowed"),
         ("training.margin=1", "training.margin: found 1; allowed: less than 1"),
         ("training.groups=64", "training.groups: found 64; allowed: at most graph.partitions, 32"),

@@ -33,6 +33,21 @@ def test_row_steps_are_the_loop(dtype: type) -> None:
     np.testing.assert_allclose(accumulators, squares, rtol=1e-5)
 
 
+def test_a_step_ends_at_the_nearest_vector_that_is_not_too_long() -> None:
+    rng = np.random.default_rng(0)
+    free = rng.standard_normal((50, 4)).astype(np.float32)
+    free /= np.sqrt(np.vecdot(free, free))[:, None]
+    bound, rows, gradients = free.copy(), np.arange(40), rng.standard_normal((40, 4)).astype(np.float32)
+    for vectors, max_norm in ((free, None), (bound, 1.0)):
+        RowStep.of(np.ones(50, np.float32), rows, gradients.copy()).take(
+            vectors, np.ones(50, np.float32), 0.3, max_norm
+        )
+    lengths = np.sqrt(np.vecdot(free, free))
+    assert 5 < (lengths > 1).sum() < 35
+    np.testing.assert_allclose(bound, free / np.maximum(lengths, 1)[:, None], rtol=1e-6)
+    np.testing.assert_array_equal(bound[lengths <= 1], free[lengths <= 1])
+
+
 def test_a_row_without_gradient_stays() -> None:
     vectors, accumulators = np.ones((2, 3), np.float32), np.zeros(2, np.float32)
     RowStep.of(accumulators, np.array([1]), np.zeros((1, 3), np.float32)).take(vectors, accumulators, 0.1)

@@ -71,6 +71,17 @@ def test_loss_falls_and_blocks_come_apart(loss: Loss, logq: bool, operator: str,
     assert scores[same].mean() > scores[~same].mean() + scores.std()
 
 
+def test_vectors_grow_to_the_bound_and_no_further() -> None:
+    model, edges = two_blocks("translation", two_sided=False)
+    bound = replace(settings(Softmax(0.1), logq=True), max_norm=0.5)
+    rng = np.random.default_rng(0)
+    passes = [train_edges(model, edges, bound, rng) for _ in range(5)]
+    assert all(passes[-1].loss[number] < 0.95 * passes[0].loss[number] for number in (3, 5))
+    for entities in model.entities.values():
+        lengths = np.linalg.norm(entities.vectors, axis=1)
+        assert 0.49 < np.median(lengths) <= lengths.max() <= 0.5 + 1e-6
+
+
 @pytest.mark.parametrize("two_sided", [False, True])
 @pytest.mark.parametrize(("loss", "logq"), [(Logistic(), False), (Softmax(), True)], ids=str)
 def test_cross_negatives_keep_an_entity_from_answering_its_own_question(

@@ -114,6 +114,9 @@ def _model(config: Config) -> Iterator[str]:
     if training.loss == "cosine_contrastive" and training.comparator != "cosine":
         found = f"found cosine_contrastive with comparator: {training.comparator}"
         yield f"training.loss: {found}; allowed: with comparator: cosine"
+    if training.max_norm is not None and training.comparator != "dot":
+        found = f"found {training.max_norm:g} with comparator: {training.comparator}"
+        yield f"training.max_norm: {found}; allowed: with comparator: dot, as cosines do not depend on lengths"
     for name, relation in config.relations.items():
         if relation.operator == "complex" and training.dim % 2:
             yield f"training.dim: found {training.dim}; allowed: an even number (relations.{name}.operator is complex)"

@@ -192,6 +192,11 @@ class Training(Section):
     margin: Annotated[float, Field(ge=-1, lt=1)] = Field(
         0.9, description="Cosine up to which a negative costs nothing in the cosine_contrastive loss."
     )
+    max_norm: Positive | None = Field(
+        None,
+        description="Length of an entity's vector, at most: a step beyond it is scaled back; with `comparator: dot` "
+        "only; null: no bound.",
+    )
     regularization: Regularization | None = Field(None, description="A penalty on large vectors; null: none.")
     learning_rate: Positive = Field(0.1, description="Step of row-wise Adagrad on entities.")
     relation_learning_rate: Positive = Field(0.1, description="Step of Adagrad on relation parameters.")

@@ -46,12 +46,21 @@ class RowStep:
     def is_finite(self) -> bool:
         return bool(np.isfinite(self.squares).all())
 
-    def take(self, vectors: Floats, accumulators: Floats, learning_rate: float) -> None:
-        """Changes vectors (all rows, dim) and accumulators; uses up the gradients."""
+    def take(self, vectors: Floats, accumulators: Floats, learning_rate: float, max_norm: float | None = None) -> None:
+        """Changes vectors (all rows, dim) and accumulators; uses up the gradients.
+
+        max_norm: a vector that would be longer becomes the nearest one of that length, so that the step is one of
+            projected gradient descent (as in A. Lerer et al., PyTorch-BigGraph, MLSys 2019); None: no bound.
+        """
         accumulators[self.rows] = self.squares
         moves = self.gradients
         moves *= (learning_rate / np.sqrt(self.squares + EPSILON))[:, None].astype(moves.dtype, copy=False)
-        vectors[self.rows] = np.subtract(vectors.take(self.rows, axis=0), moves, out=moves)
+        moved = np.subtract(vectors.take(self.rows, axis=0), moves, out=moves)
+        if max_norm is not None:
+            squares = np.vecdot(moved, moved)
+            long = np.flatnonzero(squares > max_norm**2)
+            moved[long] *= (max_norm / np.sqrt(squares[long]))[:, None]
+        vectors[self.rows] = moved
 
 
 def update_parameters(

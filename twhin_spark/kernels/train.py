@@ -27,6 +27,7 @@ class TrainSettings:
     cross_negatives: where a relation joins a type with itself, a chunk's sources are negative targets, too, and its
         targets negative sources, each of the weight of a uniform one. An entity that may be its own answer has to be
         among its negatives: a translation leaves it where it was, before all others.
+    max_norm: length of an entity's vector after a step, at most; None: no bound.
     """
 
     loss: LossSettings
@@ -36,6 +37,7 @@ class TrainSettings:
     entity_learning_rate: float
     relation_learning_rate: float
     cross_negatives: bool = False
+    max_norm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class _FamilyPass:
         if not all(step.is_finite for _, step in steps):
             return None, _not_finite(batch, slabs)
         for entities, step in steps:
-            step.take(entities.vectors, entities.accumulators, settings.entity_learning_rate)
+            step.take(entities.vectors, entities.accumulators, settings.entity_learning_rate, settings.max_norm)
         self._family.update(
             batch.relation,
             np.concatenate([slab.forward for slab in slabs]),

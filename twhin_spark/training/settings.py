@@ -50,6 +50,7 @@ def train_settings(config: Config) -> TrainSettings:
         training.learning_rate,
         training.relation_learning_rate,
         cross_negatives=config.graph.self_loops == "keep",
+        max_norm=training.max_norm,
     )
 
 
