@@ -115,6 +115,8 @@ _GROUPS: Sequence[Sequence[str]] = (
     ["graph.partitions=128", "training.groups=16"],
     ["graph.partitions=16", "training.groups=16"],
 )
+# What Gowalla was trained with before its vectors had a bound.
+_COSINES = ("relations.check_in.operator=identity", "training.comparator=cosine", "training.max_norm=null")
 
 SETS = {
     "fb15k-237": DataSet(
@@ -165,7 +167,7 @@ SETS = {
             }.items()
             for metric, value in zip(("recall@20", "ndcg@20"), values, strict=True)
         },
-        variants=_GROUPS,
+        variants=(*_GROUPS, *([*_COSINES, *groups] for groups in _GROUPS)),
     ),
     "lastfm": DataSet(
         "lastfm.yaml",
