@@ -42,6 +42,17 @@ def test_held_edges_are_new_placed_and_counted_cold(spark: SparkSession) -> None
     assert not found["share", "test"].connected.any()
 
 
+def test_where_nothing_is_held_out_there_are_no_edges(spark: SparkSession) -> None:
+    world = World()
+    found = read_held_edges(
+        world.edges_table(spark).where("split = 'train'"), world.entities_table(spark, 3), RELATIONS
+    )
+    assert set(found) == {(name, split) for name in RELATIONS for split in SPLITS}
+    for edges in found.values():
+        assert edges.cold_share is None
+        assert len(queries_of(edges, edges).target) == 0
+
+
 def held(*edges: tuple[int, int]) -> HeldEdges:
     """Edges of which sources with an even place are connected."""
     source, target = np.array(edges, np.int64).reshape(-1, 2).T

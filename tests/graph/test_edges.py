@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
-from small_config import RELATIONS, small_config
+from small_config import RELATIONS, SELECT, small_config
 
 from twhin_spark.config import Config
 from twhin_spark.graph.edges import aggregate
@@ -150,6 +150,20 @@ def test_self_loops_are_dropped_or_kept(make_events: MakeEvents, held: ExitStack
     assert counted.taken_back == 2
     assert ("follow", "a", "a", "train") in edges or policy == "drop"
     assert ("like", "a", "a", "train") in edges
+
+
+def test_where_nothing_can_drop_out_the_count_is_what_the_events_say(make_events: MakeEvents, held: ExitStack) -> None:
+    select = {name: text for name, text in SELECT.items() if name != "timestamp"}
+    config = small_config(
+        relations={"follow": {"source": "user", "target": "user"}},
+        logs={"events": {"path": "unused.csv", "format": "csv", "select": select}},
+        split={"by": "fraction"},
+        graph={"self_loops": "keep"},
+    )
+    events = make_events(("follow", "a", "a", None), ("follow", "a", "b", None), ("follow", "a", "b", None))
+    edges, counted = _edges(events, config, held)
+    assert counted == Fates(0, 0, None)
+    assert {edge[1:3]: row["event_count"] for edge, row in edges.items()} == {("a", "a"): 1, ("a", "b"): 2}
 
 
 def test_the_test_split_reaches_nothing_of_training(make_events: MakeEvents, held: ExitStack) -> None:

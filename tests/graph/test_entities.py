@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+import pyarrow as pa
 import pytest
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -97,6 +98,20 @@ def test_entities_with_one_hash_are_counted_and_kept_apart(
     found = {(r["source_partition"], r["source"], r["target_partition"], r["target"]) for r in located}
     assert len(located) == 20
     assert found == {places["user", name] + places["item", ids[-i]] for i, name in enumerate(ids)}
+
+
+def test_an_end_comes_once_a_chunk_of_edges(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = pa.RecordBatch.from_pylist(
+        [
+            {"source_type": "user", "source_id": "a", "target_type": "user", "target_id": "b"},
+            {"source_type": "user", "source_id": "b", "target_type": "item", "target_id": "a"},
+        ]
+    )
+    once = [("item", "a"), ("user", "a"), ("user", "b")]
+    for chunk_bytes, times in ((10**9, 1), (2 * batch.nbytes, 2), (1, 3)):
+        monkeypatch.setattr(entities, "_CHUNK_BYTES", chunk_bytes)
+        found = pa.Table.from_batches(entities._ends_once([batch] * 3)).to_pylist()
+        assert sorted(tuple(row[name] for name in entities.ENTITY) for row in found) == sorted(once * times)
 
 
 def test_without_collisions_none_is_counted(spark: SparkSession) -> None:

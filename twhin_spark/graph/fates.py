@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from twhin_spark.config import Config
 from twhin_spark.graph.version import utc
-from twhin_spark.logs.relations import edge_relation
+from twhin_spark.logs.relations import edge_relation, undoing_relations
 from twhin_spark.tables.hold import hold, small_side
 
 EDGE = ["relation", "source_id", "target_id", "split"]  # the relation says the types
@@ -33,7 +33,7 @@ def with_fates(events: DataFrame, config: Config, held: ExitStack) -> DataFrame:
     take back. What happens in the test split does not undo what was trained on. Where one of the two events has no
     timestamp, their order is unknown, and the event is taken back.
     """
-    undoing = [relation.undone_by for relation in config.relations.values() if relation.undone_by is not None]
+    undoing = undoing_relations(config)
     located = events.withColumn("undoes", F.col("relation").isin(undoing)).withColumn("relation", edge_relation(config))
     gone = F.col("undoes")
     if undoing:
@@ -50,8 +50,7 @@ def with_fates(events: DataFrame, config: Config, held: ExitStack) -> DataFrame:
 def count_fates(fates: DataFrame, config: Config) -> Fates:
     """One pass over the events. The reference time is that of the train split's last event, whatever became of it."""
     timed = any(log.select.timestamp is not None for log in config.logs.values())
-    undone = any(relation.undone_by is not None for relation in config.relations.values())
-    if not timed and not undone and config.graph.self_loops == "keep":
+    if not timed and not undoing_relations(config) and config.graph.self_loops == "keep":
         return Fates(0, 0, None)  # there is nothing to count
     trained = F.when(F.col("split") == "train", F.unix_micros("timestamp"))
     row = fates.agg(

@@ -31,6 +31,7 @@ from pyspark.sql import types as T
 
 from twhin_spark.config import Config
 from twhin_spark.logs.expressions import Expressions
+from twhin_spark.logs.relations import undoing_relations
 from twhin_spark.logs.sources import KIND, RAW, RawLog
 
 OUTCOME, REASON, RAW_ROW = "outcome", "reason", "raw_row"
@@ -145,7 +146,7 @@ def _weight(value: Column, found: T.DataType) -> Column:
 
 def _reason(expressions: Expressions, config: Config) -> Column:
     """The first reason that applies, else null."""
-    relations = [*config.relations, *[r.undone_by for r in config.relations.values() if r.undone_by]]
+    relations = [*config.relations, *undoing_relations(config)]
     time, weight = F.col("timestamp"), F.col("weight")
     given = expressions.fields
     tests: list[tuple[str, Column]] = [

@@ -26,6 +26,11 @@ def by_relation(relations: Mapping[str, Relation], value_of: Callable[[Relation]
     return found
 
 
+def undoing_relations(config: Config) -> list[str]:
+    """The relations whose events take back those of another."""
+    return [relation.undone_by for relation in config.relations.values() if relation.undone_by is not None]
+
+
 def edge_relation(config: Config) -> Column:
     """The relation of the edge that an event is about: its own, or the one that it takes back."""
     found = F.col("relation")
