@@ -28,7 +28,7 @@ from benchmarks.console import say
 from benchmarks.places import BUILD, ROOT
 from benchmarks.quality_page import write_page
 from benchmarks.quality_peer import peer_metrics
-from benchmarks.quality_sets import SETS, SMALLER
+from benchmarks.quality_sets import SETS, SMALLER, DataSet
 from benchmarks.results import core_count, cpu_name, own_versions
 
 _RUNS = ROOT / "docs" / "quality.json"
@@ -41,14 +41,19 @@ NO_BASELINES = ("evaluation.als=null", "publishing.gates=[]")  # an ablation's b
 @click.argument("name", type=click.Choice([*SETS, "all"]))
 @click.option("--seed", "seeds", multiple=True, default=(0,), type=click.IntRange(min=0), help="Seeds of training.")
 @click.option("--set", "overrides", multiple=True, help="Option of the config as path=value, for a trial.")
-@click.option("--variants", is_flag=True, help="Measure the set's variants, for the page's ablations.")
+@click.option("--variants", is_flag=True, help="Measure the set's variants, for the page's ablations and curves.")
 @click.option("--trial", is_flag=True, help="Measure on validation's edges, and keep no record: for tuning.")
 def main(name: str, seeds: tuple[int, ...], overrides: tuple[str, ...], variants: bool, trial: bool) -> None:
     """Trains and measures a data set; prints a JSON line for each seed, and variant."""
     for one in SETS if name == "all" else [name]:
-        for more in [[*SMALLER, *variant] for variant in SETS[one].variants] if variants else [[]]:
+        for more in _variants(SETS[one]) if variants else [[]]:
             for seed in seeds:
                 click.echo(json.dumps(measure(one, seed, [*overrides, *more], trial)))
+
+
+def _variants(data: DataSet) -> list[list[str]]:
+    """The overrides of each run that is made for an ablation or a curve."""
+    return [[*SMALLER, *variant] for variant in data.variants] + ([list(data.curve)] if data.curve else [])
 
 
 def measure(name: str, seed: int, overrides: Sequence[str], trial: bool) -> dict[str, Any]:
@@ -79,7 +84,7 @@ def measure(name: str, seed: int, overrides: Sequence[str], trial: bool) -> dict
         metrics |= {f"{metric}, {ablation}": value for metric, value in others.items()}
     peers = {**data.peers, **data.measured_peers(found)}
     if data.big_graph is not None and seed == 0 and not (overrides or trial):
-        theirs = peer_metrics(f"quality-{name}", output / "tables", data.big_graph)
+        theirs, seconds["PyTorch-BigGraph"] = peer_metrics(f"quality-{name}", output / "tables", data.big_graph)
         peers |= {f"PyTorch-BigGraph {metric}": theirs[metric] for metric in data.headline}
     run = {
         "set": name,

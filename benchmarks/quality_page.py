@@ -25,6 +25,7 @@ _HEAD = """\
 already, of the same config, seed and code of the model, is not repeated. Tuning ranked validation edges only
 (`--trial`), on Gowalla also ones drawn to be as popular as its test's. The test edges were ranked by what is shown.
 """
+_HELD = "a tenth of the training edges held out"
 
 
 def write_page(runs: Sequence[Run]) -> None:
@@ -43,7 +44,9 @@ def _section(name: str, runs: Sequence[Run]) -> str:
     ablations = [run for run in runs if run["overrides"][: len(SMALLER)] == SMALLER]
     if SMALLER in [run["overrides"] for run in ablations]:
         blocks.append(_ablations(name, ablations))
-    curves = {_label(run): run["curve"] for run in [*final[:1], *ablations] if run["curve"]["seconds"]}
+    curve = list(SETS[name].curve)
+    shown = [run for run in runs if curve and run["overrides"] == curve] or [*final[:1], *ablations]
+    curves = {_HELD if curve else _label(run): run["curve"] for run in shown if run["curve"]["seconds"]}
     if curves:
         plot = PAGE.with_name(f"quality-{name}.svg")
         plots.curves(curves, "seconds", "mrr", plot)
@@ -61,15 +64,24 @@ def _figures(final: Sequence[Run]) -> str:
     for metric in final[0]["metrics"]:
         values = {run["seed"]: run["metrics"][metric] for run in final}
         each = ", ".join(f"{value:.4f} (seed {seed})" for seed, value in sorted(values.items()))
-        rows.append((metric, f"**{mean(values.values()):.4f}**", _spread(values.values(), ".4f"), each))
-    seconds = [run["seconds"]["train"] for run in final]
-    rows.append(("seconds of training", f"{mean(seconds):,.0f}", _spread(seconds, ",.0f"), ""))
-    return table(("", "mean", "spread", "seeds"), rows)
+        rows.append((metric, f"**{mean(values.values()):.4f}**", _spread(values.values()), each))
+    return table(("", "mean", "spread", "seeds"), rows) + "\n" + _seconds(final)
 
 
-def _spread(values: Collection[float], digits: str) -> str:
+def _seconds(final: Sequence[Run]) -> str:
+    """How long it took: the least of the seeds, as what else a machine did only adds to the others."""
+    names = {
+        "train": "Training took",
+        "all": "with the graph and the evaluation",
+        "PyTorch-BigGraph": "PyTorch-BigGraph",
+    }
+    least = {part: [run["seconds"][part] for run in final if part in run["seconds"]] for part in names}
+    return ", ".join(f"{names[part]} {min(values):,.0f} s" for part, values in least.items() if values) + ".\n"
+
+
+def _spread(values: Collection[float]) -> str:
     """From the least to the greatest; of one value there is none."""
-    return f"{max(values) - min(values):{digits}}" if len(values) > 1 else "–"
+    return f"{max(values) - min(values):.4f}" if len(values) > 1 else "–"
 
 
 def _peers(name: str, final: Sequence[Run]) -> str:

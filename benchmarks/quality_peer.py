@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,8 +28,11 @@ class Peer:
     settings: pbg.Settings
 
 
-def peer_metrics(name: str, tables: Path, peer: Peer) -> dict[str, float]:
-    """Trains PyTorch-BigGraph on the training edges of a graph's tables; its metrics by name."""
+def peer_metrics(name: str, tables: Path, peer: Peer) -> tuple[dict[str, float], float]:
+    """Trains PyTorch-BigGraph on the training edges of a graph's tables.
+
+    Returns its metrics by name, and the seconds of import, training and export.
+    """
     pbg.install()
     edges = DeltaTable(tables / "edges").to_pyarrow_table(columns=_COLUMNS).to_pandas()
     for end in ("source", "target"):  # an id may stand for entities of two types
@@ -39,10 +43,12 @@ def peer_metrics(name: str, tables: Path, peer: Peer) -> dict[str, float]:
     trained[["source", "relation", "target"]].to_csv(tsv, sep="\t", header=False, index=False)
     project = pbg.Project(tsv.with_suffix(""))
     say(f"{name}: training PyTorch-BigGraph")
+    started = time.perf_counter()
     project.import_edges(peer.settings, tsv)
     project.train(peer.settings)
     project.export()
-    return metrics_by_vectors(edges[edges["relation"] == peer.relation], *project.vectors())
+    seconds = time.perf_counter() - started
+    return metrics_by_vectors(edges[edges["relation"] == peer.relation], *project.vectors()), seconds
 
 
 def metrics_by_vectors(edges: pd.DataFrame, entities: pd.Index, vectors: Floats) -> dict[str, float]:

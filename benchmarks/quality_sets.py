@@ -27,6 +27,8 @@ class DataSet:
     ablations: by name, overrides of another training on the same graph, which answers the same queries.
     variants: overrides of runs of their own, which `make quality-ablations` measures with seed 0. They are of a smaller
         model, SMALLER, and compared with that: it trains in a fraction of the time.
+    curve: overrides under which some edges of training are held out, so that every epoch can be measured on them. A run
+        of its own, beside the variants, where the config holds none out.
     """
 
     config: str
@@ -39,6 +41,7 @@ class DataSet:
     big_graph: Peer | None = None
     ablations: Mapping[str, Sequence[str]] = field(default_factory=dict)
     variants: Sequence[Sequence[str]] = ()
+    curve: Sequence[str] = ()
 
 
 def knowledge_graph(questions: int) -> Figures:
@@ -115,6 +118,8 @@ _GROUPS: Sequence[Sequence[str]] = (
     ["graph.partitions=128", "training.groups=16"],
     ["graph.partitions=16", "training.groups=16"],
 )
+# `keep: best` has the ranks of validation edges measured after each epoch.
+_MEASURED = ("training.validation.edges=5000", "training.keep=best")
 # What Gowalla was trained with before its vectors had a bound.
 _COSINES = ("relations.check_in.operator=identity", "training.comparator=cosine", "training.max_norm=null")
 
@@ -168,6 +173,17 @@ SETS = {
             for metric, value in zip(("recall@20", "ndcg@20"), values, strict=True)
         },
         variants=(*_GROUPS, *([*_COSINES, *groups] for groups in _GROUPS)),
+        curve=(
+            *_MEASURED,
+            *SMALLER,
+            f'logs.train.select.target="{_GOWALLA_TENTH.format(">")}"',
+            "logs.validation.path=../shared/data/gowalla/train.txt.gz",
+            "logs.validation.format=text",
+            "logs.validation.select.relation=\"'check_in'\"",
+            "logs.validation.select.source=split(value, ' ')[0]",
+            f'logs.validation.select.target="{_GOWALLA_TENTH.format("=")}"',
+            "logs.validation.select.split=\"'validation'\"",
+        ),
     ),
     "lastfm": DataSet(
         "lastfm.yaml",
@@ -185,6 +201,11 @@ SETS = {
             "listen", {"friend": ("user", "user"), "listen": ("user", "artist"), "tag": ("artist", "tag")}, 30, 0.01
         ),
         ablations={"listens alone": alone("friend", "tag")},
+        curve=(
+            *_MEASURED,
+            f"logs.listens.select.split=CASE WHEN {_LASTFM_TENTH} < 2 THEN 'test' "
+            f"WHEN {_LASTFM_TENTH} = 2 THEN 'validation' ELSE 'train' END",
+        ),
     ),
     "higgs": DataSet(
         "higgs.yaml",
@@ -197,5 +218,6 @@ SETS = {
         # recall@10 of validation, 10 epochs: rates of .1 .048, .02 .073, .01 .070.
         big_graph=big_graph("retweet", dict.fromkeys(("mention", "reply", "retweet"), ("user", "user")), 10, 0.02),
         ablations={"retweets alone": alone("mention", "reply")},
+        curve=(*_MEASURED, "split.validation=0.1"),
     ),
 }

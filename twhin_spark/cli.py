@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-import traceback
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -140,9 +139,7 @@ def plan(
             open_session=partial(open_session, f"twhin-spark {config.name}", verbose=verbose),
         )
     except Exception as error:
-        if verbose:
-            traceback.print_exc()
-        fail(narrator, error)
+        fail(narrator, error, verbose=verbose)
     for line in found.lines():
         narrator.progress(line)
     click.echo(json.dumps(found.as_dict()))
@@ -158,7 +155,7 @@ def demo(config_file: str, overrides: tuple[str, ...], verbose: bool, out: str, 
     try:
         planted = demo_overrides(Path(out), scale, narrator.progress)
     except (TwhinError, OSError) as error:
-        fail(narrator, error)
+        fail(narrator, error, verbose=verbose)
     run_to_end(jobs.pipeline_job, config_file, [*planted, *overrides], verbose, reads_logs=True, then=show_demo)
 
 
@@ -171,7 +168,7 @@ def higgs(config_file: str, overrides: tuple[str, ...], verbose: bool, out: str)
     try:
         found = higgs_overrides(Path(out), narrator.progress)
     except (TwhinError, OSError) as error:
-        fail(narrator, error)
+        fail(narrator, error, verbose=verbose)
     run_to_end(jobs.pipeline_job, config_file, [*found, *overrides], verbose, reads_logs=True)
 
 
@@ -185,9 +182,7 @@ def serve(config_file: str, overrides: tuple[str, ...], verbose: bool) -> None:
         config = load_config(config_file, overrides)
         run_service(config.serving, config.output, config.retrieval.ann)
     except Exception as error:  # one line and an exit code, as for a job
-        if verbose:
-            traceback.print_exc()
-        fail(Narrator(), error)
+        fail(Narrator(), error, verbose=verbose)
 
 
 @cli.command()
@@ -237,9 +232,7 @@ def describe(
         nearest = content.describe(*entity, relation=relation, count=show)
         spark.stop()
     except Exception as error:
-        if verbose:
-            traceback.print_exc()
-        fail(narrator, error, log_file)
+        fail(narrator, error, log_file, verbose=verbose)
     narrator.clusters([(cosine, cluster.size, cluster.typical) for cosine, cluster in nearest])
     result = {"entity": entity, "model_version": content.version.model_version, "relation": relation}
     shown = [{"cosine": cosine, **asdict(cluster)} for cosine, cluster in nearest]

@@ -49,9 +49,7 @@ def run_to_end(
             then(spark, config, summary, narrator)
         spark.stop()
     except Exception as error:  # whatever it is, the user gets one line and an exit code
-        if verbose:
-            traceback.print_exc()
-        fail(narrator, error, log_file)
+        fail(narrator, error, log_file, verbose=verbose)
     except KeyboardInterrupt:
         narrator.error("interrupted")
         sys.exit(1)
@@ -70,8 +68,15 @@ def log_file_of(config: Config) -> Path | None:
     return folder / "spark.log"
 
 
-def fail(narrator: Narrator, error: Exception, log_file: Path | None = None) -> NoReturn:
-    """Ends the process with one line that says what is wrong, and its exit code."""
+def fail(
+    narrator: Narrator, error: Exception, log_file: Path | None = None, *, verbose: bool | None = None
+) -> NoReturn:
+    """Ends the process with one line that says what is wrong, and its exit code.
+
+    verbose: whether the trace is shown first; None where the command has no such option.
+    """
+    if verbose:
+        traceback.print_exception(error)
     if isinstance(error, TwhinError):
         narrator.error(str(error))
         sys.exit(error.exit_code)
@@ -81,5 +86,6 @@ def fail(narrator: Narrator, error: Exception, log_file: Path | None = None) -> 
         sys.exit(InputError.exit_code if "InputError" in ours else 1)
     first_line = next(iter(lines), "")
     where = f"; Spark's log is {log_file}" if log_file else ""
-    narrator.error(f"{type(error).__name__}: {first_line}{where}; --verbose shows all")
+    more = "; --verbose shows all" if verbose is False else ""
+    narrator.error(f"{type(error).__name__}: {first_line}{where}{more}")
     sys.exit(1)

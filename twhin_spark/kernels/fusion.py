@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twhin_spark.kernels.arrays import Integers
+from twhin_spark.kernels.arrays import Integers, number_within
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,9 @@ def fuse(lists: Sequence[Ranked], weights: Sequence[float], constant: float, k: 
     score = np.add.reduceat(parts, first) if len(first) else np.zeros(0)
     size = np.diff(np.append(first, len(source)))
     best = np.lexsort((target[first], key[target[first]], -score, source[first]))
-    place = _number_within(source[first][best])
+    place = number_within(source[first][best])
     best, place = best[place < k], place[place < k]
     size = size[best]
     starts = np.concatenate([[0], np.cumsum(size)])
     every = np.repeat(first[best] - starts[:-1], size) + np.arange(starts[-1])
     return Fused(source[first][best], target[first][best], place + 1, score[best], starts, number[every], rank[every])
-
-
-def _number_within(ascending: Integers) -> Integers:
-    """Each element's number, from 0, among the equal ones (n,)."""
-    return np.arange(len(ascending)) - np.searchsorted(ascending, ascending)

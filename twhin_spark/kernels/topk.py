@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twhin_spark.kernels.arrays import Floats, Integers
+from twhin_spark.kernels.arrays import Floats, Integers, number_within
 from twhin_spark.kernels.ranking import CANDIDATE_TILE, QUERY_TILE, Excluded, fixed_point
 
 NO_PLACE = -1
@@ -169,7 +169,7 @@ class TopK:
             equal[row, tied[order[room[row] :]]] = False
         kept |= equal
         query, _ = np.nonzero(kept)
-        at = query, _number_within(query, len(kept))
+        at = query, number_within(query)
         for mine, values, empty in (
             (self._scores[tile], scores, -np.inf),
             (self._keys[tile], keys, 0),
@@ -213,7 +213,7 @@ class _Waiting:
         if not len(at):
             return
         query, column = np.divmod(at, scores.shape[1])
-        place = self._count[query] + _number_within(query, len(self._count))
+        place = self._count[query] + number_within(query)
         self._scores[query, place] = scores[query, column]
         self.rows[query, place] = first + column
         self._count += np.bincount(query, minlength=len(self._count))
@@ -227,7 +227,7 @@ class _Waiting:
         self._below = np.maximum(self._below, _below(bound - 2 * self._errors))
         kept = scores > self._below[:, None]
         query, _ = np.nonzero(kept)
-        at = query, _number_within(query, len(kept))
+        at = query, number_within(query)
         kept_scores, kept_rows = scores[kept], rows[kept]
         scores[:] = -np.inf
         scores[at], rows[at] = kept_scores, kept_rows
@@ -252,9 +252,3 @@ def _longest(vectors: NDArray[np.float32]) -> float:
         return 0.0
     scaled = vectors / scale  # so that no square leaves the range of float32
     return float(scale) * float(np.sqrt(np.vecdot(scaled, scaled).max())) * 1.001
-
-
-def _number_within(groups: Integers, count: int) -> Integers:
-    """For ascending group numbers (n,) below count, each element's number within its group: (n,)."""
-    sizes = np.bincount(groups, minlength=count)
-    return np.arange(len(groups)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
