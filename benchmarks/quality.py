@@ -49,6 +49,8 @@ def main(name: str, seeds: tuple[int, ...], overrides: tuple[str, ...], variants
         for more in _variants(SETS[one]) if variants else [[]]:
             for seed in seeds:
                 click.echo(json.dumps(measure(one, seed, [*overrides, *more], trial)))
+    if not trial:
+        write_page(_runs())
 
 
 def _variants(data: DataSet) -> list[list[str]]:
@@ -78,7 +80,7 @@ def measure(name: str, seed: int, overrides: Sequence[str], trial: bool) -> dict
     found = _run("evaluate", config, options)["metrics"]
     seconds["all"] = time.perf_counter() - started
     metrics = data.figures(found)
-    for ablation, more in data.ablations.items():
+    for ablation, more in ({} if overrides else data.ablations).items():
         _run("train", config, [*options, *more])
         others = data.figures(_run("evaluate", config, [*options, *more, *NO_BASELINES])["metrics"])
         metrics |= {f"{metric}, {ablation}": value for metric, value in others.items()}
@@ -105,7 +107,6 @@ def measure(name: str, seed: int, overrides: Sequence[str], trial: bool) -> dict
     if not trial:
         kept = [one for one in _runs() if _identity(one) != _identity(run)]
         _RUNS.write_text(json.dumps([*kept, run], indent=1, ensure_ascii=False) + "\n")
-        write_page(_runs())
     return _line(run)
 
 

@@ -92,12 +92,18 @@ def _peers(name: str, final: Sequence[Run]) -> str:
 
 
 def _ablations(name: str, ablations: Sequence[Run]) -> str:
-    """A row for each ablation: its headline metrics, and their shares of the smaller model's, which has no other."""
-    base = next(run for run in ablations if run["overrides"] == SMALLER)
+    """A row for each ablation: its headline metrics, and their shares of those of the model that it is an ablation of.
+
+    That is the same without groups, where it has groups; the smaller model, where it has none.
+    """
+    by_overrides = {tuple(run["overrides"]): run for run in ablations}
+    base = by_overrides[tuple(SMALLER)]
     names = SETS[name].headline
     rows = []
     for run in ablations:
-        values = [(run["metrics"][metric], base["metrics"][metric]) for metric in names]
+        alone = tuple(one for one in run["overrides"] if not one.startswith(("graph.partitions", "training.groups")))
+        of = base if alone == tuple(run["overrides"]) else by_overrides.get(alone, base)
+        values = [(run["metrics"][metric], of["metrics"][metric]) for metric in names]
         rows.append((_label(run), *(cell for own, of in values for cell in (f"{own:.4f}", f"{own / of:.3f}"))))
     return table((f"ablation, seed {base['seed']}", *(head for metric in names for head in (metric, "share"))), rows)
 
