@@ -14,9 +14,9 @@ from twhin_spark.graph.version import latest_graph
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.session import open_session
 from twhin_spark.training.forecast import Forecast, forecast
+from twhin_spark.training.manifest import RoundReport
 from twhin_spark.training.plan import count_graph
 from twhin_spark.training.run import train
-from twhin_spark.training.state import RoundReport
 
 _BUILD = Path("build/bench-plan")
 _RELATIONS = ("follow", "like")

@@ -11,8 +11,8 @@ from benchmarks.console import say
 from benchmarks.jobs import run_job
 from twhin_spark.config import load_config
 from twhin_spark.tables.session import open_session
+from twhin_spark.training.manifest import TaskUsage
 from twhin_spark.training.run import train
-from twhin_spark.training.state import TaskUsage
 
 KERNELS = "kernels"
 WAITING = "waiting for the round's last task"

@@ -42,13 +42,39 @@ def test_what_is_wrong_before_spark_starts_is_a_line_and_exit_code_2(
 
 
 @pytest.mark.parametrize(
-    "command", ["build-graph", "train", "evaluate", "publish", "pipeline", "demo", "higgs", "describe"]
+    "command", ["build-graph", "train", "evaluate", "publish", "pipeline", "demo", "higgs", "describe", "plan"]
 )
 def test_help_shows_options_and_defaults(command: str) -> None:
     done = _twhin(command, "--help")
     assert done.returncode == 0
     assert "--config FILE" in done.stdout
     assert "A.B=VALUE" in done.stdout
+
+
+def test_plan_needs_no_spark_where_counts_are_given() -> None:
+    counts = ("--entities", "1000000", "--edges", "10000000", "--slots", "4", "--edges-per-second", "100000")
+    done = _twhin("plan", "--config", "conf/demo.yaml", *counts)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["entities"], found["edges"], found["slots"], found["edges_per_second"]) == (10**6, 10**7, 4, 100_000)
+    assert (found["groups"], found["rounds"], found["tasks"]) == (8, 7, 4)
+    assert found["epoch_seconds"] > 10**7 / 100_000 / 4
+    assert sum(found["task_parts"].values()) == found["task_bytes"]
+    for said in (
+        "1,000,000 entities, 10,000,000 edges",
+        "why: 8 groups: twice the 4 slots",
+        "100,000 edges/s (as given)",
+    ):
+        assert said in done.stderr
+
+
+def test_a_plan_that_cannot_fit_names_an_option_that_would() -> None:
+    counts = ("--entities", "1000000000", "--edges", "1", "--slots", "4", "--edges-per-second", "1")
+    done = _twhin("plan", "--config", "conf/demo.yaml", *counts, "--set", "training.task_memory_gb=1")
+    assert done.returncode == 2
+    assert "training.task_memory_gb: found 1, but a task would hold" in done.stderr
+    assert "graph.partitions: " in done.stderr
+    assert done.stdout == ""
 
 
 @pytest.mark.slow

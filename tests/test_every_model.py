@@ -22,9 +22,10 @@ from twhin_spark.kernels.model import Edges, EntityRows, Model
 from twhin_spark.kernels.operators import OPERATORS
 from twhin_spark.kernels.topk import comparable
 from twhin_spark.kernels.train import train_edges
+from twhin_spark.training.manifest import Manifest
 from twhin_spark.training.relations import from_kernel, initial_state, to_kernel
 from twhin_spark.training.settings import run_settings
-from twhin_spark.training.state import EntityState, Manifest, RunFolder
+from twhin_spark.training.state import EntityState, RunFolder
 from twhin_spark.training.task import RunSettings
 
 DIM, USERS, ITEMS, EDGES, EPOCHS = 8, 30, 40, 600, 6

@@ -63,6 +63,12 @@ def _config_options(default: str | None = None) -> Callable[[Callable[..., None]
     return add
 
 
+def _training_flags(command: Callable[..., None]) -> Callable[..., None]:
+    for flag, help_line in _TRAINING_FLAGS.items():
+        command = click.option(flag, is_flag=True, help=help_line)(command)
+    return command
+
+
 def _job(
     name: str,
     run: RunJob,
@@ -76,8 +82,7 @@ def _job(
         run_to_end(partial(run, **how), config_file, overrides, verbose, reads_logs=reads_logs, then=then)
 
     if trains:
-        for flag, help_line in _TRAINING_FLAGS.items():
-            command = click.option(flag, is_flag=True, help=help_line)(command)
+        command = _training_flags(command)
     cli.command(name, help=help_text, epilog=_EPILOG)(_config_options()(command))
 
 
@@ -112,7 +117,7 @@ _job(
 @click.option(
     "--edges-per-second",
     type=click.FloatRange(min=0, min_open=True),
-    help="What one slot trains; default: measured here, in about two seconds.",
+    help="Edges that one slot trains in a second; default: measured here, in about two seconds.",
 )
 def plan(
     config_file: str,
@@ -149,27 +154,33 @@ def plan(
 @_config_options("conf/demo.yaml")
 @click.option("--out", default="build/demo", help="Folder for logs, tables and report.")
 @click.option("--scale", default=1.0, type=click.FloatRange(min=0, min_open=True), help="1 is 1M events.")
-def demo(config_file: str, overrides: tuple[str, ...], verbose: bool, out: str, scale: float) -> None:
+@_training_flags
+def demo(
+    config_file: str, overrides: tuple[str, ...], verbose: bool, out: str, scale: float, resume: bool, take_over: bool
+) -> None:
     """Generate logs with planted communities, run the pipeline on them, show what comes out."""
     narrator = Narrator()
     try:
         planted = demo_overrides(Path(out), scale, narrator.progress)
     except (TwhinError, OSError) as error:
         fail(narrator, error, verbose=verbose)
-    run_to_end(jobs.pipeline_job, config_file, [*planted, *overrides], verbose, reads_logs=True, then=show_demo)
+    run = partial(jobs.pipeline_job, resume=resume, take_over=take_over)
+    run_to_end(run, config_file, [*planted, *overrides], verbose, reads_logs=True, then=show_demo)
 
 
 @cli.command(epilog=_EPILOG)
 @_config_options("conf/higgs.yaml")
 @click.option("--out", default="build/higgs", help="Folder for tables and report.")
-def higgs(config_file: str, overrides: tuple[str, ...], verbose: bool, out: str) -> None:
+@_training_flags
+def higgs(config_file: str, overrides: tuple[str, ...], verbose: bool, out: str, resume: bool, take_over: bool) -> None:
     """Run the pipeline on real Twitter logs (SNAP Higgs): TWHIN_DATA_HOME, ../shared/data, or a download."""
     narrator = Narrator()
     try:
         found = higgs_overrides(Path(out), narrator.progress)
     except (TwhinError, OSError) as error:
         fail(narrator, error, verbose=verbose)
-    run_to_end(jobs.pipeline_job, config_file, [*found, *overrides], verbose, reads_logs=True)
+    run = partial(jobs.pipeline_job, resume=resume, take_over=take_over)
+    run_to_end(run, config_file, [*found, *overrides], verbose, reads_logs=True)
 
 
 @cli.command()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import warnings
 
 import numpy as np
 import pytest
 
 from twhin_spark.evaluation.figures import degree_figure, loss_figure, metric_figure, projection_figure
-from twhin_spark.evaluation.summary import principal_axes
+from twhin_spark.evaluation.summary import EdgeCounts, largest, principal_axes
 
 
 def svg(uri: str) -> str:
@@ -26,6 +27,16 @@ def test_figures_keep_every_name_as_text() -> None:
     for image in map(svg, images):
         for name in ["follow", "聞く", "a_$x^2$ &lt;b&gt;", "пишет"]:
             assert f">{name}</text>" in image
+
+
+def test_a_figure_shows_the_relations_with_the_most_edges() -> None:
+    edges = {f"r{n}": EdgeCounts(train=n, validation=0, test=0, events=n) for n in range(237)}
+    drawn = largest([*edges, "without_edges"], edges, 8)
+    assert drawn == [f"r{n}" for n in range(229, 237)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # Matplotlib warns where names leave no room for the axes
+        assert svg(loss_figure({name: [1.0, 0.5] for name in drawn}))
+    assert largest(["b", "a"], {}, 8) == ["a", "b"]
 
 
 def test_the_same_data_gives_the_same_image() -> None:

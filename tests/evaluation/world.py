@@ -21,9 +21,10 @@ from twhin_spark.graph.version import GraphVersion
 from twhin_spark.kernels.operators import OPERATORS
 from twhin_spark.kernels.topk import comparable
 from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES, ddl
+from twhin_spark.training.manifest import Manifest
 from twhin_spark.training.relations import RelationState
 from twhin_spark.training.run import TrainedRun
-from twhin_spark.training.state import EntityState, Manifest, RunFolder
+from twhin_spark.training.state import EntityState, RunFolder
 
 DIM = 4
 RELATIONS = ("follow", "like", "block", "share")

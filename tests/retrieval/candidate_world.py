@@ -20,8 +20,9 @@ from twhin_spark.graph.version import GraphVersion
 from twhin_spark.kernels.arrays import Floats
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGES, EMBEDDINGS, ENTITIES, MODEL_VERSIONS, RELATIONS, ddl
+from twhin_spark.training.manifest import Manifest
 from twhin_spark.training.relations import RelationState
-from twhin_spark.training.state import Manifest, RunFolder
+from twhin_spark.training.state import RunFolder
 
 DIM = 4
 ENDS = {"follow": ("user", "user"), "like": ("user", "item")}

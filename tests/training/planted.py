@@ -7,8 +7,9 @@ import numpy as np
 from twhin_spark.kernels.losses import Logistic
 from twhin_spark.kernels.step import LossSettings
 from twhin_spark.kernels.train import TrainSettings
+from twhin_spark.training.manifest import Manifest
 from twhin_spark.training.relations import RelationSettings, initial_state
-from twhin_spark.training.state import EntityState, Manifest, RunFolder
+from twhin_spark.training.state import EntityState, RunFolder
 from twhin_spark.training.task import RunSettings
 
 PARTITIONS, ROWS, DIM, EDGES = 4, 6, 8, 10  # rows of each type in a partition, edges in a block

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from twhin_spark.training.state import Manifest, RunFolder
+from twhin_spark.training.manifest import Manifest
+from twhin_spark.training.state import RunFolder
 
 CONFIG = """
 name: small
@@ -53,10 +54,11 @@ class SmallRun:
         command = [*program, job, "--config", str(self.config), *flags]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how)
 
-    def finish(self, process: subprocess.Popen[str]) -> dict[str, Any]:
-        """Waits for a job's good end; returns its result."""
+    def finish(self, process: subprocess.Popen[str], says: str = "") -> dict[str, Any]:
+        """Waits for a job's good end, by which it has said that; returns its result."""
         out, err = process.communicate(timeout=1200)
         assert process.returncode == 0, err
+        assert says in err
         result: dict[str, Any] = json.loads(out.splitlines()[-1])
         return result
 
@@ -66,14 +68,14 @@ class SmallRun:
         return RunFolder(str(self.config.parent / "out"), found.name)
 
 
-def wait_for_epoch(process: subprocess.Popen[str]) -> None:
-    """Reads what a training says, up to its first line of an epoch."""
+def wait_for_epoch(process: subprocess.Popen[str]) -> str:
+    """Reads and returns what a training says, up to its first line of an epoch."""
     assert process.stderr is not None
     said = []
     for line in process.stderr:
         said.append(line)
         if re.search(r"epoch \d+/", line):
-            return
+            return "".join(said)
     raise AssertionError(f"training ended without an epoch: {''.join(said)}")
 
 

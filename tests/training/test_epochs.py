@@ -10,10 +10,12 @@ import pyarrow as pa
 import pytest
 from planted import EDGES, PARTITIONS, ROWS, blocks, first_manifest, run_settings
 
+from twhin_spark.errors import InputError
 from twhin_spark.training.epochs import EpochsResult, EpochsTask
 from twhin_spark.training.held_out import ROW_BITS, Sample
+from twhin_spark.training.manifest import Manifest
 from twhin_spark.training.schedule import rounds_of_epoch
-from twhin_spark.training.state import Manifest, RunFolder
+from twhin_spark.training.state import RunFolder
 from twhin_spark.training.watch import Watch
 
 NOTHING = Watch("monitor_mrr", None, 0.0, keep_best=False)
@@ -111,6 +113,20 @@ def test_divergence_names_the_epoch(tmp_path: Path) -> None:
     result = task.train([batch])
     assert result.diverged in ("follow", "like")
     assert result.diverged_in in (2, 3)
+
+
+def test_a_damaged_file_is_a_line(tmp_path: Path) -> None:
+    run = run_settings(str(tmp_path))
+    manifest = first_manifest(run)
+    (tmp_path / "runs" / "run" / "state" / manifest.partitions[1].name).write_bytes(b"")
+    this = rounds_of_epoch(PARTITIONS, 1, 1, run.seed, 0)
+    task = EpochsTask(run, this, [run.train], manifest.partitions, manifest.relations, 1, NOTHING, [])
+    (row,) = task([pa.RecordBatch.from_pylist([{"task": 0, "step": 0, **row} for row in blocks()])])
+    result = EpochsResult.from_json(row["result"][0].as_py())
+    assert result.error is not None
+    assert f"{manifest.partitions[1].name}: the state file is corrupt: found 0 bytes" in result.error
+    assert result.exit_code == InputError.exit_code
+    assert not result.files
 
 
 def test_a_task_without_edges_returns_no_row(tmp_path: Path) -> None:

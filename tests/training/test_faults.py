@@ -16,7 +16,7 @@ from twhin_spark.errors import InputError, TrainingError
 from twhin_spark.graph.build import build_graph
 from twhin_spark.training import run as training
 from twhin_spark.training import trainer
-from twhin_spark.training.state import Manifest
+from twhin_spark.training.manifest import Manifest
 
 pytestmark = pytest.mark.slow
 

@@ -14,9 +14,10 @@ from twhin_spark.kernels.comparators import COMPARATORS
 from twhin_spark.kernels.operators import OPERATORS
 from twhin_spark.kernels.scores import DENSE_MEASURES
 from twhin_spark.training.held_out import ROW_BITS, HeldOut, Sample, measure
+from twhin_spark.training.manifest import Manifest
 from twhin_spark.training.measuring import measure_files
 from twhin_spark.training.relations import RelationState
-from twhin_spark.training.state import EntityState, Manifest, RunFolder
+from twhin_spark.training.state import EntityState, RunFolder
 
 TYPES = ("user", "tweet")
 States = list[tuple[int, dict[str, EntityState]]]

@@ -17,23 +17,34 @@ _EARLY = 0.1  # share of the kills that fall there
 
 
 @pytest.mark.slow
-def test_kills_at_any_moment_change_no_bit(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("groups", "kills", "epochs"),
+    [(4, KILLS, 10 * KILLS), (1, min(KILLS, 3), 4000)],  # more epochs than so many lives can train
+)
+def test_kills_at_any_moment_change_no_bit_and_lose_no_committed_round(
+    tmp_path: Path, groups: int, kills: int, epochs: int
+) -> None:
     rng = np.random.default_rng(int(os.environ.get("TWHIN_SEED", "0")))
-    run = SmallRun.build(tmp_path, epochs=10 * KILLS, groups=4)  # more than so many lives can train
+    run = SmallRun.build(tmp_path, epochs=epochs, groups=groups)
     run.finish(run.start())
-    whole = bits(run.folder().latest())
-    for number in range(KILLS):
+    whole, committed = bits(run.folder().latest()), None
+    for number in range(kills):
         process = run.start("train", *(["--resume"] if number else []))  # the first one begins the run anew
+        said = ""
         if number and rng.random() < _EARLY:
             moment = rng.uniform(0, _START)
         else:
-            wait_for_epoch(process)
+            said = wait_for_epoch(process)
             moment = rng.uniform(0, _LIFE)
         try:
             process.wait(moment)
             pytest.fail("training was complete before the last kill")
         except TimeoutExpired:
             process.kill()
-            process.communicate()
-    run.finish(run.start("train", "--resume"))
+            said += process.communicate()[1]
+        if committed is not None and "resuming" in said:
+            assert f"resuming after {committed.place}, with its {groups} groups" in said
+        committed = run.folder().latest()
+    assert committed is not None
+    run.finish(run.start("train", "--resume"), says=f"resuming after {committed.place}, with its {groups} groups")
     assert bits(run.folder().latest()) == whole

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from twhin_spark.training.loading import Block, HeldGroups, edges_of
+from twhin_spark.training.manifest import StateFile
 from twhin_spark.training.schedule import Round, rounds_of_epoch
-from twhin_spark.training.state import EntityState, RunFolder, StateFile, state_name
+from twhin_spark.training.state import EntityState, RunFolder, state_name
 
 TYPES, DIM = ("user", "tweet"), 3
 

@@ -139,6 +139,46 @@ def test_a_batch_that_does_not_fit_is_refused_by_name() -> None:
 
 @settings(deadline=None)
 @given(
+    entities=st.integers(1, 10**8),
+    edges=st.integers(1, 10**9),
+    partitions=st.sampled_from([1, 3, 8, 100, 256, 1000]),
+    slots=st.integers(1, 40),
+    memory=st.sampled_from([0.1, 0.2, 0.3, 0.5, 1.0, 2.0]),
+    groups=st.none() | st.integers(1, 1000),
+)
+def test_what_a_refusal_names_fits(
+    entities: int, edges: int, partitions: int, slots: int, memory: float, groups: int | None
+) -> None:
+    work, groups = replace(LARGE, entities=entities, edges=edges), groups and min(groups, partitions)
+    try:
+        _plan(work, slots, partitions, memory, groups)
+        return
+    except ConfigError as refused:
+        fits = str(refused).split("it would fit with ")[1].replace(" (in a new output: the first build fixes them)", "")
+    more, *others = fits.split(" or ")
+    assert _plan(work, slots, partitions, float(more.removeprefix("training.task_memory_gb: ")), groups)
+    for other in others:
+        if other == "a training.batch_size below 500":
+            _plan(replace(work, batch_size=1, chunk_size=1), slots, 32_768, memory)
+            continue
+        named = dict(option.split(": ") for option in other.split(" and "))
+        assert named.keys() <= {"training.groups", "graph.partitions"}
+        _plan(
+            work,
+            slots,
+            int(named.get("graph.partitions", partitions)),
+            memory,
+            int(named["training.groups"]) if "training.groups" in named else groups,
+        )
+
+
+def test_no_batch_is_small_enough_for_a_task_that_python_alone_fills() -> None:
+    assert _refused(SMALL, memory=0.15).startswith("training.task_memory_gb: ")
+    assert " or " not in _refused(SMALL, memory=0.15)
+
+
+@settings(deadline=None)
+@given(
     entities=st.integers(1, 10**9),
     edges=st.integers(1, 10**9),
     members=st.integers(1, 6),

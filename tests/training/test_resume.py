@@ -19,11 +19,13 @@ from pyspark.sql import SparkSession
 from twhin_spark.config import Config, load_config
 from twhin_spark.errors import ConfigError, TrainingError
 from twhin_spark.graph.build import build_graph
+from twhin_spark.graph.version import GraphVersion
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import TRAINING_CLAIMS, TRAINING_ROUNDS, ddl
 from twhin_spark.training import run as training
 from twhin_spark.training import trainer
-from twhin_spark.training.state import Manifest, RunFolder
+from twhin_spark.training.manifest import Manifest
+from twhin_spark.training.state import RunFolder
 
 CONFIG = """
 name: small
@@ -137,7 +139,48 @@ def test_resuming_with_other_settings_names_them(spark: SparkSession, config: Co
         ConfigError, match=r"unfinished run small-\w+ was begun with other .*: training.epochs was 2, now 4;"
     ):
         training.train(spark, changed, print, resume=True)
-    training.train(spark, config, print, resume=True)
+    assert training.train(spark, config, print, resume=True).manifest.complete
+
+
+def test_resuming_on_another_cpu_says_so(
+    spark: SparkSession, config: Config, whole: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_and_stop(spark, config, 4)
+    monkeypatch.setattr(training, "cpu_name", lambda: "another")
+    lines: list[str] = []
+    training.train(spark, config, lines.append, resume=True)
+    assert f"it was begun on {whole.cpu}, this is another: the last bits may differ from those of one CPU" in lines
+
+
+def test_what_decides_how_state_is_read_makes_another_run(config: Config) -> None:
+    graph = GraphVersion("g", {}, ("follow",), 8, None, {})
+    other = {
+        "entity_types": ["tweet", "user"],
+        "graph": config.graph.model_copy(update={"self_loops": "keep"}),
+        "training": config.training.model_copy(update={"dim": 9}),
+    }
+    both = config.model_copy(update={"entity_types": ["user", "tweet"]})
+    ids = [training.run_id_of(both.model_copy(update={name: value}), graph) for name, value in other.items()]
+    assert len({training.run_id_of(both, graph), *ids}) == 4
+
+
+def test_a_driver_that_dies_between_its_last_commit_and_its_log_is_made_up_for(
+    spark: SparkSession, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = config.model_copy(update={"training": config.training.model_copy(update={"seed": 7})})
+
+    def add(*_: Any, last: bool) -> None:
+        if last:
+            raise StopError
+
+    monkeypatch.setattr(training.RoundLog, "add", add)
+    with pytest.raises(StopError):
+        training.train(spark, fresh, print)
+    monkeypatch.undo()
+    for _ in range(2):
+        run = training.train(spark, fresh, print, resume=True)
+        rows = TableStore(spark, config.output).read(TRAINING_ROUNDS).where(f"run_id = '{run.run_id}'").collect()
+        assert sorted((row["epoch"], row["round"]) for row in rows) == [(e, r) for e in range(2) for r in range(3)]
 
 
 def test_a_second_training_is_refused_while_the_first_lives(

@@ -11,9 +11,10 @@ from pyspark.sql import DataFrame, SparkSession
 
 from twhin_spark.errors import InputError, TrainingError
 from twhin_spark.tables.schemas import EDGE_BUCKETS, ddl
+from twhin_spark.training.manifest import Manifest
 from twhin_spark.training.rounds import run_round
 from twhin_spark.training.schedule import rounds_of_epoch
-from twhin_spark.training.state import Manifest, RunFolder
+from twhin_spark.training.state import RunFolder
 
 
 def _buckets(spark: SparkSession, parts: int) -> DataFrame:

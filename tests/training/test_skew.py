@@ -14,10 +14,11 @@ from twhin_spark.kernels.losses import Logistic
 from twhin_spark.kernels.step import LossSettings
 from twhin_spark.kernels.train import TrainSettings
 from twhin_spark.tables.schemas import EDGE_BUCKETS, ddl
+from twhin_spark.training.manifest import Manifest
 from twhin_spark.training.relations import RelationSettings, initial_state
 from twhin_spark.training.rounds import run_round
 from twhin_spark.training.schedule import rounds_of_epoch
-from twhin_spark.training.state import EntityState, Manifest, RunFolder
+from twhin_spark.training.state import EntityState, RunFolder
 from twhin_spark.training.task import RunSettings
 
 DIM = 4

@@ -8,8 +8,9 @@ import pytest
 
 from twhin_spark.errors import InputError, TrainingError
 from twhin_spark.training.held_out import Measured
+from twhin_spark.training.manifest import BestEpoch, Manifest, RoundReport, StateFile
 from twhin_spark.training.relations import RelationState
-from twhin_spark.training.state import BestEpoch, EntityState, Manifest, RoundReport, RunFolder, StateFile, state_name
+from twhin_spark.training.state import EntityState, RunFolder, state_name
 
 TYPES = ("user", "tweet")
 
@@ -117,3 +118,28 @@ def test_settings_and_released_claims_are_kept(folder: RunFolder) -> None:
     folder.release(3)
     assert folder.is_released(3)
     assert not folder.is_released(2)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"partitions": []}'])
+def test_a_damaged_manifest_is_a_line_with_its_path(folder: RunFolder, content: bytes) -> None:
+    path = Path(folder.root) / "manifests" / "00001-00000-00000.json"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=rf"^{path}: the file is damaged .*; delete the run's folder and train again$"):
+        folder.latest()
+
+
+def test_damaged_settings_and_samples_are_lines_with_their_paths(folder: RunFolder) -> None:
+    Path(folder.root).mkdir(parents=True)
+    for name, read in (("settings.json", folder.settings), ("validation.arrow", folder.sample)):
+        assert read() is None
+        (Path(folder.root) / name).write_bytes(b"ARROW1, or so")
+        with pytest.raises(InputError, match=rf"{name}: the file is damaged"):
+            read()
+
+
+def test_siblings_are_of_the_same_model(tmp_path: Path) -> None:
+    for name in ("demo-0123456789", "demo-abcdef0123", "demo-big-abcdef0123", "demo", "demos-abcdef0123"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    (found,) = RunFolder(str(tmp_path), "demo-0123456789").siblings("demo")
+    assert found.run_id == "demo-abcdef0123"

@@ -34,5 +34,5 @@ def test_a_signal_ends_at_a_committed_round_from_which_a_resume_has_the_same_bit
     committed = run.folder().latest()
     assert committed is not None
     assert not committed.complete
-    run.finish(run.start("train", "--resume"))
+    run.finish(run.start("train", "--resume"), says=f"resuming after {committed.place}, with its {groups} groups")
     assert bits(run.folder().latest()) == whole

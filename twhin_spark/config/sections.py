@@ -17,6 +17,7 @@ from twhin_spark.config.serving import Serving
 Operator = Literal["identity", "translation", "diagonal", "complex"]
 Repeats = Literal["sum", "log", "cap"]
 Metric = Literal["mrr", "hits@1", "hits@3", "hits@10", "recall@10", "recall@20", "ndcg@10", "ndcg@20"]
+MAX_PARTITIONS = 32_768  # of every entity type
 
 
 class Relation(Section):
@@ -94,7 +95,7 @@ class Window(Section):
 
 class Graph(Section):
     partitions: int = Field(
-        32, ge=1, le=32_768, description="Partitions of every entity type; fixed for ever by the first build."
+        32, ge=1, le=MAX_PARTITIONS, description="Partitions of every entity type; fixed for ever by the first build."
     )
     min_degree: dict[str, Annotated[int, Field(ge=1)]] = Field(
         default_factory=dict, description="By entity type: entities with fewer training edges are dropped, once."

@@ -23,6 +23,7 @@ _CHARTS = {
     "mrr": ("MRR", "mean of 1 / rank, other known targets left out"),
     "recall@10": ("recall@10", "share of a source's new targets among its first ten"),
 }
+_DRAWN = 8  # relations in a figure, at most: as many as there are colours
 Metrics = Sequence[Mapping[str, Any]]  # rows of Evaluation.metrics
 
 
@@ -49,6 +50,8 @@ def _render(
     edges = summary.edge_counts(store.read(EDGES, graph.tables["edges"]))
     projection = summary.project(entities, run.folder, run.manifest, config.entity_types, config.training.seed)
     names = list(dict.fromkeys(row["metric"] for row in metrics))
+    drawn = summary.largest(graph.relations, edges, _DRAWN)
+    measured = summary.largest({row["relation"] for row in metrics} & {*graph.relations}, edges, _DRAWN)
     return _template().render(
         name=config.name,
         run_id=run.run_id,
@@ -56,13 +59,15 @@ def _render(
         tiles=list(_tiles(config, graph.rows, degrees, edges)),
         metric_names=names,
         self_loops=config.graph.self_loops == "keep",
+        both_sides=config.evaluation.sides == "both",
+        drawn=len(drawn) if len(drawn) < len(graph.relations) else None,
         sections=list(_sections(graph.relations, names, metrics, cold_share)),
         rows=list(_rows(graph.rows)),
         edges=list(_edges(config, graph.relations, edges)),
         config=_yaml(config),
         figures={
-            "metrics": [(*caption, _chart(metrics, name)) for name, caption in _CHARTS.items() if metrics],
-            "loss": figures.loss_figure(summary.loss_by_epoch(rounds, graph.relations)),
+            "metrics": [(*caption, _chart(metrics, name, measured)) for name, caption in _CHARTS.items() if metrics],
+            "loss": figures.loss_figure(summary.loss_by_epoch(rounds, drawn)),
             "degrees": figures.degree_figure(degrees),
             "projection": figures.projection_figure(projection) if projection else None,
         },
@@ -109,10 +114,10 @@ def _edges(
         yield {"name": name, "source": relation.source, "target": relation.target, "counts": numbers}
 
 
-def _chart(metrics: Metrics, metric: str) -> str:
+def _chart(metrics: Metrics, metric: str, drawn: Sequence[str]) -> str:
     values: dict[str, dict[str, float]] = {}
     for row in metrics:
-        if row["metric"] == metric and row["relation"] is not None:
+        if row["metric"] == metric and row["relation"] in drawn:
             values.setdefault(row["relation"], {})[row["model"]] = row["value"]
     return figures.metric_figure(values)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from twhin_spark.kernels.arrays import Floats
-from twhin_spark.training.state import Manifest, RunFolder
+from twhin_spark.training.manifest import Manifest
+from twhin_spark.training.state import RunFolder
 
 # By entity type, the degrees that occur (n,), ascending, and the number of entities of each (n,).
 Degrees = dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]
@@ -47,6 +48,12 @@ def degree_counts(entities: DataFrame, types: Sequence[str]) -> Degrees:
         degrees, counts = np.array(pairs, np.int64).reshape(-1, 2).T
         found[kind] = degrees, counts
     return found
+
+
+def largest(relations: Iterable[str], edges: Mapping[str, EdgeCounts], count: int) -> list[str]:
+    """The relations with the most training edges, so many of them, by name."""
+    trained = {name: edges[name].train if name in edges else 0 for name in relations}
+    return sorted(sorted(trained, key=lambda name: (-trained[name], name))[:count])
 
 
 def loss_by_epoch(rounds: DataFrame, relations: Sequence[str]) -> dict[str, list[float]]:

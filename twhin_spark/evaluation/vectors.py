@@ -17,7 +17,8 @@ from twhin_spark.evaluation.scratch import Scratch
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.operators import OPERATORS
 from twhin_spark.kernels.topk import comparable
-from twhin_spark.training.state import RunFolder, StateFile
+from twhin_spark.training.manifest import StateFile
+from twhin_spark.training.state import RunFolder
 
 
 class Vectors(Protocol):

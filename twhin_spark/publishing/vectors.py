@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from twhin_spark.training.state import RunFolder, StateFile
+from twhin_spark.training.manifest import StateFile
+from twhin_spark.training.state import RunFolder
 
 _SCHEMA = "entity_type STRING, entity_id STRING, embedding ARRAY<FLOAT>, norm FLOAT, degree BIGINT"
 

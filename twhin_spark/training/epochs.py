@@ -22,9 +22,10 @@ from twhin_spark.kernels.sampling import sampled
 from twhin_spark.kernels.train import TrainSettings, train_edges
 from twhin_spark.training.held_out import HeldOut, measure
 from twhin_spark.training.loading import HeldGroups, edges_of
+from twhin_spark.training.manifest import BestEpoch, RoundReport, StateFile, TaskUsage
 from twhin_spark.training.relations import RelationState, from_kernel, to_kernel
 from twhin_spark.training.schedule import Round
-from twhin_spark.training.state import BestEpoch, EntityState, RoundReport, RunFolder, StateFile, TaskUsage, state_name
+from twhin_spark.training.state import EntityState, RunFolder, state_name
 from twhin_spark.training.task import RunSettings, steps_of
 from twhin_spark.training.usage import StopWatch, peak_rss_bytes
 from twhin_spark.training.watch import Watch

@@ -14,7 +14,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from twhin_spark.kernels.initial import initial_vectors
-from twhin_spark.training.state import EntityState, RunFolder, StateFile, state_name
+from twhin_spark.training.manifest import StateFile
+from twhin_spark.training.state import EntityState, RunFolder, state_name
 
 _RESULT_SCHEMA = "partition INT, file STRING"
 

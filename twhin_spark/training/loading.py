@@ -10,8 +10,9 @@ import numpy as np
 
 from twhin_spark.kernels.arrays import Integers
 from twhin_spark.kernels.model import Edges, EntityRows
+from twhin_spark.training.manifest import StateFile
 from twhin_spark.training.schedule import Pair, Round
-from twhin_spark.training.state import EntityState, RunFolder, StateFile
+from twhin_spark.training.state import EntityState, RunFolder
 
 
 class HeldGroups:

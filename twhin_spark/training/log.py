@@ -7,9 +7,11 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pyspark.sql import functions as F
+
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import TRAINING_ROUNDS, ddl
-from twhin_spark.training.state import RoundReport, TaskUsage
+from twhin_spark.training.manifest import RoundReport, TaskUsage
 
 _SECONDS_BETWEEN_COMMITS = 30.0  # a Delta commit takes a second or more, so short epochs share one
 
@@ -35,6 +37,16 @@ class RoundLog:
         """Takes reports that are written with the next ones."""
         for report in reports:
             self._rows += [(self._run_id, *row) for row in _rows(report)]
+
+    def make_up(self, reports: Sequence[RoundReport]) -> None:
+        """Writes the reports of a complete run where its driver ended between the last commit and the last write."""
+        last = reports[-1]
+        if self._store.version(TRAINING_ROUNDS) is not None:
+            rows = self._store.read(TRAINING_ROUNDS).where(F.col("run_id") == self._run_id)
+            if not rows.where((F.col("epoch") == last.epoch) & (F.col("round") == last.number)).isEmpty():
+                return
+        self.take(reports)
+        self._write()
 
     def _write(self) -> None:
         rows = self._store.spark.createDataFrame(self._rows, ddl(TRAINING_ROUNDS)).coalesce(1)

@@ -13,8 +13,9 @@ from pyspark.sql import SparkSession
 
 from twhin_spark.errors import TwhinError
 from twhin_spark.training.held_out import Asked, HeldOut, Measured
+from twhin_spark.training.manifest import Manifest, StateFile
 from twhin_spark.training.rounds import failure
-from twhin_spark.training.state import EntityState, Manifest, RunFolder, StateFile
+from twhin_spark.training.state import EntityState, RunFolder
 from twhin_spark.training.task import RunSettings
 
 _ANSWER = "answer BINARY, error STRING, exit_code INT"

@@ -23,9 +23,9 @@ from twhin_spark.training.costs import (
     state_bytes_moved,
     task_bytes,
 )
+from twhin_spark.training.layouts import DEALS, configured, layouts
+from twhin_spark.training.refusal import refusal
 from twhin_spark.training.settings import train_settings
-
-_DEALS = 8  # partitions a group, from which on dealing them anew each epoch mixes the entities well
 
 
 @dataclass(frozen=True)
@@ -127,16 +127,16 @@ def resolve_plan(
     """
     limit = round(task_memory_gb * 1e9)
     if groups is not None:
-        layout = Layout(partitions, groups, _super_groups(groups, slots))
+        layout = configured(partitions, groups, slots)
         reason = f"{groups} groups: training.groups says so"
     else:
         found = _choose(work, partitions, slots, limit)
         if found is None:
-            raise ConfigError(_refusal(work, _finest(partitions, slots), limit, groups))
+            raise ConfigError(refusal(work, list(layouts(partitions, slots))[-1], slots, limit, groups))
         layout, reason = found
     held = task_bytes(work, layout)
     if held.total > limit:
-        raise ConfigError(_refusal(work, layout, limit, groups))
+        raise ConfigError(refusal(work, layout, slots, limit, groups))
     reasons = [reason]
     if layout.super_groups < layout.groups:
         reasons.append(
@@ -159,7 +159,7 @@ def _choose(work: Workload, partitions: int, slots: int, limit: int) -> tuple[La
                 f"1 group: the graph is small, one task takes about {alone:.1f} s an epoch, {parallel.rounds} rounds "
                 f"of {parallel.tasks} would take {together:.1f} s"
             )
-    for layout in _layouts(partitions, slots):
+    for layout in layouts(partitions, slots):
         if task_bytes(work, layout).total <= limit:
             reason = f"{layout.groups} groups: twice the {slots} slots, so that each has a pair in every round"
             if layout != parallel:
@@ -171,57 +171,11 @@ def _choose(work: Workload, partitions: int, slots: int, limit: int) -> tuple[La
     return None
 
 
-def _layouts(partitions: int, slots: int) -> Iterator[Layout]:
-    """Layouts of ever smaller groups."""
-    super_groups = min(2 * slots, partitions)
-    for members in range(1, partitions // super_groups + 1):
-        yield Layout(partitions, super_groups * members, super_groups)
-
-
-def _finest(partitions: int, slots: int) -> Layout:
-    return list(_layouts(partitions, slots))[-1]
-
-
-def _super_groups(groups: int, slots: int) -> int:
-    """The fewest super-groups that keep all slots busy: an even divisor of the groups, or the groups themselves."""
-    return next((n for n in range(2 * slots, groups, 2) if groups % n == 0), groups)
-
-
-def _refusal(work: Workload, layout: Layout, limit: int, groups: int | None) -> str:
-    """What a task would hold, and the options with which it would fit."""
-    held = task_bytes(work, layout)
-    found = (
-        f"training.task_memory_gb: found {limit / 1e9:g}, but a task would hold {held.total / 1e9:.2f} GB with "
-        f"{layout.groups} groups of {layout.partitions} partitions: {held}"
-    )
-    fits = [f"training.task_memory_gb: {-(-held.total // 10**7) / 100:g}"]
-    wanted = _groups_that_fit(work, layout.super_groups, limit)
-    if wanted is None:
-        fits.append(f"a training.batch_size below {work.batch_size}")
-    elif groups is not None and wanted <= layout.partitions:
-        fits.append(f"training.groups: {wanted}")
-    else:
-        fits.append(f"graph.partitions: {_DEALS * wanted} (in a new output: the first build fixes them)")
-    return f"{found}; it would fit with {' or '.join(fits)}"
-
-
-def _groups_that_fit(work: Workload, super_groups: int, limit: int) -> int | None:
-    """As few groups as fit, where partitions are no bound; None where not even groups of one entity do."""
-    super_groups = max(super_groups, 2)
-    members = 1
-    while super_groups * members <= 2 * max(work.entities, 1):
-        layout = Layout(super_groups * members, super_groups * members, super_groups)
-        if task_bytes(work, layout).total <= limit:
-            return layout.groups
-        members += max(members // 16, 1)
-    return None
-
-
 def _warnings(layout: Layout, slots: int) -> Iterator[str]:
-    if layout.groups > 1 and layout.partitions < _DEALS * layout.groups:
+    if layout.groups > 1 and layout.partitions < DEALS * layout.groups:
         yield (
             f"{layout.partitions} partitions are few for {layout.groups} groups: the same entities meet again and "
-            f"again; graph.partitions: {_DEALS * layout.groups} or more would mix them"
+            f"again; graph.partitions: {DEALS * layout.groups} or more would mix them"
         )
     if layout.groups > 1 and layout.tasks < slots:
         yield f"only {layout.tasks} of {slots} slots have work: more groups would use them, at most graph.partitions"

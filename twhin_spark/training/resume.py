@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from twhin_spark.errors import ConfigError
-from twhin_spark.training.state import Manifest, RunFolder
+from twhin_spark.training.manifest import Manifest
+from twhin_spark.training.state import RunFolder
 
 
 def find_unfinished(folder: RunFolder, model: str, settings: Mapping[str, Any]) -> Manifest | None:
@@ -16,7 +17,7 @@ def find_unfinished(folder: RunFolder, model: str, settings: Mapping[str, Any]) 
     """
     if (manifest := folder.latest()) is not None:
         return manifest
-    for other in folder.siblings(f"{model}-"):
+    for other in folder.siblings(model):
         latest, before = other.latest(), other.settings()
         if latest is not None and not latest.complete and before is not None:
             changed = "; ".join(_differences(before, settings))

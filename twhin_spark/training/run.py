@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import platform
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -21,17 +20,19 @@ from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES
 from twhin_spark.training.claim import claim_run
 from twhin_spark.training.costs import Layout
+from twhin_spark.training.cpu import cpu_name
 from twhin_spark.training.faults import no_space_is_a_line
 from twhin_spark.training.held_out import HeldOut
 from twhin_spark.training.initial import write_initial_state
 from twhin_spark.training.log import RoundLog
+from twhin_spark.training.manifest import Manifest
 from twhin_spark.training.plan import Counts, count_graph, mean_sampling, plan_run, workload
 from twhin_spark.training.progress import Narration
 from twhin_spark.training.relations import initial_state
 from twhin_spark.training.resume import find_unfinished
 from twhin_spark.training.sample import draw_sample
 from twhin_spark.training.settings import run_settings
-from twhin_spark.training.state import Manifest, RunFolder
+from twhin_spark.training.state import RunFolder
 from twhin_spark.training.task import RunSettings
 from twhin_spark.training.trainer import Trainer
 from twhin_spark.training.watch import Watch
@@ -48,16 +49,20 @@ class TrainedRun:
 
 
 def run_id_of(config: Config, graph: GraphVersion) -> str:
-    """The run's name: the same graph, relations and training options give the same run."""
-    relations = [config.relations[name].model_dump_json() for name in graph.relations]
-    content = repr((graph.graph_id, graph.relations, relations, config.training.model_dump_json()))
+    """The run's name: the same graph, entity types, relations and training options give the same run."""
+    content = json.dumps(_what_counts(config, graph))
     return f"{config.name}-{hashlib.blake2b(content.encode(), digest_size=5).hexdigest()}"
 
 
 def _what_counts(config: Config, graph: GraphVersion) -> dict[str, Any]:
-    """What the run's id is made of, to be read."""
-    relations = {name: config.relations[name].model_dump(mode="json") for name in graph.relations}
-    return {"graph": graph.graph_id, "relations": relations, "training": config.training.model_dump(mode="json")}
+    """What makes a run what it is. Its state files are by the order of the entity types."""
+    return {
+        "graph": graph.graph_id,
+        "graph.self_loops": config.graph.self_loops,
+        "entity_types": config.entity_types,
+        "relations": {name: config.relations[name].model_dump(mode="json") for name in graph.relations},
+        "training": config.training.model_dump(mode="json"),
+    }
 
 
 def find_run(config: Config, store: TableStore) -> TrainedRun:
@@ -97,14 +102,16 @@ def train(
     folder = RunFolder(config.output, run.run_id)
     unfinished = find_unfinished(folder, config.name, _what_counts(config, graph)) if resume else None
     if unfinished is not None and unfinished.complete:
+        RoundLog(store, run.run_id, first=False).make_up(folder.reports())
         progress(f"run {run.run_id} is complete")
         return TrainedRun(run.run_id, folder, unfinished.kept, graph)
-    with no_space_is_a_line(config.output):
+    where = f"{config.output}, or Spark's own folder"
+    with no_space_is_a_line(where):
         claim = claim_run(store, folder, take_over=take_over)
     first = unfinished is None and claim.fence == 1
     buckets = store.read(EDGE_BUCKETS, graph.tables["edge_buckets"]).persist()
     try:
-        with no_space_is_a_line(config.output):
+        with no_space_is_a_line(where):
             if unfinished is None:
                 manifest = _begin(store, config, graph, run, folder, buckets, claim.fence, progress)
             else:
@@ -114,7 +121,7 @@ def train(
             spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "4")
             manifest = _train(store, config, graph, buckets, folder, run, manifest, progress, first=first)
     except KeyboardInterrupt:
-        raise _stopped(folder) from None
+        raise _stopped(folder, begun_before=unfinished is not None, fence=claim.fence) from None
     finally:
         with suppress(TrainingError):  # the disk may be full; a claim is found to be free by its process as well
             claim.release()
@@ -124,12 +131,13 @@ def train(
     return TrainedRun(run.run_id, folder, manifest.kept, graph)
 
 
-def _stopped(folder: RunFolder) -> TrainingError:
-    """What is said where Ctrl-C or SIGTERM ended the training."""
-    if (committed := folder.latest()) is None:
+def _stopped(folder: RunFolder, *, begun_before: bool, fence: int) -> TrainingError:
+    """What is said where Ctrl-C or SIGTERM ended the training, which goes on from what was committed or begins anew."""
+    committed = folder.latest()
+    if committed is None or not (begun_before or committed.fence == fence):
         return TrainingError(f"run {folder.run_id}: stopped before anything was committed; train again")
     return TrainingError(
-        f"run {folder.run_id}: stopped; {_place(committed)} is committed: the same command with --resume goes on there"
+        f"run {folder.run_id}: stopped; {committed.place} is committed: the same command with --resume goes on there"
     )
 
 
@@ -164,7 +172,7 @@ def _begin(
     relations = {relation.name: initial_state(relation, config.training.dim) for relation in run.relations}
     layout = plan.layout
     manifest = Manifest(
-        run.run_id, fence, -1, 0, False, layout.groups, files, relations, _cpu(), super_groups=layout.super_groups
+        run.run_id, fence, -1, 0, False, layout.groups, files, relations, cpu_name(), super_groups=layout.super_groups
     )
     folder.write_settings(_what_counts(config, graph))
     folder.commit(manifest)
@@ -174,8 +182,8 @@ def _begin(
 
 def _go_on(folder: RunFolder, unfinished: Manifest, fence: int, progress: Callable[[str], None]) -> Manifest:
     """Commits the unfinished state under a claim of our own, so that its earlier driver cannot go on."""
-    progress(f"run {folder.run_id}: resuming after {_place(unfinished)}, with its {unfinished.groups} groups")
-    if (cpu := _cpu()) != unfinished.cpu:
+    progress(f"run {folder.run_id}: resuming after {unfinished.place}, with its {unfinished.groups} groups")
+    if (cpu := cpu_name()) != unfinished.cpu:
         progress(f"it was begun on {unfinished.cpu}, this is {cpu}: the last bits may differ from those of one CPU")
     manifest = replace(unfinished, fence=fence)
     folder.commit(manifest)
@@ -258,17 +266,3 @@ def _watch(training: Training) -> Watch:
         stopping.min_delta if stopping else 0.0,
         training.keep == "best",
     )
-
-
-def _place(manifest: Manifest) -> str:
-    return f"epoch {manifest.epoch + 1}, round {manifest.round + 1}" if manifest.epoch >= 0 else "the first vectors"
-
-
-def _cpu() -> str:
-    """Name of the CPU: OpenBLAS picks its kernels, and so the bits of a sum, by it."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

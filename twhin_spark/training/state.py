@@ -9,7 +9,8 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from pyarrow import fs
 from twhin_spark.errors import InputError, TrainingError
 from twhin_spark.kernels.arrays import Floats
 from twhin_spark.training.faults import no_space_is_a_line
-from twhin_spark.training.held_out import Measured, Sample
+from twhin_spark.training.held_out import Sample
+from twhin_spark.training.manifest import BestEpoch, Manifest, RoundReport, StateFile
 from twhin_spark.training.relations import RelationState
 
 _BLOCK_BYTES = 1 << 20
@@ -47,106 +49,6 @@ class EntityState:
     def __getitem__(self, rows: slice) -> EntityState:
         """The state of some rows, in the same memory."""
         return EntityState(self.vectors[rows], self.accumulators[rows])
-
-
-@dataclass(frozen=True)
-class StateFile:
-    """A partition's file, by its name in the run's folder: of each type the vectors, then the accumulators.
-
-    Raw little-endian float32, so that they are read into the place where they are trained, and written from there.
-    """
-
-    name: str
-    rows: list[int]  # entities by type, in the run's order of types
-    dim: int
-    crc32: int
-
-    @property
-    def bytes(self) -> int:
-        return sum(self.rows) * (self.dim + 1) * 4
-
-
-@dataclass(frozen=True)
-class TaskUsage:
-    """What a task took: wall time in seconds, bytes of state, peak resident bytes of its Python process."""
-
-    edge_seconds: float  # waiting for edges and unpacking them
-    read_seconds: float  # reading state
-    kernel_seconds: float
-    write_seconds: float  # writing state
-    read_bytes: int
-    written_bytes: int
-    peak_rss_bytes: int
-
-    @property
-    def seconds(self) -> float:
-        return self.edge_seconds + self.read_seconds + self.kernel_seconds + self.write_seconds
-
-
-@dataclass(frozen=True)
-class RoundReport:
-    """Of one round: wall time in seconds; edges and summed loss by relation; what its tasks took; learning rates.
-
-    held_out: what the model was worth after the round, where it ended an epoch and there is something to measure on.
-    """
-
-    epoch: int
-    number: int
-    seconds: float
-    edges: dict[str, int]
-    loss: dict[str, float]
-    tasks: list[TaskUsage] = field(default_factory=list)
-    learning_rate: float = 0.0
-    relation_learning_rate: float = 0.0
-    held_out: Measured | None = None
-
-    @classmethod
-    def from_fields(cls, fields: Mapping[str, Any]) -> RoundReport:
-        """From what `asdict` made of it."""
-        held_out = fields["held_out"] and Measured(**fields["held_out"])
-        tasks = [TaskUsage(**usage) for usage in fields["tasks"]]
-        return cls(**{**fields, "tasks": tasks, "held_out": held_out})
-
-
-@dataclass(frozen=True)
-class BestEpoch:
-    """The state after the best epoch until now."""
-
-    epoch: int
-    partitions: list[StateFile]  # by partition number
-    relations: dict[str, RelationState]
-
-    @classmethod
-    def from_fields(cls, fields: Mapping[str, Any]) -> BestEpoch:
-        """From what `asdict` made of it."""
-        relations = {name: RelationState(**state) for name, state in fields["relations"].items()}
-        return cls(fields["epoch"], [StateFile(**file) for file in fields["partitions"]], relations)
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """A committed round: everything that training or a reader needs to go on from there."""
-
-    run_id: str
-    fence: int  # of the claim under which it was committed; a reader takes the highest
-    epoch: int  # of the round; -1: nothing trained yet
-    round: int
-    complete: bool  # training has ended with this round
-    groups: int
-    partitions: list[StateFile]  # by partition number
-    relations: dict[str, RelationState]
-    cpu: str  # the kernels' bits hold on one kind of CPU
-    reports: list[RoundReport] = field(default_factory=list)  # of the rounds since the manifest before
-    super_groups: int = 1  # a divisor of groups, see schedule.py
-    history: list[float] = field(default_factory=list)  # by epoch, the metric that decides; empty where none does
-    best: BestEpoch | None = None  # where the best epoch is kept
-
-    @property
-    def kept(self) -> Manifest:
-        """As if training had ended with the best epoch, where that is kept: what is evaluated and published."""
-        if self.best is None:
-            return self
-        return replace(self, epoch=self.best.epoch, partitions=self.best.partitions, relations=self.best.relations)
 
 
 class RunFolder:
@@ -238,7 +140,7 @@ class RunFolder:
         path = f"{self.root}/settings.json"
         if self._fs.get_file_info(path).type != fs.FileType.File:
             return None
-        with self._fs.open_input_file(path) as stream:
+        with self._reading(path) as stream:
             found: dict[str, Any] = json.loads(stream.read())
         return found
 
@@ -250,11 +152,12 @@ class RunFolder:
         released: bool = self._fs.get_file_info(f"{self.root}/released/{fence:05d}.json").type == fs.FileType.File
         return released
 
-    def siblings(self, prefix: str) -> list[RunFolder]:
-        """The runs of the same output whose ids begin with the prefix, without this one."""
+    def siblings(self, model: str) -> list[RunFolder]:
+        """The other runs of a model in the same output."""
         runs = self.root.rpartition("/")[0]
         infos = self._fs.get_file_info(fs.FileSelector(runs, allow_not_found=True))
-        names = sorted(info.base_name for info in infos if info.base_name.startswith(prefix))
+        its_own = re.compile(rf"{re.escape(model)}-[0-9a-f]{{10}}")
+        names = sorted(info.base_name for info in infos if its_own.fullmatch(info.base_name))
         return [RunFolder(self.output, name) for name in names if name != self.run_id]
 
     def sweep(self, keep: Manifest) -> None:
@@ -281,7 +184,7 @@ class RunFolder:
         path = f"{self.root}/validation.arrow"
         if self._fs.get_file_info(path).type != fs.FileType.File:
             return None
-        with self._fs.open_input_file(path) as stream:
+        with self._reading(path) as stream:
             return Sample.from_arrow(pa.ipc.open_file(stream.read_buffer()).read_all())
 
     def _create(self, name: str, content: Mapping[str, Any] | pa.Buffer) -> None:
@@ -298,13 +201,23 @@ class RunFolder:
         return sorted(info.path for info in self._fs.get_file_info(selector) if not info.base_name.startswith("."))
 
     def _read_manifest(self, path: str) -> Manifest:
-        with self._fs.open_input_file(path) as stream:
+        with self._reading(path) as stream:
             fields: dict[str, Any] = json.loads(stream.read())
-        fields["partitions"] = [StateFile(**file) for file in fields["partitions"]]
-        fields["relations"] = {name: RelationState(**state) for name, state in fields["relations"].items()}
-        fields["reports"] = [RoundReport.from_fields(report) for report in fields["reports"]]
-        fields["best"] = fields["best"] and BestEpoch.from_fields(fields["best"])
-        return Manifest(**fields)
+            fields["partitions"] = [StateFile(**file) for file in fields["partitions"]]
+            fields["relations"] = {name: RelationState(**state) for name, state in fields["relations"].items()}
+            fields["reports"] = [RoundReport.from_fields(report) for report in fields["reports"]]
+            fields["best"] = fields["best"] and BestEpoch.from_fields(fields["best"])
+            return Manifest(**fields)
+
+    @contextmanager
+    def _reading(self, path: str) -> Iterator[pa.NativeFile]:
+        """A file that was written whole. Raises InputError where what is in it is something else now."""
+        try:
+            with self._fs.open_input_file(path) as stream:
+                yield stream
+        except (ValueError, KeyError, TypeError, pa.ArrowInvalid) as error:
+            told = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise InputError(f"{path}: the file is damaged ({told}); delete the run's folder and train again") from None
 
 
 def _blocks(state: Iterable[EntityState]) -> Iterator[memoryview]:

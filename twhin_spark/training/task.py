@@ -23,9 +23,10 @@ from twhin_spark.kernels.model import Model
 from twhin_spark.kernels.sampling import sampled
 from twhin_spark.kernels.train import TrainSettings, train_edges
 from twhin_spark.training.loading import Block, HeldGroups, edges_of
+from twhin_spark.training.manifest import StateFile, TaskUsage
 from twhin_spark.training.relations import RelationSettings, RelationState, from_kernel, to_kernel
 from twhin_spark.training.schedule import Round
-from twhin_spark.training.state import RunFolder, StateFile, TaskUsage, state_name
+from twhin_spark.training.state import RunFolder, state_name
 from twhin_spark.training.usage import StopWatch, peak_rss_bytes
 
 RESULT_SCHEMA = "result STRING"

@@ -10,11 +10,12 @@ from pyspark.sql import DataFrame
 from twhin_spark.config.sections import Training
 from twhin_spark.training.epochs import EpochsResult, EpochsTask
 from twhin_spark.training.held_out import HeldOut
+from twhin_spark.training.manifest import BestEpoch, Manifest
 from twhin_spark.training.measuring import measure_files
 from twhin_spark.training.rates import at_round
 from twhin_spark.training.rounds import divergence, failure, place, run_round
 from twhin_spark.training.schedule import Round, rounds_of_epoch
-from twhin_spark.training.state import BestEpoch, Manifest, RunFolder
+from twhin_spark.training.state import RunFolder
 from twhin_spark.training.task import RESULT_SCHEMA, RunSettings
 from twhin_spark.training.watch import Watch
 
