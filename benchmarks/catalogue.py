@@ -83,8 +83,8 @@ ENTRIES = {
     "small_graph_overhead": Entry(
         "A small graph",
         "20 epochs of FB15k-237 at 100 dimensions, 50 in-batch and 50 uniform negatives, through the training stage "
-        "on all cores. Ours: wall seconds of the stage, from the plan to the last commit, the session's start not "
-        "counted. Peer: the seconds in kernels, a round's being the mean over the task slots in use.",
+        "on all cores. Ours: wall seconds of the stage, from the run's claim to its last row in training_rounds, the "
+        "session's start not counted. Peer: seconds in kernels, a round's being the mean over the task slots in use.",
         1.5,
         None,
         falling=True,

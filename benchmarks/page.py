@@ -16,7 +16,8 @@ _HEAD = """\
 prints one JSON line; all measurements are in [benchmarks.json](benchmarks.json). The peer is PyTorch-BigGraph 1.0.0 in
 a virtual environment of its own, which `make bench` makes (about two minutes and 5 GB).
 `.venv/bin/python -m benchmarks NAME --help` says what can be set. FB15k-237 is read from `../shared/data`, or from the
-folder that `TWHIN_DATA_HOME` names.
+folder that `TWHIN_DATA_HOME` names. What was changed on the way to these figures, and what did not help, is in
+[where the time goes](kernels.md).
 """
 
 

@@ -49,7 +49,7 @@ def test_the_config_takes_all_that_a_set_overrides(name: str) -> None:
     data = SETS[name]
     path = ROOT / "conf" / data.config
     ablations = [[*overrides, *NO_BASELINES] for overrides in data.ablations.values()]
-    for overrides in [data.trial, *ablations, *([*SMALLER, *variant] for variant in data.variants)]:
+    for overrides in [data.trial, data.curve, *ablations, *([*SMALLER, *variant] for variant in data.variants)]:
         load_config(path, overrides)
 
 

@@ -21,7 +21,7 @@ from twhin_spark.training.run import TrainedRun
 PARTITIONS = 3
 
 
-def stored(spark: SparkSession, world: World, output: Path) -> TrainedRun:
+def stored(spark: SparkSession, world: World, output: Path, partitions: int = PARTITIONS) -> TrainedRun:
     store = TableStore(spark, str(output))
     rounds = [
         ("world-1", e, r, name, 10 * r + 1, 2.0 - e, 1.0, 0.1) for e in (0, 1) for r in (0, 1) for name in RELATIONS
@@ -30,13 +30,13 @@ def stored(spark: SparkSession, world: World, output: Path) -> TrainedRun:
     progress = spark.createDataFrame([row + not_measured for row in rounds], ddl(TRAINING_ROUNDS))
     tables = {
         "edges": store.overwrite(EDGES, world.edges_table(spark)),
-        "entities": store.overwrite(ENTITIES, world.entities_table(spark, PARTITIONS)),
-        "edge_buckets": store.overwrite(EDGE_BUCKETS, world.buckets_table(spark, PARTITIONS)),
+        "entities": store.overwrite(ENTITIES, world.entities_table(spark, partitions)),
+        "edge_buckets": store.overwrite(EDGE_BUCKETS, world.buckets_table(spark, partitions)),
     }
     store.overwrite(TRAINING_ROUNDS, progress)
     elsewhere = ("world-0", "follow", None, "twhin", "mrr", 0.5, 0.4, 0.6, 3, 0.0)
     store.overwrite(METRICS, spark.createDataFrame([elsewhere], ddl(METRICS)))
-    return world.run(output, PARTITIONS, tables)
+    return world.run(output, partitions, tables)
 
 
 def expected_values(world: World, name: str) -> dict[tuple[str, str], tuple[float, int]]:
@@ -124,3 +124,15 @@ def check_report(html: str, metrics: list[dict[str, Any]]) -> None:
         assert text in html
     for row in metrics:
         assert f"{row['value']:.4f}<small>{row['low']:.4f}–{row['high']:.4f}</small>" in html
+
+
+def test_figures_of_fixed_vectors_are_the_same_for_any_number_of_partitions(spark: SparkSession, scratch: Path) -> None:
+    """Vectors of real numbers, whose products are rounded differently in each order."""
+    world, found = World(whole=False), []
+    for partitions in (1, 3, 7):
+        output = scratch / str(partitions)
+        asked = config(str(output), sides="both")
+        asked = asked.model_copy(update={"evaluation": asked.evaluation.model_copy(update={"als": None})})
+        found.append(evaluate(spark, asked, stored(spark, world, output, partitions), print).metrics)
+    assert found[0] == found[1] == found[2]
+    assert {row["model"] for row in found[0]} == {"twhin", "popularity"}

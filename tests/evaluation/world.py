@@ -1,6 +1,7 @@
 """A small graph with a model, of which every rank can be counted by hand (`answers`), for any number of partitions.
 
-All vectors are small whole numbers, so scores are exact however they are computed, and many of them tie.
+All vectors are small whole numbers, unless real ones are asked for: scores are exact however they are computed, and
+many of them tie.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class World:
     at the sources of its test edges.
     """
 
-    def __init__(self, seed: int = 0, *, self_loops: bool = False) -> None:
+    def __init__(self, seed: int = 0, *, self_loops: bool = False, whole: bool = True) -> None:
         self.self_loops = self_loops
         rng = np.random.default_rng(seed)
         users, tweets = [f"u{i}" for i in range(40)], [f't,{i} "é"' for i in range(60)]
@@ -115,7 +116,10 @@ class World:
         # Rows outlive the graphs that had edges for them: one entity is known from an earlier graph only.
         self.entities = sorted(seen | {("user", users[-1])})
         self.seen = seen
-        self.vectors = {entity: rng.integers(-2, 3, DIM).astype(np.float32) for entity in self.entities}
+        vectors = (
+            rng.integers(-2, 3, (len(self.entities), DIM)) if whole else rng.normal(size=(len(self.entities), DIM))
+        )
+        self.vectors = dict(zip(self.entities, vectors.astype(np.float32), strict=True))
         self.parameters = {"follow": [1.0, 0, -1, 0], "like": [1.0, 0, 1, -1], "block": [], "share": [0.0, 1, 0, 0]}
         self.backward = {"like": [0.0, 1, -1, 1]}
 

@@ -136,7 +136,9 @@ TRAINING_ROUNDS = Table(
         Column("round", "INT", "Round of the epoch, from 0"),
         _RELATION,
         Column("edges", "BIGINT", "Edges trained"),
-        Column("loss", "DOUBLE", "Mean loss of an edge, both sides; null where no edge was trained"),
+        Column(
+            "loss", "DOUBLE", "Mean loss of an edge, both sides, from one batch of eight; null: no edge was trained"
+        ),
         Column("seconds", "DOUBLE", "Wall time of the round, of all its relations"),
         Column("learning_rate", "DOUBLE", "Learning rate of entities in the round"),
         Column("relation_learning_rate", "DOUBLE", "Learning rate of relations in the round"),

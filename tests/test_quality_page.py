@@ -1,0 +1,71 @@
+"""What of the stored runs the page shows, and that a stored run is not repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import quality, quality_page
+from benchmarks.quality_sets import SETS, SMALLER
+
+GROUPS = ["graph.partitions=32", "training.groups=4"]
+COSINE = ["training.comparator=cosine"]
+
+
+def run(recall: float, overrides: Sequence[str] = (), *, seed: int = 0, key: str = "new") -> dict[str, Any]:
+    return {
+        "set": "gowalla",
+        "metrics": {"recall@20": recall, "ndcg@20": recall / 2},
+        "peers": {},
+        "seed": seed,
+        "seconds": {"train": 100.0 + seed, "all": 200.0},
+        "curve": {"seconds": [], "mrr": []},
+        "key": key,
+        "commit": "abc",
+        "overrides": list(overrides),
+        "config": {"name": "gowalla"},
+        "versions": {"numpy": "2"},
+        "date": "2026-11-26",
+        "machine": "a",
+    }
+
+
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(quality_page, "PAGE", tmp_path / "quality.md")
+    return tmp_path / "quality.md"
+
+
+def test_seeds_are_averaged_and_older_code_is_left_out(page: Path) -> None:
+    quality_page.write_page([run(0.5, key="old", seed=2), run(0.2, seed=0), run(0.3, seed=1)])
+    text = page.read_text()
+    assert "| recall@20 | **0.2500** | 0.1000 | 0.2000 (seed 0), 0.3000 (seed 1) |" in text
+    assert "Training took 100 s, with the graph and the evaluation 200 s." in text
+    assert "0.5000" not in text
+
+
+def test_an_ablation_of_groups_is_compared_with_the_same_without_groups(page: Path) -> None:
+    ablations = {(): 0.4, tuple(GROUPS): 0.3, tuple(COSINE): 0.2, (*COSINE, *GROUPS): 0.1}
+    quality_page.write_page([run(0.5), *(run(value, [*SMALLER, *more]) for more, value in ablations.items())])
+    rows = [line for line in page.read_text().splitlines() if line.startswith("| dim=128")]
+    assert [row.split(" | ")[2] for row in rows] == ["1.000", "0.750", "0.500", "0.500"]
+
+
+def test_a_curve_is_of_the_run_that_holds_edges_out(page: Path) -> None:
+    held = run(0.4, SETS["gowalla"].curve)
+    held["curve"] = {"seconds": [1.0, 2.0], "mrr": [0.1, 0.2]}
+    quality_page.write_page([run(0.5)])
+    assert "quality-gowalla.svg" not in page.read_text()
+    quality_page.write_page([run(0.5), held])
+    assert "quality-gowalla.svg" in page.read_text()
+    assert "a tenth of the training edges held out" in page.with_name("quality-gowalla.svg").read_text()
+
+
+def test_a_run_of_the_same_config_seed_and_code_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would build a graph; what is stored is returned at once."""
+    stored = run(0.25, SMALLER, key=quality._digest(quality.ROOT / "conf" / "gowalla.yaml"))
+    monkeypatch.setattr(quality, "_runs", lambda: [run(0.1, SMALLER), run(0.2), stored])
+    assert quality.measure("gowalla", 0, SMALLER, trial=False)["metrics"] == stored["metrics"]
