@@ -67,3 +67,25 @@ def test_divided_negatives_estimate_the_sum_over_all_entities(in_batch_weight: f
     exact = np.exp(scores).sum()
     assert np.mean(sums) == pytest.approx(exact, abs=4 * error)
     assert error < 0.02 * exact
+
+
+def test_the_negatives_of_loaded_parts_estimate_the_sum_over_all_entities_too() -> None:
+    """Random halves are loaded, as groups are; what is summed is known for all."""
+    rng, entities, edges, uniform = np.random.default_rng(0), 60, 8, 20
+    values, popularity = rng.random(entities), rng.dirichlet(np.ones(entities))
+    estimates = []
+    for _ in range(4000):
+        loaded = rng.permutation(entities)[: entities // 2]
+        shares = popularity[loaded] / popularity[loaded].sum()
+        sample = np.concatenate([rng.choice(30, edges, p=shares), rng.integers(30, size=uniform)])
+        expected = expected_negatives(
+            shares[None, sample].astype(np.float32),
+            edges=np.array([edges]),
+            in_batch_weight=1,
+            uniform=uniform,
+            uniform_weight=1,
+            entities=30,
+            loaded=0.5,
+        )
+        estimates.append((values[loaded[sample]] / expected[0]).sum())
+    assert np.mean(estimates) == pytest.approx(values.sum(), rel=0.02)

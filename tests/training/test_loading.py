@@ -56,6 +56,7 @@ def test_a_step_holds_the_rows_of_its_two_groups_and_each_keeps_what_was_done_to
             for k, name in enumerate(TYPES):
                 entities = held.entities()[name]
                 assert len(entities.vectors) == sum(rows[p][k] for p in mine)
+                assert entities.share * sum(counts[k] for counts in rows) == pytest.approx(len(entities.vectors))
                 for p in mine:
                     own = slice(first_rows[p][k], first_rows[p][k] + rows[p][k])
                     assert (entities.vectors[own] == p + 100 * steps_with[p]).all()

@@ -1,11 +1,11 @@
 """How much of an entity a chunk is expected to hold as a negative: what sampled negatives are divided by (logQ).
 
 A softmax over all entities is far too wide to compute. Dividing each sampled negative by its expected number makes the
-sum over the sample an unbiased estimate of the sum over all loaded entities: Y. Bengio, J.-S. Senécal, Adaptive
-importance sampling to accelerate training of a neural probabilistic language model, 2008; X. Yi et al., Sampling-bias-
-corrected neural modeling for large corpus item recommendations, RecSys 2019. In-batch negatives come by popularity and
-uniform ones alike for all; what counts is the expectation of the two together (the balance heuristic of E. Veach and
-L. Guibas, 1995), so that neither kind can make an entity count many times over.
+sum over the sample an unbiased estimate of the sum over all entities, those that are not loaded being like the others:
+Y. Bengio, J.-S. Senécal, Adaptive importance sampling to accelerate training of a neural probabilistic language model,
+2008; X. Yi et al., Sampling-bias-corrected neural modeling for large corpus item recommendations, RecSys 2019. In-batch
+negatives come by popularity and uniform ones alike for all; what counts is the expectation of the two together (the
+balance heuristic of E. Veach and L. Guibas, 1995), so that neither kind can make an entity count many times over.
 """
 
 from dataclasses import dataclass
@@ -51,14 +51,19 @@ def expected_negatives(
     uniform: int | Integers,
     uniform_weight: float,
     entities: int,
+    loaded: float = 1.0,
 ) -> Floats:
     """The expected weight, among a chunk's negatives, of entities with these shares (C, k): float32 (C, k).
 
     The chunks have `edges` edges (C,) and draw `uniform` of the loaded `entities`, a number or one for each chunk (C,);
     the weights are LossSettings'. crossing: the shares at the edges' other end, where those entities are negatives too.
+    loaded: the part of all entities that is loaded. Which part it is changes, so an entity is expected in so many of
+        the chunks alone; without it a softmax would be over the fewer entities, the more groups there are.
     """
     expected = in_batch_weight * edges[:, None] * shares + uniform_weight * np.asarray(uniform)[..., None] / entities
     if crossing is not None:
         expected = expected + uniform_weight * edges[:, None] * crossing
+    if loaded < 1:
+        expected = expected * loaded
     # It is 0 only where the negative's own weight is, too.
     return np.maximum(expected.astype(np.float32), np.finfo(np.float32).tiny)

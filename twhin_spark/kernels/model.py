@@ -7,10 +7,14 @@ from twhin_spark.kernels.arrays import Floats, Integers
 
 @dataclass
 class EntityRows:
-    """The loaded entities of one type: vectors float32 (n, dim), Adagrad accumulators float32 (n,)."""
+    """The loaded entities of one type: vectors float32 (n, dim), Adagrad accumulators float32 (n,).
+
+    share: the part that they are of all entities of the type, above 0 and up to 1.
+    """
 
     vectors: Floats
     accumulators: Floats
+    share: float = 1.0
 
 
 @dataclass

@@ -155,6 +155,7 @@ class _FamilyPass:
             uniform=drawn - part.sizes if self._crosses else drawn,
             uniform_weight=settings.loss.uniform_weight,
             entities=count,
+            loaded=entities.share,
         )
         return Ends(vectors, ids, expected)
 

@@ -35,6 +35,7 @@ class HeldGroups:
         """files: by partition of the run. name: of the file of a partition that this task writes, its own."""
         self._folder, self._types, self._this, self._name = folder, types, this, name
         self._files = {p: files[p] for group in {g for pair in walk for g in pair} for p in this.partitions_of(group)}
+        self._all_rows = np.sum([file.rows for file in files], axis=0)  # (types,)
         self._sides: list[int | None] = [None, None]
         self.written: dict[int, StateFile] = {}  # by partition
         self.read_bytes = self.written_bytes = 0
@@ -62,7 +63,8 @@ class HeldGroups:
         for k, name in enumerate(self._types):
             left, right = (0 if group is None else self._rows(group)[:, k].sum() for group in self._sides)
             rows = self._memory[k][self._middle[k] - left : self._middle[k] + right]
-            held[name] = EntityRows(rows.vectors, rows.accumulators)
+            share = len(rows.vectors) / max(int(self._all_rows[k]), 1)
+            held[name] = EntityRows(rows.vectors, rows.accumulators, share)
         return held
 
     def first_rows(self) -> dict[int, Integers]:
