@@ -4,8 +4,8 @@
 2. Each task reads partitions of targets and writes the scores of the answers that lie there.
 3. Each task counts, among the candidates of its partitions, those that score above each answer; Spark adds up.
 
-A task holds one partition of vectors, one batch of queries and a tile of scores. Scores are exact (kernels/ranking.py)
-and counts are whole numbers, so a rank depends neither on the partitions nor on the tasks.
+A task holds one partition of vectors, or some small ones, one batch of queries and a tile of scores. Scores are exact
+(kernels/ranking.py) and counts are whole numbers, so a rank depends neither on the partitions nor on the tasks.
 """
 
 from __future__ import annotations
@@ -54,11 +54,12 @@ def rank(
     most_sources = max(len(one.asked.queries.sources) for one in rankings)
     batches = min(partitions, max(slots, -(-most_sources // _SOURCES_IN_BATCH)))
     cuts = [partitions * i // batches for i in range(batches + 1)]
-    task = RankTask(facts, rankings, cuts, targets)
+    runs = [part.tolist() for part in np.array_split(targets, min(2 * slots, len(targets)))]
+    task = RankTask(facts, rankings, cuts, runs)
     _run(spark, len(rankings) * batches, 2 * slots, task.write_vectors, "unit INT").collect()
-    _run(spark, len(targets), 2 * slots, task.write_scores, "unit INT").collect()
+    _run(spark, len(runs), len(runs), task.write_scores, "unit INT").collect()
     schema = ", ".join(["ranking INT", "query INT", *(f"{name} BIGINT" for name in COUNTS)])
-    counts = _run(spark, len(targets), 2 * slots, task.count, schema)
+    counts = _run(spark, len(runs), len(runs), task.count, schema)
     return _ranks(counts, [len(one.asked.queries) for one in rankings])
 
 

@@ -10,14 +10,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from twhin_spark.evaluation.facts import Facts, QuerySet
-from twhin_spark.evaluation.places import find, partition_of, row_of, span
-from twhin_spark.evaluation.queries import Queries
-from twhin_spark.evaluation.scratch import Arrays, Scratch
+from twhin_spark.evaluation.places import Places, find, partition_of, place_of, row_of, span
+from twhin_spark.evaluation.scratch import Scratch
 from twhin_spark.evaluation.vectors import Model
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.ranking import Excluded, Positives, count_above, positive_scores
 
 Scores = NDArray[np.float64]
+_TOGETHER = 4096  # entities, from which on a partition's are worked on by themselves
 COUNTS = ("new_greater", "new_equal", "filtered_greater", "filtered_equal")
 
 
@@ -35,13 +35,13 @@ class RankTask:
     """What all tasks share.
 
     cuts: (batches + 1,), batch i has the sources of partitions cuts[i] up to, not including, cuts[i + 1].
-    targets: the partitions of targets that have facts.
+    runs: the partitions of targets that have facts, ascending, in runs of some that follow each other.
     """
 
     facts: Facts
     rankings: Sequence[Ranking]
     cuts: Sequence[int]
-    targets: Sequence[int]
+    runs: Sequence[Sequence[int]]
 
     @property
     def scratch(self) -> Scratch:
@@ -63,61 +63,93 @@ class RankTask:
             yield _unit(unit)
 
     def write_scores(self, units: Sequence[int]) -> Iterator[pa.RecordBatch]:
-        """Writes the scores of the answers that lie in one partition of targets, in the order of their queries."""
+        """Writes the scores of the answers in one run of partitions, by place, then as the queries stand."""
         for unit in units:
-            partition = self.targets[unit]
             for ranking in self.rankings:
                 queries = ranking.asked.queries
-                here = np.flatnonzero(partition_of(queries.target) == partition)
+                here = self._in_run(queries.target, unit)
                 scores = np.empty(len(here))
-                if len(here):
-                    answers = ranking.model.targets.read(partition, row_of(queries.target[here]))  # (k, dim)
+                for piece in _pieces(partition_of(queries.target[here])):
+                    answers = self._vectors(ranking, queries.target[here[piece]])  # (k, dim)
+                    asked = queries.source[here[piece]]
                     for sources, vectors in self._batches(ranking):
-                        part = _within(queries.source[here], sources)
-                        source = queries.source[here[part]] - sources.start
-                        scores[part] = positive_scores(vectors, answers[part], source)
-                self.scratch.write(f"scores/{ranking.name}/{partition}", scores=scores)
+                        part = np.flatnonzero((asked >= sources.start) & (asked < sources.stop))
+                        found = positive_scores(vectors, answers[part], asked[part] - sources.start)
+                        scores[piece.start + part] = found
+                self.scratch.write(f"scores/{ranking.name}/{unit}", scores=scores)
             yield _unit(unit)
 
     def count(self, units: Sequence[int]) -> Iterator[pa.RecordBatch]:
-        """Counts the candidates of some partitions of targets above each answer: the columns ranking, query, COUNTS."""
+        """Counts the candidates of some runs of partitions above each answer: the columns ranking, query, COUNTS."""
         for number, ranking in enumerate(self.rankings):
             scores = self._scores(ranking)
             counts = np.zeros((len(COUNTS), len(scores)), np.int64)
             for unit in units:
-                self._count_partition(ranking, self.targets[unit], scores, counts)
+                for block in self._blocks(ranking, self.runs[unit]):
+                    self._count_block(ranking, block, scores, counts)
             columns = {
                 "ranking": np.full(len(scores), number, np.int32),
                 "query": np.arange(len(scores), dtype=np.int32),
             }
             yield pa.RecordBatch.from_pydict(columns | dict(zip(COUNTS, counts, strict=True)))
 
-    def _count_partition(self, ranking: Ranking, partition: int, scores: Scores, counts: Integers) -> None:
-        """Adds the counts of one partition to `counts` (4, m)."""
-        queries = ranking.asked.queries
-        rows = self.facts.targets(ranking.asked.relation, partition)["row"]
-        candidates = ranking.model.targets.read(partition, rows)  # (n, dim)
-        answer = np.where(partition_of(queries.target) == partition, find(row_of(queries.target), rows), -1)
-        known = self.facts.known(ranking.asked.name, partition)
-        held = _held_in(queries, partition, rows)
+    def _count_block(self, ranking: Ranking, block: _Block, scores: Scores, counts: Integers) -> None:
+        """Adds the counts of one block of candidates to `counts` (4, m)."""
+        queries, candidates = ranking.asked.queries, block.vectors
+        answer = find(queries.target, block.places)
+        held = find(queries.held_target, block.places)
+        held_here = np.flatnonzero(held >= 0)
+        held_by = queries.held_source[held_here]  # ascending
         for sources, vectors in self._batches(ranking):
             mine = queries.of_sources(sources)
             source = queries.source[mine] - sources.start
             positives = Positives(source, answer[mine], scores[mine])
-            trained = _within(known["source"], sources)
-            excluded = Excluded(known["source"][trained] - sources.start, find(known["row"][trained], rows))
+            known = _within(block.known_source, sources)
+            excluded = Excluded(block.known_source[known] - sources.start, block.known_candidate[known])
             greater, equal = count_above(vectors, candidates, positives, excluded)
             counts[0, mine] += greater
             counts[1, mine] += equal
 
             # Scores are exact, so what the source's held-out targets add can be told apart and taken out again.
-            others = _within(held["source"], sources)
-            held_source = held["source"][others] - sources.start
-            held_scores = positive_scores(vectors, candidates[held["candidate"][others]], held_source)
+            others = _within(held_by, sources)
+            held_source = held_by[others] - sources.start
+            held_scores = positive_scores(vectors, candidates[held[held_here[others]]], held_source)
             held_greater, held_equal = compare_within(held_source, held_scores, source, scores[mine])
             itself = answer[mine] >= 0  # is among the held-out targets, but not in the counts
             counts[2, mine] += greater - held_greater
             counts[3, mine] += equal - (held_equal - itself)
+
+    def _blocks(self, ranking: Ranking, partitions: Sequence[int]) -> Iterator[_Block]:
+        """The candidates of these partitions, those of small ones together: a product of few rows is slow."""
+        gathered: list[_Block] = []
+        for number, partition in enumerate(partitions, start=1):
+            rows = self.facts.targets(ranking.asked.relation, partition)["row"]
+            known = self.facts.known(ranking.asked.name, partition)
+            gathered.append(
+                _Block(
+                    place_of(partition, rows),
+                    ranking.model.targets.read(partition, rows),
+                    known["source"],
+                    find(known["row"], rows),
+                )
+            )
+            if number == len(partitions) or sum(len(block.places) for block in gathered) >= _TOGETHER:
+                yield _joined(gathered)
+                gathered = []
+
+    def _vectors(self, ranking: Ranking, targets: Places) -> Floats:
+        """Of targets (k,), one or more, ascending: (k, dim)."""
+        parts = [
+            ranking.model.targets.read(int(partition), row_of(targets[span(targets, partition, partition + 1)]))
+            for partition in np.unique(partition_of(targets)).tolist()
+        ]
+        return np.concatenate(parts)
+
+    def _in_run(self, targets: Places, run: int) -> Integers:
+        """Which of the targets (m,) lie in the partitions of a run, by place, then as they stand."""
+        partitions = self.runs[run]
+        order = np.argsort(targets, kind="stable")
+        return order[span(targets[order], partitions[0], partitions[-1] + 1)]
 
     def _batches(self, ranking: Ranking) -> Iterator[tuple[slice, Floats]]:
         """The slice of the sources and their vectors, of each batch that has any."""
@@ -130,12 +162,47 @@ class RankTask:
     def _scores(self, ranking: Ranking) -> Scores:
         """The scores of all answers (m,)."""
         target = ranking.asked.queries.target
-        order = np.argsort(partition_of(target), kind="stable")
         scores = np.empty(len(target))
-        scores[order] = np.concatenate(
-            [self.scratch.read(f"scores/{ranking.name}/{partition}")["scores"] for partition in self.targets]
-        )
+        parts = [self.scratch.read(f"scores/{ranking.name}/{unit}")["scores"] for unit in range(len(self.runs))]
+        scores[np.argsort(target, kind="stable")] = np.concatenate(parts)
         return scores
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Candidates of some partitions.
+
+    places: (n,), ascending; vectors: (n, dim).
+    known_source, known_candidate: (k,), positions of pairs that are no answer, by source.
+    """
+
+    places: Places
+    vectors: Floats
+    known_source: Integers
+    known_candidate: Integers
+
+
+def _pieces(partition: Integers) -> Iterator[slice]:
+    """Cuts ascending numbers (k,) where they change, into pieces of _TOGETHER or more but for the last."""
+    begin = 0
+    for end in [*(np.flatnonzero(np.diff(partition)) + 1).tolist(), len(partition)]:
+        if end - begin >= _TOGETHER or begin < end == len(partition):
+            yield slice(begin, end)
+            begin = end
+
+
+def _joined(blocks: Sequence[_Block]) -> _Block:
+    """One block of those of ascending partitions."""
+    first = np.cumsum([0, *(len(block.places) for block in blocks)])
+    source = np.concatenate([block.known_source for block in blocks])
+    candidate = np.concatenate([block.known_candidate + at for block, at in zip(blocks, first[:-1], strict=True)])
+    order = np.argsort(source, kind="stable")
+    return _Block(
+        np.concatenate([block.places for block in blocks]),
+        np.concatenate([block.vectors for block in blocks]),
+        source[order],
+        candidate[order],
+    )
 
 
 def compare_within(group: Integers, score: Floats, own_group: Integers, own_score: Floats) -> tuple[Integers, Integers]:
@@ -146,12 +213,6 @@ def compare_within(group: Integers, score: Floats, own_group: Integers, own_scor
     below, up_to = np.searchsorted(keys, own_keys), np.searchsorted(keys, own_keys, side="right")
     end = np.searchsorted(keys, (own_group.astype(np.int64) + 1) * len(levels))
     return end - up_to, up_to - below
-
-
-def _held_in(queries: Queries, partition: int, rows: Integers) -> Arrays:
-    """The held-out pairs (k,) with the target in a partition: source, ascending, and position among the candidates."""
-    here = np.flatnonzero(partition_of(queries.held_target) == partition)
-    return {"source": queries.held_source[here], "candidate": find(row_of(queries.held_target[here]), rows)}
 
 
 def _within(ascending: Integers, sources: slice) -> slice:
