@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import gzip
-import os
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.places import BUILD, ROOT
+from benchmarks.places import BUILD, data_file
 from twhin_spark.kernels.model import Edges
 
 TSV = BUILD / "fb15k-237" / "train.tsv"
@@ -16,11 +15,8 @@ TSV = BUILD / "fb15k-237" / "train.tsv"
 
 def edges_file() -> Path:
     """The training edges, one line of head, relation and tail each; unpacked into build/ once."""
-    home = Path(os.environ.get("TWHIN_DATA_HOME") or ROOT / "../shared/data")
-    packed = home / "fb15k-237" / "train.txt.gz"
     if not TSV.exists():
-        if not packed.exists():
-            raise SystemExit(f"{packed} is missing; set TWHIN_DATA_HOME to the folder that holds fb15k-237/")
+        packed = data_file("fb15k-237/train.txt.gz")
         TSV.parent.mkdir(parents=True, exist_ok=True)
         TSV.write_bytes(gzip.decompress(packed.read_bytes()))
     return TSV

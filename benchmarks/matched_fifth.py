@@ -9,14 +9,13 @@ the paths of conf/gowalla.yaml.
 from __future__ import annotations
 
 import gzip
-import os
 from pathlib import Path
 
 import click
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.places import BUILD, ROOT
+from benchmarks.places import BUILD, data_file
 from twhin_spark.kernels.arrays import Integers
 
 _BINS = 64
@@ -42,8 +41,7 @@ def draw(trained: Integers, tested: Integers, share: float, rng: np.random.Gener
 @click.option("--seed", default=0, help="Of the draw.")
 def main(out: Path, seed: int) -> None:
     """Draws the fifth, and writes both parts in the format of the data set."""
-    data = Path(os.environ.get("TWHIN_DATA_HOME") or ROOT / ".." / "shared" / "data") / "gowalla"
-    (users, places), (_, tested) = (_edges(data / f"{name}.txt.gz") for name in ("train", "test"))
+    (users, places), (_, tested) = (_edges(data_file(f"gowalla/{name}.txt.gz")) for name in ("train", "test"))
     drawn = draw(places, tested, 0.2, np.random.default_rng(seed))
     out.mkdir(parents=True, exist_ok=True)
     for name, part in (("train", ~drawn), ("test", drawn)):
