@@ -101,18 +101,26 @@ def _peers(name: str, final: Sequence[Run]) -> str:
 def _ablations(name: str, ablations: Sequence[Run]) -> str:
     """A row for each ablation: its headline metrics, and their shares of those of the model that it is an ablation of.
 
-    That is the same without groups, where it has groups; the smaller model, where it has none.
+    That is the same without groups, where it has groups; the smaller model, where it has none. Figures are means over
+    seeds, shares those of the seeds that both have.
     """
-    by_overrides = {tuple(run["overrides"]): run for run in ablations}
+    by_overrides: dict[tuple[str, ...], dict[int, Run]] = {}
+    for run in ablations:
+        by_overrides.setdefault(tuple(run["overrides"]), {})[run["seed"]] = run
     base = by_overrides[tuple(SMALLER)]
     names = SETS[name].headline
     rows = []
-    for run in ablations:
-        alone = tuple(one for one in run["overrides"] if not one.startswith(("graph.partitions", "training.groups")))
-        of = base if alone == tuple(run["overrides"]) else by_overrides.get(alone, base)
-        values = [(run["metrics"][metric], of["metrics"][metric]) for metric in names]
-        rows.append((_label(run), *(cell for own, of in values for cell in (f"{own:.4f}", f"{own / of:.3f}"))))
-    return table((f"ablation, seed {base['seed']}", *(head for metric in names for head in (metric, "share"))), rows)
+    for overrides, runs in by_overrides.items():
+        alone = tuple(one for one in overrides if not one.startswith(("graph.partitions", "training.groups")))
+        of = base if alone == overrides else by_overrides.get(alone, base)
+        seeds = runs.keys() & of.keys()
+        cells = []
+        for metric in names:
+            own, other = (sum(group[seed]["metrics"][metric] for seed in seeds) for group in (runs, of))
+            share = f"{own / other:.3f}" if seeds else "–"
+            cells += [f"{mean(run['metrics'][metric] for run in runs.values()):.4f}", share]
+        rows.append((_label(next(iter(runs.values()))), ", ".join(map(str, sorted(runs))), *cells))
+    return table(("ablation", "seeds", *(head for metric in names for head in (metric, "share"))), rows)
 
 
 def _label(run: Run) -> str:

@@ -51,7 +51,16 @@ def test_an_ablation_of_groups_is_compared_with_the_same_without_groups(page: Pa
     ablations = {(): 0.4, tuple(GROUPS): 0.3, tuple(COSINE): 0.2, (*COSINE, *GROUPS): 0.1}
     quality_page.write_page([run(0.5), *(run(value, [*SMALLER, *more]) for more, value in ablations.items())])
     rows = [line for line in page.read_text().splitlines() if line.startswith("| dim=128")]
-    assert [row.split(" | ")[2] for row in rows] == ["1.000", "0.750", "0.500", "0.500"]
+    assert [row.split(" | ")[3] for row in rows] == ["1.000", "0.750", "0.500", "0.500"]
+
+
+def test_an_ablation_is_the_mean_of_its_seeds_and_its_share_of_those_that_both_have(page: Path) -> None:
+    base = [run(0.4, SMALLER, seed=0), run(0.8, SMALLER, seed=1)]
+    quality_page.write_page(
+        [run(0.5), *base, run(0.3, [*SMALLER, *GROUPS], seed=1), run(0.1, [*SMALLER, *COSINE], seed=2)]
+    )
+    rows = [line.split(" | ")[1:4] for line in page.read_text().splitlines() if line.startswith("| dim=128")]
+    assert rows == [["0, 1", "0.6000", "1.000"], ["1", "0.3000", "0.375"], ["2", "0.1000", "–"]]
 
 
 def test_a_curve_is_of_the_run_that_holds_edges_out(page: Path) -> None:
