@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from statistics import median
 from typing import Any
 
 import click
 
+from benchmarks.results import middle
 from benchmarks.shapes import Shape, train_shape
 from twhin_spark import __version__
 
@@ -48,7 +48,7 @@ def measure(name: str) -> dict[str, Any]:
     usages = [usage for report in reports for usage in report.tasks]
     seconds = sum(report.seconds for report in last)
     peak = max(usage.peak_rss_bytes for usage in usages)
-    slowest = [max(u.seconds for u in r.tasks) / median(u.seconds for u in r.tasks) for r in last if r.tasks]
+    slowest = [max(u.seconds for u in r.tasks) / middle([u.seconds for u in r.tasks]) for r in last if r.tasks]
     return {
         "name": f"plan_{name}",
         "groups": found.plan.layout.groups,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from statistics import mean
 from typing import Any
 
@@ -15,6 +15,7 @@ from benchmarks.quality_sets import SETS, SMALLER
 
 PAGE = ROOT / "docs" / "quality.md"
 Run = Mapping[str, Any]
+Ablations = Mapping[tuple[str, ...], Mapping[int, Run]]  # by overrides and seed
 
 _HEAD = """\
 # Quality
@@ -48,12 +49,13 @@ def _section(name: str, runs: Sequence[Run]) -> str:
     blocks = [f"## {name}\n", data.about + "\n", _figures(final), _peers(name, final)]
     if data.tuned:
         blocks.append(data.tuned + "\n")
-    ablations = [run for run in runs if run["overrides"][: len(SMALLER)] == SMALLER]
-    if SMALLER in [run["overrides"] for run in ablations]:
+    ablations = _by_overrides(run for run in runs if run["overrides"][: len(SMALLER)] == SMALLER)
+    if tuple(SMALLER) in ablations:
         blocks.append(_ablations(name, ablations))
-    curve = list(data.curve)
-    shown = [run for run in runs if curve and run["overrides"] == curve] or [*final[:1], *ablations]
-    curves = {_HELD if curve else _label(run): run["curve"] for run in shown if run["curve"]["seconds"]}
+    first = [of_seed[min(of_seed)] for of_seed in ablations.values()]
+    held = [run for run in runs if data.curve and run["overrides"] == list(data.curve)]
+    shown = {_HELD: held[-1]} if held else {_label(run["overrides"]): run for run in (*final[:1], *first)}
+    curves = {label: run["curve"] for label, run in shown.items() if run["curve"]["seconds"]}
     if curves:
         plot = PAGE.with_name(f"quality-{name}.svg")
         plots.curves(curves, "seconds", "mrr", plot)
@@ -98,33 +100,37 @@ def _peers(name: str, final: Sequence[Run]) -> str:
     return table(("peer", ""), [(peer, f"{value:.4f}") for peer, value in {**measured, **SETS[name].peers}.items()])
 
 
-def _ablations(name: str, ablations: Sequence[Run]) -> str:
+def _by_overrides(runs: Iterable[Run]) -> Ablations:
+    found: dict[tuple[str, ...], dict[int, Run]] = {}
+    for run in runs:
+        found.setdefault(tuple(run["overrides"]), {})[run["seed"]] = run
+    return found
+
+
+def _ablations(name: str, ablations: Ablations) -> str:
     """A row for each ablation: its headline metrics, and their shares of those of the model that it is an ablation of.
 
     That is the same without groups, where it has groups; the smaller model, where it has none. Figures are means over
     seeds, shares those of the seeds that both have.
     """
-    by_overrides: dict[tuple[str, ...], dict[int, Run]] = {}
-    for run in ablations:
-        by_overrides.setdefault(tuple(run["overrides"]), {})[run["seed"]] = run
-    base = by_overrides[tuple(SMALLER)]
+    base = ablations[tuple(SMALLER)]
     names = SETS[name].headline
     rows = []
-    for overrides, runs in by_overrides.items():
+    for overrides, runs in ablations.items():
         alone = tuple(one for one in overrides if not one.startswith(("graph.partitions", "training.groups")))
-        of = base if alone == overrides else by_overrides.get(alone, base)
+        of = base if alone == overrides else ablations.get(alone, base)
         seeds = runs.keys() & of.keys()
         cells = []
         for metric in names:
             own, other = (sum(group[seed]["metrics"][metric] for seed in seeds) for group in (runs, of))
             share = f"{own / other:.3f}" if seeds else "–"
             cells += [f"{mean(run['metrics'][metric] for run in runs.values()):.4f}", share]
-        rows.append((_label(next(iter(runs.values()))), ", ".join(map(str, sorted(runs))), *cells))
+        rows.append((_label(overrides), ", ".join(map(str, sorted(runs))), *cells))
     return table(("ablation", "seeds", *(head for metric in names for head in (metric, "share"))), rows)
 
 
-def _label(run: Run) -> str:
-    return ", ".join(override.replace("training.", "") for override in run["overrides"]) or "as configured"
+def _label(overrides: Iterable[str]) -> str:
+    return ", ".join(override.replace("training.", "") for override in overrides) or "as configured"
 
 
 def _yaml(config: Mapping[str, Any]) -> str:

@@ -73,6 +73,15 @@ def test_a_curve_is_of_the_run_that_holds_edges_out(page: Path) -> None:
     assert "a tenth of the training edges held out" in page.with_name("quality-gowalla.svg").read_text()
 
 
+def test_the_curve_of_an_ablation_is_that_of_its_first_seed(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: dict[str, Any] = {}
+    monkeypatch.setattr(quality_page.plots, "curves", lambda curves, *_: shown.update(curves))
+    first, second = run(0.4, SMALLER, seed=0), run(0.4, SMALLER, seed=1)
+    first["curve"], second["curve"] = ({"seconds": [1.0], "mrr": [mrr]} for mrr in (0.1, 0.2))
+    quality_page.write_page([run(0.5), second, first])
+    assert shown == {"dim=128": first["curve"]}
+
+
 def test_a_run_of_the_same_config_seed_and_code_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would build a graph; what is stored is returned at once."""
     stored = run(0.25, SMALLER, key=quality._digest(quality.ROOT / "conf" / "gowalla.yaml"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from benchmarks.places import ROOT
+from benchmarks.places import ROOT, data_home
 from benchmarks.quality import NO_BASELINES, with_data
 from benchmarks.quality_sets import SETS, SMALLER, baselines, knowledge_graph, recommendation
 from twhin_spark.config import load_config
@@ -18,7 +17,7 @@ from twhin_spark.logs.run import clean_logs
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EVENTS
 
-HOME = Path(os.environ.get("TWHIN_DATA_HOME") or ROOT / "../shared/data")
+HOME = data_home()
 EVENT = ["relation", "source_id", "target_id", "timestamp"]
 
 
