@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,13 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     session = open_session("twhin-spark tests", log_file=log_file, extra=_SMALL)
     yield session
     session.stop()
+
+
+@pytest.fixture
+def held() -> Iterator[ExitStack]:
+    """Lets go of what Spark holds for a test when the test ends."""
+    with ExitStack() as stack:
+        yield stack
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ EVENT = ["relation", "source_id", "target_id", "timestamp"]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
-def test_a_trial_reads_no_test_edge(spark: SparkSession, scratch: Path, name: str) -> None:
+def test_a_trial_reads_no_test_edge(spark: SparkSession, held: ExitStack, scratch: Path, name: str) -> None:
     if not HOME.exists():
         pytest.skip(f"{HOME} is missing")
     path = ROOT / "conf" / SETS[name].config
@@ -31,7 +32,7 @@ def test_a_trial_reads_no_test_edge(spark: SparkSession, scratch: Path, name: st
     def events(overrides: Sequence[str], folder: str) -> DataFrame:
         config = load_config(path, [*with_data(path, overrides), f"output={scratch / folder}"])
         store = TableStore(spark, config.output)
-        clean_logs(spark, config, store, print)
+        clean_logs(spark, config, store, held, print)
         return store.read(EVENTS).select(*EVENT, "split")
 
     final, trial = events([], "final"), events(SETS[name].trial, "trial")

@@ -178,7 +178,7 @@ def test_the_test_split_reaches_nothing_of_training(make_events: MakeEvents, hel
         counted = count_fates(fates, config)
         edges = aggregate(fates, config, counted.reference_time)
         trained = edges.where("split = 'train'").orderBy("relation", "source_id", "target_id")
-        entities = trained_entities(edges).orderBy("entity_type", "entity_id")
+        entities = trained_entities(edges, config.entity_types).orderBy("entity_type", "entity_id")
         return counted.reference_time, trained.collect(), entities.collect()
 
     alone = of_training()

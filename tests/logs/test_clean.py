@@ -95,6 +95,8 @@ JSON_LINES = {
     _event(id="10", source=...): "missing_source_id",
     _event(id="11", target=""): "missing_target_id",
     _event(id="12", target="\u3000"): "missing_target_id",
+    _event(id="12b", target="\u00a0\t "): "missing_target_id",
+    **{_event(id=f"12{name}", source=name, target=name): None for name in (" x", "!", "~", "\x7f", "\u00a0x", "é")},
     _event(id="13", action="mute"): "unknown_relation",
     _event(id="14", action=...): "unknown_relation",
     _event(id="15", time="n/a"): "unparsable_timestamp",

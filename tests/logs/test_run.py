@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from chispa import assert_df_equality
 from pyspark.sql import Row, SparkSession
 from small_config import SELECT, small_config
 
@@ -82,8 +84,9 @@ def run(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     (folder / "baskets.txt").write_text("\n".join(BASKETS))
     config = _config(folder, folder / "out")
     store = TableStore(spark, config.output)
-    cleaned = clean_logs(spark, config, store, lambda line: None)
-    return Run(config, cleaned, store.read(EVENTS).collect(), store.read(REJECTED_EVENTS).collect())
+    with ExitStack() as held:
+        cleaned = clean_logs(spark, config, store, held, lambda line: None)
+        yield Run(config, cleaned, store.read(EVENTS).collect(), store.read(REJECTED_EVENTS).collect())
 
 
 def test_rows_read_are_accepted_replayed_or_rejected(run: Run) -> None:
@@ -119,12 +122,20 @@ def test_rejected_rows_are_kept_with_their_reason(run: Run) -> None:
     }
 
 
-def test_too_many_rejected_rows_fail_with_the_reasons_and_leave_the_quarantine(spark: SparkSession, run: Run) -> None:
+def test_the_rows_that_spark_holds_are_those_of_the_table(spark: SparkSession, run: Run) -> None:
+    table = TableStore(spark, run.config.output).read(EVENTS, run.cleaned.tables[EVENTS.name])
+    events = run.cleaned.events.select(*EVENTS.names)
+    assert_df_equality(events, table, ignore_row_order=True, ignore_nullable=True, ignore_metadata=True)
+
+
+def test_too_many_rejected_rows_fail_with_the_reasons_and_leave_the_quarantine(
+    spark: SparkSession, held: ExitStack, run: Run
+) -> None:
     strict = run.config.model_copy(update={"graph": run.config.graph.model_copy(update={"max_rejected": 0.2})})
     store = TableStore(spark, strict.output)
     events = store.version(EVENTS)
     with pytest.raises(InputError) as caught:
-        clean_logs(spark, strict, store, lambda line: None)
+        clean_logs(spark, strict, store, held, lambda line: None)
     assert str(caught.value) == (
         "logs.likes: 2 of 8 rows were rejected (25.0%), more than graph.max_rejected, 20.0%: malformed_line 1, "
         f"non_positive_weight 1; the rows are in {store.path(REJECTED_EVENTS)}"
@@ -137,11 +148,11 @@ def test_too_many_rejected_rows_fail_with_the_reasons_and_leave_the_quarantine(s
     assert counted["baskets", "left_out", "where"] == 2
 
 
-def test_no_event_at_all_is_said(spark: SparkSession, scratch: Path) -> None:
+def test_no_event_at_all_is_said(spark: SparkSession, held: ExitStack, scratch: Path) -> None:
     (scratch / "log.csv").write_text("action,source,target,time\nlike,u,i,2026-05-02\n")
     log = {"path": str(scratch / "log.csv"), "format": "csv", "options": {"header": True}, "where": "false"}
     config = small_config(scratch / "out", logs={"events": {**log, "select": SELECT}})
     with pytest.raises(
         InputError, match=r"^logs: found no event in events \(0 rows, 0 accepted, 1 left out by where\)"
     ):
-        clean_logs(spark, config, TableStore(spark, config.output), lambda line: None)
+        clean_logs(spark, config, TableStore(spark, config.output), held, lambda line: None)

@@ -27,7 +27,7 @@ from twhin_spark.logs.counts import RowCount
 from twhin_spark.logs.run import CleanLogs, clean_logs, write_row_counts
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.hold import hold
-from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES, EVENTS, GRAPH_VERSIONS, ROW_COUNTS, ddl
+from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES, GRAPH_VERSIONS, ROW_COUNTS, ddl
 
 Progress = Callable[[str], None]
 
@@ -77,8 +77,9 @@ def build_graph(spark: SparkSession, config: Config, progress: Progress) -> Grap
             f"graph.partitions: found {config.graph.partitions}; allowed: {earlier.partitions}, which the first build "
             f"in {store.output} has fixed (another number needs another output)"
         )
-    cleaned = clean_logs(spark, config, store, progress)
-    edges = _write_edges(store, config, cleaned, progress)
+    with ExitStack() as held:
+        cleaned = clean_logs(spark, config, store, held, progress)
+        edges = _write_edges(store, config, cleaned, progress)
     known = None if earlier is None else store.read(ENTITIES, earlier.tables[ENTITIES.name])
     relations = tuple(config.relations)
     with ExitStack() as held:
@@ -107,9 +108,8 @@ def build_graph(spark: SparkSession, config: Config, progress: Progress) -> Grap
 
 
 def _write_edges(store: TableStore, config: Config, cleaned: CleanLogs, progress: Progress) -> WrittenEdges:
-    events = store.read(EVENTS, cleaned.tables[EVENTS.name])
     with ExitStack() as held:
-        fates = with_fates(events, config, held)
+        fates = with_fates(cleaned.events, config, held)
         counted = count_fates(fates, config)
         edges = aggregate(fates, config, counted.reference_time)
         below = 0
@@ -145,12 +145,13 @@ def _write_edges(store: TableStore, config: Config, cleaned: CleanLogs, progress
 
 
 def _place(edges: WrittenEdges, known: DataFrame | None, config: Config, held: ExitStack, progress: Progress) -> Placed:
-    rows = hold(place_entities(trained_entities(edges.rows), known, config.graph.partitions), held)
-    row = rows.agg(content_of(("entity_type", "entity_id", "partition", "row")).alias("content")).first()
+    rows = hold(place_entities(trained_entities(edges.rows, config.entity_types), known, config.graph.partitions), held)
+    content = content_of(("entity_type", "entity_id", "partition", "row")).alias("content")
+    row = rows.agg(content, F.count_distinct("entity_key").alias("keys")).first()
     assert row is not None
-    content = Content(**row["content"].asDict())
-    progress(f"entities: {content.rows:,} in {config.graph.partitions} partitions of each type")
-    return Placed(rows, content, count_collisions(rows))
+    placed = Content(**row["content"].asDict())
+    progress(f"entities: {placed.rows:,} in {config.graph.partitions} partitions of each type")
+    return Placed(rows, placed, 0 if row["keys"] == placed.rows else count_collisions(rows))
 
 
 def _sum_events(edges: DataFrame) -> int:

@@ -183,7 +183,9 @@ def _outcome(config: Config) -> Column:
 
 
 def _missing(field: str) -> Column:
-    return F.coalesce(F.btrim(F.col(field), F.lit(_BLANKS)) == "", F.lit(True))
+    # Nearly every id begins with a printable character of ASCII, and comparing is several times as fast as trimming.
+    plain = (F.col(field) >= "!") & (F.col(field) < "\x7f")
+    return F.when(plain, F.lit(False)).otherwise(F.coalesce(F.btrim(F.col(field), F.lit(_BLANKS)) == "", F.lit(True)))
 
 
 def _in_range(config: Config) -> Column:

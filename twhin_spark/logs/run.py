@@ -36,21 +36,27 @@ Outcomes = Counter[tuple[str, str, str | None]]  # rows by log, outcome and reas
 
 @dataclass(frozen=True)
 class CleanLogs:
-    """What the stage wrote (Delta versions by table) and found (counts by log)."""
+    """What the stage wrote (Delta versions by table) and found (counts by log).
+
+    events: rows of the table `events`, from the rows that Spark holds rather than the table's files.
+    """
 
     tables: dict[str, int]
     counts: dict[str, LogCounts]
+    events: DataFrame
 
     @property
     def total(self) -> LogCounts:
         return counts.total(self.counts.values())
 
     def row_counts(self) -> list[RowCount]:
-        return [row for name, log in self.counts.items() for row in log.as_rows(name)]
+        return _as_rows(self.counts)
 
 
-def clean_logs(spark: SparkSession, config: Config, store: TableStore, progress: Callable[[str], None]) -> CleanLogs:
-    """Reads every log once and writes `rejected_events`, then `events`.
+def clean_logs(
+    spark: SparkSession, config: Config, store: TableStore, held: ExitStack, progress: Callable[[str], None]
+) -> CleanLogs:
+    """Reads every log once and writes `rejected_events`, then `events`, whose rows Spark holds until `held` is closed.
 
     Raises
     ------
@@ -61,33 +67,33 @@ def clean_logs(spark: SparkSession, config: Config, store: TableStore, progress:
         rejected rows and their counts are in `rejected_events` and `row_counts` all the same.
     """
     progress(f"reading {', '.join(config.logs)}")
-    with ExitStack() as held:
-        raw, judged, asked = {}, [], {}
-        for name, log in config.logs.items():
-            raw[name] = read_log(spark, name, log)
-            expressions = check_expressions(raw[name], name, log)
-            if expressions.multiplies:  # a second pass counts the raw rows that yield nothing
-                raw[name] = replace(raw[name], rows=hold(raw[name].rows, held))
-            asked[name] = expressions
-            judged.append(judge(raw[name], expressions, config).withColumn("log", F.lit(name)))
-        numbered = reduce(DataFrame.unionByName, judged).withColumn(_NUMBER, F.monotonically_increasing_id())
-        same = constants(asked)  # to hold these too would take half as long as reading the logs
-        rows = hold(numbered.drop(*same), held).withColumns(same)
-        outcomes = _count_outcomes(rows, raw, config)
-        _check_headers(rows, raw, config)
-        events, replayed = _each_once(rows.where(F.col(OUTCOME) == "accepted"), config, held)
-        found = {name: _counts_of(name, outcomes, replayed[name]) for name in config.logs}
-        for name, log_counts in found.items():
-            progress(f"log {name}: {log_counts.told()}")
+    raw, judged, asked = {}, [], {}
+    for name, log in config.logs.items():
+        raw[name] = read_log(spark, name, log)
+        expressions = check_expressions(raw[name], name, log)
+        if expressions.multiplies:  # a second pass counts the raw rows that yield nothing
+            raw[name] = replace(raw[name], rows=hold(raw[name].rows, held))
+        asked[name] = expressions
+        judged.append(judge(raw[name], expressions, config).withColumn("log", F.lit(name)))
+    numbered = reduce(DataFrame.unionByName, judged).withColumn(_NUMBER, F.monotonically_increasing_id())
+    same = constants(asked)  # to hold these too would take half as long as reading the logs
+    rows = hold(numbered.drop(*same), held).withColumns(same)
+    outcomes = _count_outcomes(rows, raw, config)
+    _check_headers(rows, raw, config)
+    events, replayed = _each_once(rows.where(F.col(OUTCOME) == "accepted"), config, held)
+    found = {name: _counts_of(name, outcomes, replayed[name]) for name in config.logs}
+    for name, log_counts in found.items():
+        progress(f"log {name}: {log_counts.told()}")
 
-        rejected = store.overwrite(REJECTED_EVENTS, rows.where(F.col(OUTCOME) == "rejected"))
-        try:
-            _check_counts(config, found, store)
-        except InputError:
-            write_row_counts(store, CleanLogs({}, found).row_counts())
-            raise
-        version = store.overwrite(EVENTS, _with_types(with_splits(events, config), config))
-    return CleanLogs({REJECTED_EVENTS.name: rejected, EVENTS.name: version}, found)
+    rejected = store.overwrite(REJECTED_EVENTS, rows.where(F.col(OUTCOME) == "rejected"))
+    try:
+        _check_counts(config, found, store)
+    except InputError:
+        write_row_counts(store, _as_rows(found))
+        raise
+    events = _with_types(with_splits(events, config), config)
+    version = store.overwrite(EVENTS, events)
+    return CleanLogs({REJECTED_EVENTS.name: rejected, EVENTS.name: version}, found, events)
 
 
 def write_row_counts(store: TableStore, rows: list[RowCount]) -> int:
@@ -141,6 +147,10 @@ def _each_once(accepted: DataFrame, config: Config, held: ExitStack) -> tuple[Da
     if not replayed:
         return accepted, replayed
     return accepted.join(small_side(again.select(_NUMBER), replayed.total()), _NUMBER, "left_anti"), replayed
+
+
+def _as_rows(found: dict[str, LogCounts]) -> list[RowCount]:
+    return [row for name, log in found.items() for row in log.as_rows(name)]
 
 
 def _counts_of(log: str, outcomes: Outcomes, replayed: int) -> LogCounts:
