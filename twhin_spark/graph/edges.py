@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from pyspark.sql import Column, DataFrame
@@ -11,7 +10,6 @@ from pyspark.sql import functions as F
 from twhin_spark.config import Config
 from twhin_spark.graph.fates import EDGE
 from twhin_spark.graph.sums import RESOLUTION, exact_sum
-from twhin_spark.logs.clean import SPLITS
 from twhin_spark.logs.relations import by_relation
 
 _MICROS_PER_DAY = 86_400e6
@@ -19,17 +17,14 @@ _MICROS_PER_DAY = 86_400e6
 
 def aggregate(fates: DataFrame, config: Config, reference_time: datetime | None) -> DataFrame:
     """One row for each edge and split, in the columns of the table `edges`; `fates` is what `with_fates` returns."""
+    events = fates.where(F.col("fate").isNull())
     decayed = F.greatest(F.col("weight") * _decay(config, reference_time), F.lit(RESOLUTION))
-    events = fates.where(F.col("fate").isNull()).select(*EDGE, "timestamp", decayed.alias("decayed"))
-    names = {"relation": list(config.relations), "split": SPLITS}  # numbers are shorter keys than names
-    numbered = events.withColumns({name: _number_of(name, values) for name, values in names.items()})
-    edges = numbered.groupBy(EDGE).agg(
-        exact_sum(F.col("decayed")).alias("sum"),
+    edges = events.groupBy(EDGE).agg(
+        exact_sum(decayed).alias("sum"),
         F.count("*").alias("event_count"),
         F.min("timestamp").alias("first_time"),
         F.max("timestamp").alias("last_time"),
     )
-    edges = edges.withColumns({name: F.get(_array(values), F.col(name) - 1) for name, values in names.items()})
     return edges.withColumns(
         {
             "weight": _added_up(config),
@@ -37,15 +32,6 @@ def aggregate(fates: DataFrame, config: Config, reference_time: datetime | None)
             "target_type": by_relation(config.relations, lambda relation: relation.target),
         }
     ).drop("sum")
-
-
-def _number_of(name: str, values: Sequence[str]) -> Column:
-    """Place of the column's value among `values`, from 1."""
-    return F.array_position(_array(values), F.col(name)).cast("smallint")
-
-
-def _array(values: Sequence[str]) -> Column:
-    return F.array(*map(F.lit, values))
 
 
 def _decay(config: Config, reference_time: datetime | None) -> Column:
