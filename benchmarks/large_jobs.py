@@ -38,21 +38,28 @@ def graph_build(graph: Planted, repeats: int, peer_share: float) -> Result:
     facts = {
         **_graph_facts(graph),
         "PyTorch-BigGraph": "; ".join(map(str, theirs)),
-        **_further_edges(graph, middle(ours), middle([one.seconds for one in theirs])),
+        **_further_edges(graph, middle(ours), theirs),
     }
     return Result(name, own, peer, own / peer, "edges/s", _versions(), rates, facts=facts)
 
 
-def _further_edges(graph: Planted, ours: float, peers: float) -> dict[str, str]:
-    """Edges a second beyond a tenth of the graph, given the seconds of the whole."""
+def _further_edges(graph: Planted, ours: float, theirs: list[Scaled]) -> dict[str, str]:
+    """Edges a second beyond a tenth of the graph, given our seconds and the peer's of the whole."""
     tenth, _ = smaller_graphs(graph, 0.1)
-    seconds = {"ours": _run("build-graph", tenth)[0], "PyTorch-BigGraph": _import(tenth)}
-    edges = graph.edges - tenth.edges
-    rates = {name: edges / (whole - seconds[name]) for name, whole in (("ours", ours), ("PyTorch-BigGraph", peers))}
+    measured = [dict(one.points).get(tenth.edges) for one in theirs]  # by default the peer's line goes through it
+    imported = [seconds for seconds in measured if seconds is not None] or [_import(tenth)]
+    seconds = {"ours": _run("build-graph", tenth)[0], "PyTorch-BigGraph": middle(imported)}
+    whole = {"ours": ours, "PyTorch-BigGraph": middle([one.seconds for one in theirs])}
+    more = {name: whole[name] - seconds[name] for name in whole}
+    if min(more.values()) > 0:
+        rates = {name: (graph.edges - tenth.edges) / taken for name, taken in more.items()}
+        told = ", ".join(f"{name} {rate:,.0f} edges/s" for name, rate in rates.items())
+        told += f": {rates['ours'] / rates['PyTorch-BigGraph']:.1f} times"
+    else:
+        told = "too few to take longer than a tenth of them"
     return {
         f"a graph of {tenth.edges:,} edges": ", ".join(f"{name} {taken:.1f} s" for name, taken in seconds.items()),
-        "each edge more": ", ".join(f"{name} {rate:,.0f} edges/s" for name, rate in rates.items())
-        + f": {rates['ours'] / rates['PyTorch-BigGraph']:.1f} times",
+        "each edge more": told,
     }
 
 
