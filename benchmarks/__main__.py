@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import click
 
+from benchmarks.benchmarks_page import write_page
 from benchmarks.catalogue import ENTRIES
 from benchmarks.engine import engine_overhead, small_graph_overhead
 from benchmarks.kernel import kernel
 from benchmarks.large_jobs import graph_build, whole_job
-from benchmarks.page import write_page
 from benchmarks.planted import Planted
 from benchmarks.ranking import ranking_share
 from benchmarks.results import Result, load, record

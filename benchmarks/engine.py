@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from benchmarks.catalogue import AIMED_OVERHEAD
+from benchmarks.command_line import fb15k_config, planted_config, sizes
 from benchmarks.console import say
-from benchmarks.jobs import fb15k_config, planted_config, sizes
-from benchmarks.places import BUILD
+from benchmarks.paths import BUILD
 from benchmarks.planted import Planted
 from benchmarks.results import Result, middle, own_versions
-from benchmarks.stage import KERNELS, Trained, train_and_account
+from benchmarks.training_stage import KERNELS, Trained, train_and_account
 
 
 def engine_overhead(graph: Planted, dim: int, negatives: int, repeats: int) -> Result:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.places import BUILD, data_file
+from benchmarks.paths import BUILD, data_file
 from twhin_spark.kernels.model import Edges
 
 TSV = BUILD / "fb15k-237" / "train.tsv"

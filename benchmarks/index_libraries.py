@@ -17,7 +17,7 @@ import pyarrow as pa
 from usearch.index import Index as UsearchIndex
 
 from twhin_spark.kernels.arrays import Floats, Integers
-from twhin_spark.retrieval.ann import Contents, Index, lists_for
+from twhin_spark.representations.ann_index import Contents, Index, lists_for
 
 OURS = "ours: faiss IVF, PQ 16x"
 PQ = "faiss PQ 16x"

@@ -13,7 +13,7 @@ from benchmarks.console import say
 from benchmarks.index_libraries import Built, Search, builders
 from benchmarks.index_sets import Vectors
 from twhin_spark.kernels.arrays import Floats, Integers
-from twhin_spark.kernels.ranking import CANDIDATE_TILE, QUERY_TILE, Excluded
+from twhin_spark.kernels.exact_ranks import CANDIDATE_TILE, QUERY_TILE, Excluded
 from twhin_spark.kernels.topk import Candidates, TopK, exact_scores
 
 KS = (10, 100)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from benchmarks import fb15k, pbg
-from benchmarks.chunks import work_facts
+from benchmarks import fb15k, pytorch_biggraph
 from benchmarks.console import say
-from benchmarks.ours import Work, epoch_rates
-from benchmarks.places import BUILD
+from benchmarks.kernel_processes import Work, epoch_rates
+from benchmarks.paths import BUILD
 from benchmarks.results import Result, middle, own_versions
-from twhin_spark.kernels.train import MEASURED
+from benchmarks.work_units import work_facts
+from twhin_spark.kernels.training_pass import MEASURED
 
 _OURS = "ours, {loss}"
 _TWO_SIDED = "ours, softmax, relations two-sided"
@@ -19,7 +19,7 @@ _PEERS = {False: "PyTorch-BigGraph, {loss}, a relation a batch", True: "PyTorch-
 
 def kernel(name: str, dim: int, negatives: int, repeats: int, epochs: int) -> Result:
     """Softmax and logistic, ours and both modes of the peer, one after the other, `repeats` times."""
-    pbg.install()
+    pytorch_biggraph.install()
     rates: dict[str, list[float]] = {}
     for repeat in range(repeats):
         for loss in ("softmax", "logistic"):
@@ -44,15 +44,15 @@ def kernel(name: str, dim: int, negatives: int, repeats: int, epochs: int) -> Re
         "the loss itself": f"ours: measured in one batch of {MEASURED}; PyTorch-BigGraph: in every one",
         **work_facts(fb15k.numbered_edges()[0], Work("softmax", dim, negatives, negatives)),
     }
-    versions = {**own_versions(), **pbg.versions()}
+    versions = {**own_versions(), **pytorch_biggraph.versions()}
     return Result(name, ours, peer, ours / peer, "edges/s", versions, rates, facts=facts)
 
 
 def _peer_rates(work: Work, epochs: int, *, mixed: bool) -> list[float]:
     """Edges a second of each epoch after the first."""
     names = ["all"] if mixed else fb15k.relation_names()
-    settings = pbg.Settings(
-        tuple(pbg.Relation(name, "entity", "entity") for name in names),
+    settings = pytorch_biggraph.Settings(
+        tuple(pytorch_biggraph.Relation(name, "entity", "entity") for name in names),
         mixed,
         work.loss,
         work.dim,
@@ -62,7 +62,7 @@ def _peer_rates(work: Work, epochs: int, *, mixed: bool) -> list[float]:
         work.batch_size,
         work.learning_rate,
     )
-    project = pbg.Project(BUILD / "pbg" / ("fb15k-237-mixed" if mixed else "fb15k-237"))
+    project = pytorch_biggraph.Project(BUILD / "pbg" / ("fb15k-237-mixed" if mixed else "fb15k-237"))
     if not project.has_graph():
         say("importing FB15k-237 into PyTorch-BigGraph")
         project.import_edges(settings, fb15k.edges_file())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 
-from benchmarks import pbg
+from benchmarks import pytorch_biggraph as pbg
+from benchmarks.command_line import planted_config, run_job, sizes
 from benchmarks.console import say
-from benchmarks.jobs import planted_config, run_job, sizes
 from benchmarks.peer_scale import Scaled, scale, smaller_graphs
 from benchmarks.planted import RELATIONS, Planted
 from benchmarks.results import Result, middle, own_versions

@@ -15,7 +15,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.places import BUILD, data_file
+from benchmarks.paths import BUILD, data_file
 from twhin_spark.kernels.arrays import Integers
 
 _BINS = 64

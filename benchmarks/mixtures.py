@@ -14,9 +14,9 @@ import pyarrow.dataset as ds
 import yaml
 from deltalake import DeltaTable
 
+from benchmarks.command_line import run_job
 from benchmarks.console import say
-from benchmarks.jobs import run_job
-from benchmarks.places import BUILD
+from benchmarks.paths import BUILD
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.clusters import nearest_centroids, spherical_kmeans, unit_rows
 from twhin_spark.retrieval.recall import recall_at

@@ -13,8 +13,8 @@ from typing import Any
 
 import click
 
+from benchmarks.planned_trainings import Shape, train_shape
 from benchmarks.results import middle
-from benchmarks.shapes import Shape, train_shape
 from twhin_spark import __version__
 
 SHAPES = {

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from benchmarks.console import say
-from benchmarks.places import BUILD
+from benchmarks.paths import BUILD
 from twhin_spark.kernels.arrays import Floats, Integers
 
 TYPES = {"user": 0.6, "tweet": 0.4}  # by share of the entities

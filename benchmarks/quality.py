@@ -25,7 +25,7 @@ import yaml
 from deltalake import DeltaTable
 
 from benchmarks.console import say
-from benchmarks.places import BUILD, ROOT
+from benchmarks.paths import BUILD, ROOT
 from benchmarks.quality_page import write_page
 from benchmarks.quality_peer import peer_metrics
 from benchmarks.quality_sets import SETS, SMALLER, DataSet

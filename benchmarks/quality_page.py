@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from benchmarks import plots
-from benchmarks.page import table
-from benchmarks.places import ROOT
+from benchmarks.benchmarks_page import table
+from benchmarks.paths import ROOT
 from benchmarks.quality_sets import SETS, SMALLER
 
 PAGE = ROOT / "docs" / "quality.md"

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from deltalake import DeltaTable
 
-from benchmarks import pbg
+from benchmarks import pytorch_biggraph as pbg
 from benchmarks.console import say
-from benchmarks.places import BUILD
+from benchmarks.paths import BUILD
 from twhin_spark.evaluation.metrics import metrics_of, totals_of
-from twhin_spark.evaluation.rank import Ranks
+from twhin_spark.evaluation.ranking import Ranks
 from twhin_spark.kernels.arrays import Floats, Integers
 
 _COLUMNS = ["relation", "source_type", "source_id", "target_type", "target_id", "split"]

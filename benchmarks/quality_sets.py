@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks import pbg
+from benchmarks import pytorch_biggraph as pbg
 from benchmarks.quality_peer import Peer
 
 Metrics = Sequence[Mapping[str, Any]]  # rows of `metrics`

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from benchmarks.console import say
 from benchmarks.results import Result, middle, own_versions
 from benchmarks.sgemm import product_speed
-from twhin_spark.kernels.ranking import Excluded, Positives, count_above, positive_scores
+from twhin_spark.kernels.exact_ranks import Excluded, Positives, count_above, positive_scores
 
 _NAME = "ranking_share_d128"
 _SOURCES, _CANDIDATES = 4096, 65_536

@@ -16,7 +16,7 @@ from statistics import median
 import numpy as np
 from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
 
-from benchmarks.places import STORE
+from benchmarks.paths import STORE
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmarks import index_speed, mixtures
 from benchmarks.index_sets import Sizes, Vectors, index_sets
-from benchmarks.places import ROOT
+from benchmarks.paths import ROOT
 from benchmarks.results import core_count, cpu_name, own_versions, rounded
 from benchmarks.retrieval_page import write_page
 

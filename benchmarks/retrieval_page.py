@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from benchmarks.index_libraries import OURS, PQ
 from benchmarks.index_speed import EXACT
 from benchmarks.mixtures import KS
-from benchmarks.places import ROOT
+from benchmarks.paths import ROOT
 from benchmarks.plots import save
 
 _PAGE = ROOT / "docs" / "retrieval-benchmarks.md"

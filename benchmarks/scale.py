@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from benchmarks.shapes import Shape, train_shape
+from benchmarks.planned_trainings import Shape, train_shape
 from twhin_spark import __version__
 
 _TRAINING = {

@@ -39,7 +39,7 @@ SERVE = """
 import sys
 from twhin_spark.config.retrieval import Ann
 from twhin_spark.config.serving import Serving
-from twhin_spark.serving.web.run import serve
+from twhin_spark.serving.web.server import serve
 serve(Serving(port=0, poll_seconds=1, log_requests=False), sys.argv[1], Ann())
 """
 

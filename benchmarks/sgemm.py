@@ -8,12 +8,12 @@ import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmarks import fb15k
-from benchmarks.chunks import floating_point_operations, our_batches, sizes_of
 from benchmarks.console import say
+from benchmarks.kernel_processes import Work, fresh_model
 from benchmarks.kernel_profile import profiled
-from benchmarks.ours import Work, fresh_model
 from benchmarks.results import Result, middle, own_versions
-from twhin_spark.kernels.train import train_edges
+from benchmarks.work_units import floating_point_operations, our_batches, sizes_of
+from twhin_spark.kernels.training_pass import train_edges
 
 _NAME = "sgemm_share_d128"
 _PEAK_SECONDS = 1.0

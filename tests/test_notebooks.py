@@ -8,7 +8,8 @@ import nbformat
 import numpy as np
 import pytest
 from nbclient import NotebookClient
-from published_tables import Tables
+
+from tests.support.published_tables import Tables
 
 TOUR = Path(__file__).parents[1] / "notebooks" / "tour.ipynb"
 CONFIG = """

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from twhin_spark.config import Config, load_config
 from twhin_spark.evaluation.metrics import OVER_QUERIES, OVER_SOURCES
-from twhin_spark.jobs import Summary, pipeline_job
+from twhin_spark.stages import Summary, pipeline_job
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGES, EMBEDDINGS, ENTITIES, MODEL_VERSIONS, RELATIONS
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from benchmarks.places import ROOT, data_home
+from benchmarks.paths import ROOT, data_home
 from benchmarks.quality import NO_BASELINES, with_data
 from benchmarks.quality_sets import SETS, SMALLER, baselines, knowledge_graph, recommendation
 from twhin_spark.config import load_config
-from twhin_spark.logs.run import clean_logs
+from twhin_spark.logs.clean import clean_logs
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EVENTS
 

@@ -13,17 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pyspark.sql import SparkSession
-from test_every_model import DIM, EDGES, ITEMS, USERS, choices
 
+from tests.test_model_contract import DIM, EDGES, ITEMS, USERS, choices
 from twhin_spark.config import load_config
-from twhin_spark.evaluation.run import evaluate
+from twhin_spark.evaluation.evaluate import evaluate
 from twhin_spark.graph.build import build_graph
-from twhin_spark.kernels.initial import initial_vectors
+from twhin_spark.kernels.initial_vectors import initial_vectors
 from twhin_spark.kernels.model import Edges, EntityRows, Model
-from twhin_spark.kernels.train import train_edges
+from twhin_spark.kernels.training_pass import train_edges
 from twhin_spark.training.cpu import cpu_name
-from twhin_spark.training.relations import initial_state, to_kernel
-from twhin_spark.training.run import train
+from twhin_spark.training.state.relation_state import initial_state, to_kernel
+from twhin_spark.training.train import train
 
 KEPT = Path(__file__).parent / "same_bits.json"  # digest by CPU and part
 CONFIG = """

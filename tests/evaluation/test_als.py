@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 from pyspark.sql import SparkSession
-from world import ENDS, RELATIONS, World
 
+from tests.support.ranked_graph import ENDS, RELATIONS, World
 from twhin_spark.evaluation.als import AlsSettings, fit_als
-from twhin_spark.evaluation.contest import Contest, Setting, fall_back, run_test, tune
-from twhin_spark.evaluation.facts import QuerySet
+from twhin_spark.evaluation.comparison import Contest, Setting, fall_back, run_test, tune
+from twhin_spark.evaluation.known_positives import QuerySet
 from twhin_spark.evaluation.queries import HeldEdges, Queries, queries_of
-from twhin_spark.evaluation.rank import Ranks
-from twhin_spark.evaluation.rank_task import Ranking
+from twhin_spark.evaluation.ranking import Ranks
+from twhin_spark.evaluation.ranking_task import Ranking
+from twhin_spark.evaluation.scoring_models import Model, Ones
 from twhin_spark.evaluation.scratch import Scratch
-from twhin_spark.evaluation.vectors import Model, Ones
 
 
 def test_factors_lie_at_their_entities(spark: SparkSession, scratch: Path) -> None:

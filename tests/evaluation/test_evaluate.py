@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
-from world import ENDS, RELATIONS, World, config
 
-from twhin_spark.evaluation.run import evaluate
+from tests.support.ranked_graph import ENDS, RELATIONS, World, config
+from twhin_spark.evaluation.evaluate import evaluate
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES, METRICS, TRAINING_ROUNDS, ddl
-from twhin_spark.training.run import TrainedRun
+from twhin_spark.training.train import TrainedRun
 
 PARTITIONS = 3
 

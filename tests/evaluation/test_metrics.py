@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from twhin_spark.evaluation.metrics import RESAMPLES, Metric, macro, metrics_of, micro, totals_of
-from twhin_spark.evaluation.rank import Ranks
+from twhin_spark.evaluation.ranking import Ranks
 
 
 def by_name(metrics: list[Metric]) -> dict[str, tuple[float, int]]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from pyspark.sql import SparkSession
-from world import ENDS, RELATIONS, World
 
-from twhin_spark.evaluation.held import Split, read_held_edges
-from twhin_spark.evaluation.places import find, partition_of, place_of, row_of, span
+from tests.support.ranked_graph import ENDS, RELATIONS, World
+from twhin_spark.evaluation.held_out_edges import Split, read_held_edges
 from twhin_spark.evaluation.queries import HeldEdges, queries_of
+from twhin_spark.graph.entity_location import find, partition_of, place_of, row_of, span
 
 SPLITS: list[Split] = ["test", "validation"]
 

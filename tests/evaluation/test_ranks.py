@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pyspark.sql import SparkSession
-from world import ENDS, RELATIONS, World, config
 
-from twhin_spark.evaluation.facts import Facts, QuerySet, write_facts
-from twhin_spark.evaluation.held import Split, read_held_edges
-from twhin_spark.evaluation.models import Models
-from twhin_spark.evaluation.places import place_of
+from tests.support.ranked_graph import ENDS, RELATIONS, World, config
+from twhin_spark.evaluation.compared_models import Models
+from twhin_spark.evaluation.held_out_edges import Split, read_held_edges
+from twhin_spark.evaluation.known_positives import Facts, QuerySet, write_facts
 from twhin_spark.evaluation.queries import Queries, queries_of
-from twhin_spark.evaluation.rank import Ranks, rank
-from twhin_spark.evaluation.rank_task import Ranking, compare_within
+from twhin_spark.evaluation.ranking import Ranks, rank
+from twhin_spark.evaluation.ranking_task import Ranking, compare_within
+from twhin_spark.evaluation.scoring_models import Factors, Model, Ones, Popularity
 from twhin_spark.evaluation.scratch import Scratch
-from twhin_spark.evaluation.vectors import Factors, Model, Ones, Popularity
+from twhin_spark.graph.entity_location import place_of
 
 Ranked = dict[tuple[str, str], tuple[float, float]]
 

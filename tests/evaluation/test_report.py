@@ -8,8 +8,8 @@ import warnings
 import numpy as np
 import pytest
 
-from twhin_spark.evaluation.figures import degree_figure, loss_figure, metric_figure, projection_figure
-from twhin_spark.evaluation.summary import EdgeCounts, largest, principal_axes
+from twhin_spark.evaluation.charts import degree_figure, loss_figure, metric_figure, projection_figure
+from twhin_spark.evaluation.report_summary import EdgeCounts, largest, principal_axes
 
 
 def svg(uri: str) -> str:

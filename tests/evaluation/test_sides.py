@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-from test_evaluate import stored
-from world import World, config
 
-from twhin_spark.evaluation.run import evaluate
+from tests.evaluation.test_evaluate import stored
+from tests.support.ranked_graph import World, config
+from twhin_spark.evaluation.evaluate import evaluate
 
 
 def test_sources_are_ranked_beside_targets(spark: SparkSession, scratch: Path) -> None:

@@ -12,14 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
-from small_config import RELATIONS, SELECT, small_config
 
+from tests.support.configs import RELATIONS, SELECT, small_config
 from twhin_spark.config import Config
 from twhin_spark.errors import ConfigError, InputError
 from twhin_spark.graph import build
 from twhin_spark.graph.build import build_graph
+from twhin_spark.graph.graph_version import GraphVersion, latest_graph
 from twhin_spark.graph.packing import unpack
-from twhin_spark.graph.version import GraphVersion, latest_graph
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import (
     EDGE_BUCKETS,

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
-from small_config import RELATIONS, SELECT, small_config
 
+from tests.support.configs import RELATIONS, SELECT, small_config
 from twhin_spark.config import Config
 from twhin_spark.graph.edges import aggregate
 from twhin_spark.graph.entities import trained_entities
-from twhin_spark.graph.fates import Fates, count_fates, with_fates
-from twhin_spark.graph.rare import drop_rare
-from twhin_spark.graph.sums import exact_sum
+from twhin_spark.graph.exact_sum import exact_sum
+from twhin_spark.graph.min_degree import drop_rare
+from twhin_spark.graph.retractions import Fates, count_fates, with_fates
 
 MakeEvents = Callable[..., DataFrame]
 Edges = dict[tuple[str, str, str, str], Row]

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from twhin_spark.kernels.fusion import Ranked, fuse
 from twhin_spark.kernels.mixtures import draw, mixtures, smoothed
+from twhin_spark.kernels.rank_fusion import Ranked, fuse
 
 
 def test_mixtures_and_their_smoothing() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from twhin_spark.kernels import topk
 from twhin_spark.kernels.arrays import Floats, Integers
-from twhin_spark.kernels.ranking import Excluded
+from twhin_spark.kernels.exact_ranks import Excluded
 from twhin_spark.kernels.topk import NO_PLACE, Best, Candidates, TopK, in_fixed_point, unit_vectors
 
 

@@ -5,9 +5,9 @@ import pytest
 
 from twhin_spark.kernels.arrays import Floats
 from twhin_spark.kernels.batches import deal_batches
+from twhin_spark.kernels.gradients import Direction, Ends, LossSettings, chunk_gradients
 from twhin_spark.kernels.losses import Logistic, Loss, Softmax
 from twhin_spark.kernels.operators import OPERATORS
-from twhin_spark.kernels.step import Direction, Ends, LossSettings, chunk_gradients
 
 ENTITIES, DIM, CHUNK, PASSES = 199, 4, 10, 400
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
-from small_config import SELECT, JudgeLog, small_config
 
-from twhin_spark.logs.clean import judge
+from tests.support.configs import SELECT, JudgeLog, small_config
 from twhin_spark.logs.expressions import check_expressions
-from twhin_spark.logs.sources import read_log
+from twhin_spark.logs.reader import read_log
+from twhin_spark.logs.row_checks import judge
 
 
 @pytest.fixture

@@ -1,242 +1,158 @@
-"""Every kind of broken row gets its own reason, and keeps what it looked like."""
+"""The stage as a whole: tables, and counts that add up."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from datetime import datetime
-from typing import Any
+import random
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
-from small_config import SELECT, JudgeLog, accepted, small_config
+from chispa import assert_df_equality
+from pyspark.sql import Row, SparkSession
 
-from twhin_spark.logs.clean import judge
-from twhin_spark.logs.expressions import check_expressions
-from twhin_spark.logs.sources import KIND, RAW, RawLog
+from tests.support.configs import SELECT, small_config
+from twhin_spark.config import Config
+from twhin_spark.errors import InputError
+from twhin_spark.logs.clean import CleanLogs, clean_logs
+from twhin_spark.tables.delta import TableStore
+from twhin_spark.tables.schemas import EVENTS, REJECTED_EVENTS, ROW_COUNTS
 
-ALL_FIELDS = {**SELECT, "weight": "weight", "event_id": "id", "split": "part"}
-BY_SOURCE = {"split": {"by": "source"}}
-ODD_IDS = [
-    "a,b",
-    'say "hi"',
-    "'single'",
-    " lead",
-    "trail ",
-    "two  words",
-    "back\\slash",
-    "李 雷",
-    "Чехов",
-    "🙂",
-    "0012",
-    "x\ty",
+LIKES = [
+    "id,action,source,target,time,weight",
+    "a,like,u1,i1,2026-05-02,1",
+    "b,like,u1,i2,2026-05-02,5",
+    "b,like,u1,i2,2026-05-02,3",  # the same event with another weight: the smallest counts
+    "b,like,u1,i2,2026-05-02,4",
+    "c,like,u2,i1,2026-05-03,1",
+    "c,like,u2,i1,2026-05-03,1",
+    "c,like,u2,i1,2026-05-03,0",  # rejected, so no copy of anything
+    "d,view,u2,i1,2026-05-03,1",
+    "e,like,u2,i1,2026-06-03,1",  # outside of the window
+    "f,like,u2",
 ]
-
-CSV_HEADER = "id,time,action,source,target,weight,part"
-CSV_LINES = {
-    "e1,2026-05-02 10:00:00,like,u1,i1,1.5,train": None,
-    "e2,2026-05-02T10:00:00Z,unfollow,u1,u2,1e-3,test": None,
-    'e3,"2026-05-02","like","u,1","i ""1""",1,validation': None,
-    "e4,2026-05-02 10:00:00,like,u1,i1,1.5": "malformed_line",
-    "e5,2026-05-02 10:00:00,like,u1,i1,1.5,train,9": "malformed_line",
-    'e6,"2026-05-02 10:00:00,like,u1,i1,1.5,train': "malformed_line",
-    'e7,2026-05-02 10:00:00,like,u1,i1,1.5,"train': "malformed_line",
-    "e8,2026-05-02 10:00:00,like,,i1,1.5,train": "missing_source_id",
-    'e9,2026-05-02 10:00:00,like,"",i1,1.5,train': "missing_source_id",
-    "e10,2026-05-02 10:00:00,like,u1, \t,1.5,train": "missing_target_id",
-    "e11,2026-05-02 10:00:00,Like,u1,i1,1.5,train": "unknown_relation",
-    "e12,2026-05-02 10:00:00,,u1,i1,1.5,train": "unknown_relation",
-    "e13,,like,u1,i1,1.5,train": "unparsable_timestamp",
-    "e14,2026-02-30 10:00:00,like,u1,i1,1.5,train": "unparsable_timestamp",
-    "e15,12:30:00,like,u1,i1,1.5,train": "unparsable_timestamp",
-    "e16,NaN,like,u1,i1,1.5,train": "unparsable_timestamp",
-    "e17,1999-12-31 23:59:59,like,u1,i1,1.5,train": "timestamp_out_of_range",
-    "e18,2100-01-01 00:00:00,like,u1,i1,1.5,train": "timestamp_out_of_range",
-    "e19,1e30,like,u1,i1,1.5,train": "timestamp_out_of_range",
-    "e20,-Infinity,like,u1,i1,1.5,train": "timestamp_out_of_range",
-    "e21,2026-05-02 10:00:00,like,u1,i1,abc,train": "unparsable_weight",
-    "e22,2026-05-02 10:00:00,like,u1,i1,,train": "unparsable_weight",
-    "e23,2026-05-02 10:00:00,like,u1,i1,NaN,train": "non_finite_weight",
-    "e24,2026-05-02 10:00:00,like,u1,i1,-Infinity,train": "non_finite_weight",
-    "e25,2026-05-02 10:00:00,like,u1,i1,1e999,train": "non_finite_weight",
-    "e26,2026-05-02 10:00:00,like,u1,i1,0,train": "non_positive_weight",
-    "e27,2026-05-02 10:00:00,like,u1,i1,-2,train": "non_positive_weight",
-    "e28,2026-05-02 10:00:00,like,u1,i1,1.1e9,train": "weight_out_of_range",
-    "e29,2026-05-02 10:00:00,like,u1,i1,1.5,dev": "unknown_split",
-    "e30,2026-05-02 10:00:00,like,u1,i1,1.5,": "unknown_split",
-    ",2026-05-02 10:00:00,like,u1,i1,1.5,train": "missing_event_id",
-    ",n/a,Like,,i1,abc,dev": "missing_source_id",  # the first of many
-}
+FOLLOWS = [
+    {"action": "follow", "source": "u1", "target": "u2", "time": "2026-05-02T00:00:00Z"},
+    {"action": "follow", "source": "u1", "target": "u2", "time": "2026-05-02T00:00:00Z"},
+    {"action": "unfollow", "source": "u1", "target": "u2", "time": "2026-05-02T00:00:00Z"},
+    {"action": "follow", "source": "b", "target": "u2", "time": "2026-05-02T00:00:00Z"},
+]
+BASKETS = ["u1\ti1 i2 i1", "u2\t", "u3", "u4\ti3"]
 
 
-def _event(**changes: Any) -> str:
-    event = {"id": "e", "time": "2026-05-02T10:00:00Z", "action": "like", "source": "u1", "target": "i1"}
-    event |= {"weight": 1.5, "part": "train", **changes}
-    return json.dumps({key: value for key, value in event.items() if value is not ...}, ensure_ascii=False)
+@dataclass
+class Run:
+    config: Config
+    cleaned: CleanLogs
+    events: list[Row]
+    rejected: list[Row]
 
 
-JSON_LINES = {
-    _event(): None,
-    _event(id="2", source=17, weight="2.5"): None,
-    _event(id="3", extra={"nested": [1, 2]}): None,
-    _event(id="4")[:-1]: "malformed_line",
-    _event(id="5")[:30]: "malformed_line",
-    _event(id="6") + _event(id="6b"): "malformed_line",
-    _event(id="7") + " and more": "malformed_line",
-    "[" + _event(id="8") + "]": "malformed_line",
-    '"text"': "malformed_line",
-    "17": "malformed_line",
-    "null": "malformed_line",
-    "e,2026,like": "malformed_line",
-    "{}": "missing_source_id",
-    _event(id="9", source=None): "missing_source_id",
-    _event(id="10", source=...): "missing_source_id",
-    _event(id="11", target=""): "missing_target_id",
-    _event(id="12", target="\u3000"): "missing_target_id",
-    _event(id="12b", target="\u00a0\t "): "missing_target_id",
-    **{_event(id=f"12{name}", source=name, target=name): None for name in (" x", "!", "~", "\x7f", "\u00a0x", "é")},
-    _event(id="13", action="mute"): "unknown_relation",
-    _event(id="14", action=...): "unknown_relation",
-    _event(id="15", time="n/a"): "unparsable_timestamp",
-    _event(id="16", time=None): "unparsable_timestamp",
-    _event(id="17", time="0001-01-01T00:00:00Z"): "timestamp_out_of_range",
-    _event(id="18", time=1e30): "timestamp_out_of_range",
-    _event(id="19", weight="heavy"): "unparsable_weight",
-    _event(id="20", weight=...): "unparsable_weight",
-    _event(id="21", weight=float("nan")): "non_finite_weight",
-    _event(id="22", weight=float("inf")): "non_finite_weight",
-    _event(id="23", weight="NaN"): "non_finite_weight",
-    _event(id="24", weight=0): "non_positive_weight",
-    _event(id="25", weight=-0.5): "non_positive_weight",
-    _event(id="26", weight=1e10): "weight_out_of_range",
-    _event(id="27", part="TRAIN"): "unknown_split",
-    _event(id=None): "missing_event_id",
-}
+def _config(folder: Path, output: Path) -> Config:
+    likes = {"path": f"{folder}/likes.csv", "format": "csv", "options": {"header": True}, "where": "action <> 'view'"}
+    logs = {
+        "likes": {**likes, "select": {**SELECT, "weight": "weight", "event_id": "id"}},
+        "follows": {"path": f"{folder}/follows.json", "format": "json", "replays": "all_fields", "select": SELECT},
+        "baskets": {
+            "path": f"{folder}/baskets.txt",
+            "format": "text",
+            "select": {
+                "relation": "'like'",
+                "source": "split(value, '\t')[0]",
+                "target": "explode(filter(split(split(value, '\t')[1], ' '), x -> x <> ''))",
+                "timestamp": "'2026-05-04'",
+            },
+        },
+    }
+    sections = {
+        "window": {"until": "2026-06-01"},
+        "split": {"test": 0, "validation": 0},
+        "graph": {"max_rejected": 0.5},
+    }
+    return small_config(output, logs=logs, **sections)
 
 
-def _reasons(judged: DataFrame) -> dict[str, str]:
-    return {row["raw"]: row["reason"] for row in judged.where("outcome = 'rejected'").select("raw", "reason").collect()}
+@pytest.fixture(scope="module")
+def run(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    folder = tmp_path_factory.mktemp("logs")
+    rows = LIKES[1:]
+    random.Random(5).shuffle(rows)
+    (folder / "likes.csv").write_text("\n".join([LIKES[0], *rows]))
+    (folder / "follows.json").write_text("\n".join(json.dumps(follow) for follow in FOLLOWS))
+    (folder / "baskets.txt").write_text("\n".join(BASKETS))
+    config = _config(folder, folder / "out")
+    store = TableStore(spark, config.output)
+    with ExitStack() as held:
+        cleaned = clean_logs(spark, config, store, held, lambda line: None)
+        yield Run(config, cleaned, store.read(EVENTS).collect(), store.read(REJECTED_EVENTS).collect())
 
 
-@pytest.mark.parametrize(
-    ("file", "header", "lines"),
-    [("log.csv", [CSV_HEADER], CSV_LINES), ("log.json", [], JSON_LINES)],
-    ids=["csv", "json"],
-)
-def test_every_broken_row_has_its_reason_and_its_line(
-    judge_log: JudgeLog, file: str, header: list[str], lines: dict[str, str | None]
+def test_rows_read_are_accepted_replayed_or_rejected(run: Run) -> None:
+    likes, follows, baskets = (run.cleaned.counts[name] for name in ("likes", "follows", "baskets"))
+    assert likes.as_dict() == {
+        "read": 8,
+        "accepted": 3,
+        "replayed": 3,
+        "rejected": 2,
+        "rejected_by_reason": {"malformed_line": 1, "non_positive_weight": 1},
+        "left_out": {"where": 1, "window": 1},
+    }
+    assert (follows.read, follows.accepted, follows.replayed) == (4, 3, 1)
+    assert (baskets.read, baskets.accepted, baskets.replayed, baskets.left_out["where"]) == (4, 4, 0, 2)
+    total = run.cleaned.total
+    assert total.read == total.accepted + total.replayed + total.rejected == 16
+
+
+def test_events_are_there_once_with_types_and_split(run: Run) -> None:
+    assert len(run.events) == run.cleaned.total.accepted
+    likes = {row["event_id"]: row for row in run.events if row["log"] == "likes"}
+    assert {name: row["weight"] for name, row in likes.items()} == {"a": 1.0, "b": 3.0, "c": 1.0}
+    types = {row["relation"]: (row["source_type"], row["target_type"]) for row in run.events}
+    assert types == {"like": ("user", "item"), "follow": ("user", "user"), "unfollow": ("user", "user")}
+    assert {row["split"] for row in run.events} == {"train"}
+    assert sorted(row["target_id"] for row in run.events if row["log"] == "baskets") == ["i1", "i1", "i2", "i3"]
+
+
+def test_rejected_rows_are_kept_with_their_reason(run: Run) -> None:
+    assert {(row["log"], row["reason"], row["raw"]) for row in run.rejected} == {
+        ("likes", "malformed_line", "f,like,u2"),
+        ("likes", "non_positive_weight", "c,like,u2,i1,2026-05-03,0"),
+    }
+
+
+def test_the_rows_that_spark_holds_are_those_of_the_table(spark: SparkSession, run: Run) -> None:
+    table = TableStore(spark, run.config.output).read(EVENTS, run.cleaned.tables[EVENTS.name])
+    events = run.cleaned.events.select(*EVENTS.names)
+    assert_df_equality(events, table, ignore_row_order=True, ignore_nullable=True, ignore_metadata=True)
+
+
+def test_too_many_rejected_rows_fail_with_the_reasons_and_leave_the_quarantine(
+    spark: SparkSession, held: ExitStack, run: Run
 ) -> None:
-    judged = judge_log("\n".join([*header, *lines]) + "\n", file, BY_SOURCE, select=ALL_FIELDS)
-    assert _reasons(judged) == {line: reason for line, reason in lines.items() if reason is not None}
-    sound = [line for line, reason in lines.items() if reason is None]
-    assert judged.where("outcome = 'accepted' AND raw IS NULL").count() == len(sound)
-    assert judged.where("outcome <> 'header'").count() == len(lines)
+    strict = run.config.model_copy(update={"graph": run.config.graph.model_copy(update={"max_rejected": 0.2})})
+    store = TableStore(spark, strict.output)
+    events = store.version(EVENTS)
+    with pytest.raises(InputError) as caught:
+        clean_logs(spark, strict, store, held, lambda line: None)
+    assert str(caught.value) == (
+        "logs.likes: 2 of 8 rows were rejected (25.0%), more than graph.max_rejected, 20.0%: malformed_line 1, "
+        f"non_positive_weight 1; the rows are in {store.path(REJECTED_EVENTS)}"
+    )
+    assert store.version(EVENTS) == events
+    assert store.read(REJECTED_EVENTS).count() == 2
+    counted = {(row["log"], row["outcome"], row["reason"]): row["rows"] for row in store.read(ROW_COUNTS).collect()}
+    assert counted["likes", "rejected", "malformed_line"] == 1
+    assert counted["likes", "read", None] == 8
+    assert counted["baskets", "left_out", "where"] == 2
 
 
-def test_an_accepted_row_has_its_fields_in_their_types(judge_log: JudgeLog) -> None:
-    lines = [CSV_HEADER, *[line for line, reason in CSV_LINES.items() if reason is None]]
-    rows = {
-        row["event_id"]: row for row in accepted(judge_log("\n".join(lines), sections=BY_SOURCE, select=ALL_FIELDS))
-    }
-    assert rows["e1"]["weight"] == 1.5
-    assert rows["e2"]["relation"] == "unfollow"
-    assert (rows["e3"]["source_id"], rows["e3"]["target_id"]) == ("u,1", 'i "1"')
-    assert rows["e3"]["split"] == "validation"
-
-
-def test_without_a_weight_every_event_is_one_and_a_time_may_be_missing(judge_log: JudgeLog) -> None:
-    select = {"relation": "'like'", "source": "s", "target": "t"}
-    rows = accepted(judge_log("s,t\nu,i\n", sections={"split": {"by": "fraction"}}, select=select))
-    assert [(row["weight"], row["timestamp"], row["split"], row["event_id"]) for row in rows] == [
-        (1.0, None, None, None)
-    ]
-
-
-@pytest.mark.parametrize("file", ["ids.csv", "ids.json"])
-def test_odd_ids_survive(judge_log: JudgeLog, file: str) -> None:
-    if file.endswith("csv"):
-        text = io.StringIO()
-        csv.writer(text).writerows([["source", "target"], *[[name, name[::-1]] for name in ODD_IDS]])
-        content = text.getvalue()
-    else:
-        content = "\n".join(json.dumps({"source": name, "target": name[::-1]}) for name in ODD_IDS)
-    select = {**SELECT, "relation": "'like'", "timestamp": "'2026-01-01'"}
-    rows = accepted(judge_log(content, file, select=select))
-    assert {(row["source_id"], row["target_id"]) for row in rows} == {(name, name[::-1]) for name in ODD_IDS}
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("TIMESTAMP '2026-05-02 10:00:00.25'", datetime(2026, 5, 2, 10, 0, 0, 250_000)),
-        ("TIMESTAMP_NTZ '2026-05-02 10:00:00'", datetime(2026, 5, 2, 10)),
-        ("DATE '2026-05-02'", datetime(2026, 5, 2)),
-        ("'2026-05-02T10:00:00+02:00'", datetime(2026, 5, 2, 8)),
-        ("' 2026-05-02 10:00:00 '", datetime(2026, 5, 2, 10)),
-        ("1777716000", datetime(2026, 5, 2, 10)),
-        ("1777716000.25D", datetime(2026, 5, 2, 10, 0, 0, 250_000)),
-        ("CAST(1777716000 AS DECIMAL(20, 3))", datetime(2026, 5, 2, 10)),
-        ("'1777716000'", datetime(2026, 5, 2, 10)),
-        ("1777716000000", "timestamp_out_of_range"),
-        ("9223372036854775807", "timestamp_out_of_range"),
-        ("-9223372036854775808", "timestamp_out_of_range"),
-        ("1e308", "timestamp_out_of_range"),
-        ("double('NaN')", "unparsable_timestamp"),
-        ("NULL", "unparsable_timestamp"),
-        ("'2026'", "timestamp_out_of_range"),  # a number: half an hour after 1970
-        ("'20260502'", "timestamp_out_of_range"),
-        ("'May 2nd'", "unparsable_timestamp"),
-    ],
-)
-def test_a_time_may_have_many_forms(spark: SparkSession, value: str, expected: datetime | str) -> None:
-    config = small_config(logs={"log": {"path": "x", "format": "parquet", "select": {**SELECT, "timestamp": value}}})
-    rows = spark.createDataFrame([("like", "u", "i")], "action STRING, source STRING, target STRING")
-    raw = RawLog(rows.withColumns({KIND: F.lit("row"), RAW: F.lit("raw")}), rows.columns)
-    judged = judge(raw, check_expressions(raw, "log", config.logs["log"]), config)
-    seen = judged.select(F.date_format("timestamp", "yyyy-MM-dd HH:mm:ss.SSSSSS").alias("time"), "reason").first()
-    assert seen is not None
-    if isinstance(expected, str):
-        assert seen["reason"] == expected
-    else:
-        assert (seen["time"], seen["reason"]) == (f"{expected:%Y-%m-%d %H:%M:%S.%f}", None)
-
-
-def test_the_window_and_the_condition_leave_rows_out(judge_log: JudgeLog) -> None:
-    lines = {
-        "like,u1,i1,2026-05-01 23:59:59": ("left_out", "window"),
-        "like,u1,i1,2026-05-02 00:00:00": ("accepted", None),
-        "like,u1,i1,2026-05-02 23:59:59": ("accepted", None),
-        "like,u1,i1,2026-05-03 00:00:00": ("left_out", "window"),
-        "mute,,i1,2026-05-03 00:00:00": ("left_out", "window"),  # broken, but not of this day
-        "mute,u1,i1,2026-05-02 00:00:00": ("rejected", "unknown_relation"),
-        "like,u1,i1,1899-12-30 00:00:00": ("rejected", "timestamp_out_of_range"),  # of no day
-        "like,u1,i1,n/a": ("rejected", "unparsable_timestamp"),
-        "like,u1": ("rejected", "malformed_line"),
-        "view,u1,i1,2026-05-02 00:00:00": ("left_out", "where"),
-        "view,,i1,n/a": ("left_out", "where"),
-        ",u1,i1,2026-05-02 00:00:00": ("left_out", "where"),  # a condition that is null does not hold
-    }
-    window = {"window": {"from": "2026-05-02", "until": "2026-05-03"}}
-    content = "\n".join(["action,source,target,time", *lines])
-    judged = judge_log(content, sections=window, where="action <> 'view'").where("outcome <> 'header'")
-    found = sorted((row["outcome"], str(row["reason"])) for row in judged.select("outcome", "reason").collect())
-    assert found == sorted((outcome, str(reason)) for outcome, reason in lines.values())
-
-
-def test_an_explode_makes_events_of_the_items_and_keeps_malformed_lines(judge_log: JudgeLog) -> None:
-    content = 'user,items\nu1,"a,b,,a"\nu2,\nu3,c\nu4\nview,x\n'
-    select = {
-        "relation": "'like'",
-        "source": "user",
-        "target": "explode(split(items, ','))",
-        "timestamp": "'2026-01-01'",
-    }
-    judged = judge_log(content, where="user <> 'view'", select=select)
-    rows = judged.where("raw_row IS NOT NULL").collect()
-    assert sorted((row["source_id"], row["target_id"]) for row in rows) == [
-        ("u1", ""), ("u1", "a"), ("u1", "a"), ("u1", "b"), ("u3", "c"),
-    ]  # fmt: skip
-    assert len({row["raw_row"] for row in rows}) == 2
-    assert _reasons(judged) == {'u1,"a,b,,a"': "missing_target_id", "u4": "malformed_line"}
+def test_no_event_at_all_is_said(spark: SparkSession, held: ExitStack, scratch: Path) -> None:
+    (scratch / "log.csv").write_text("action,source,target,time\nlike,u,i,2026-05-02\n")
+    log = {"path": str(scratch / "log.csv"), "format": "csv", "options": {"header": True}, "where": "false"}
+    config = small_config(scratch / "out", logs={"events": {**log, "select": SELECT}})
+    with pytest.raises(
+        InputError, match=r"^logs: found no event in events \(0 rows, 0 accepted, 1 left out by where\)"
+    ):
+        clean_logs(spark, config, TableStore(spark, config.output), held, lambda line: None)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from small_config import small_config
 
+from tests.support.configs import small_config
 from twhin_spark.logs.splits import cutoffs, with_splits
 
 START = datetime(2026, 5, 1, 22, tzinfo=UTC)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from twhin_spark.config.sections import Gate
-from twhin_spark.publishing.gate import failures
+from twhin_spark.publishing.quality_gate import failures
 
 METRICS = [
     {"relation": "like", "model": "twhin", "metric": "mrr", "value": 0.30},

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from candidate_world import World, config, expected
 from pyspark.sql import SparkSession
 
-from twhin_spark.config.check import problems
+from tests.support.candidate_graph import World, config, expected
+from twhin_spark.config.consistency import problems
 from twhin_spark.errors import ConfigError, InputError
-from twhin_spark.retrieval.run import Retrieved, find_candidates
+from twhin_spark.retrieval.find_candidates import Retrieved, find_candidates
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import CANDIDATES, EDGES, ENTITIES
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from published_tables import Tables, publish_sparse
-from running import Caller, running
+
+from tests.support.published_tables import Tables, publish_sparse
+from tests.support.service_client import Caller, running
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import sys
 
 LOADED = """
 import sys
-import twhin_spark.serving.web.run
+import twhin_spark.serving.web.server
 print(*{"pyspark", "delta", "py4j", "pandas", "pyarrow.dataset", "matplotlib"} & set(sys.modules))
 """
 

@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from published_tables import DEGREE, DIM, Tables, publish_sparse, vectors
 
+from tests.support.published_tables import DEGREE, DIM, Tables, publish_sparse, vectors
 from twhin_spark.config.serving import Ranking, Score
-from twhin_spark.kernels.scores import DENSE_MEASURES, SPARSE_MEASURES
+from twhin_spark.kernels.pair_scores import DENSE_MEASURES, SPARSE_MEASURES
+from twhin_spark.representations.errors import QuestionError
 from twhin_spark.serving.dense import DenseRows
-from twhin_spark.serving.errors import QuestionError
-from twhin_spark.serving.exact import ExactNeighbours
+from twhin_spark.serving.exact_neighbours import ExactNeighbours
 from twhin_spark.serving.neighbours import Query, find_neighbours
-from twhin_spark.serving.ranking import Candidate, Question, rank
 from twhin_spark.serving.scorer import Scorer
-from twhin_spark.serving.signals import DAY, Signal, signal_windows
+from twhin_spark.serving.signal_features import DAY, Signal, signal_windows
 from twhin_spark.serving.store import RepresentationStore
-from twhin_spark.serving.sync import sync
+from twhin_spark.serving.sync_store import sync
+from twhin_spark.serving.weighted_ranker import Candidate, Question, rank
 
 USERS, TWEETS = vectors(0, 20), vectors(1000, 20)
 NOW = 1_700_000_000.0
@@ -209,7 +209,7 @@ def test_parts_of_a_ranking_have_names_of_their_own() -> None:
 def test_neighbours_are_the_sorted_scores(
     root: Path, tables: Tables, monkeypatch: pytest.MonkeyPatch, measure: str, k: int
 ) -> None:
-    monkeypatch.setattr("twhin_spark.serving.exact._BLOCK_ROWS", 64)
+    monkeypatch.setattr("twhin_spark.serving.exact_neighbours._BLOCK_ROWS", 64)
     users = vectors(5, 300)
     users[200:] = users[:100]  # ties
     users[7] = 0

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from published_tables import DEGREE, DIM, Tables, vectors
-from running import Caller, running
 
-from twhin_spark.kernels.scores import cosine
+from tests.support.published_tables import DEGREE, DIM, Tables, vectors
+from tests.support.service_client import Caller, running
+from twhin_spark.kernels.pair_scores import cosine
 
 USERS, TWEETS = vectors(0, 20), vectors(1000, 20)
 ARROW = "application/vnd.apache.arrow.stream"

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from published_tables import Weights, publish_sparse
 
+from tests.support.published_tables import Weights, publish_sparse
 from twhin_spark.serving.store import RepresentationStore
-from twhin_spark.serving.sync import sync
+from twhin_spark.serving.sync_store import sync
 
 
 def random_rows(n: int) -> dict[tuple[str, str], Weights]:

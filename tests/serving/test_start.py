@@ -10,19 +10,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from published_tables import Tables
-from running import Caller
 
+from tests.support.published_tables import Tables
+from tests.support.service_client import Caller
 from twhin_spark.config.retrieval import Ann
 from twhin_spark.config.serving import Serving
 from twhin_spark.errors import ConfigError, InputError
-from twhin_spark.serving.web.run import published_families, read_token, serve, store_folder
+from twhin_spark.serving.web.server import published_families, read_token, serve, store_folder
 
 SERVE = """
 import sys
 from twhin_spark.config.retrieval import Ann
 from twhin_spark.config.serving import Serving
-from twhin_spark.serving.web.run import serve
+from twhin_spark.serving.web.server import serve
 serve(Serving.model_validate_json(sys.argv[1]), sys.argv[2], Ann())
 """
 

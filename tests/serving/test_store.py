@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from deltalake import DeltaTable
-from published_tables import DEGREE, DIM, Tables, vectors
 
-from twhin_spark.serving.catalogue import Catalogue
-from twhin_spark.serving.errors import NotServedError, QuestionError, StoreError
+from tests.support.published_tables import DEGREE, DIM, Tables, vectors
+from twhin_spark.representations.catalogue import Catalogue
+from twhin_spark.representations.errors import NotServedError, QuestionError, StoreError
 from twhin_spark.serving.store import RepresentationStore, StoredFamily
-from twhin_spark.serving.sync import sync
+from twhin_spark.serving.sync_store import sync
 
 LONG = "ü" * 5000
 ODD_IDS = ["", " ", "a/b?c=d", "0", "00", "日本", "\x00", LONG]
@@ -61,7 +61,7 @@ def test_ids_are_any_text(root: Path, tables: Tables) -> None:
 
 
 def test_ids_whose_hashes_collide_are_told_apart(root: Path, tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("twhin_spark.serving.index.xxhash.xxh3_64_intdigest", lambda text: len(text))
+    monkeypatch.setattr("twhin_spark.serving.id_index.xxhash.xxh3_64_intdigest", lambda text: len(text))
     tables.publish("m1", n=200)
     store = opened(root, tables)
     for i, vector in enumerate(vectors(0, 200)):

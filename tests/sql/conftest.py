@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from published_tables import Tables, Weights, publish_sparse
-from published_world import N, World, published_config
+
+from tests.support.published_tables import Tables, Weights, publish_sparse
+from tests.support.sql_tables import N, World, published_config
 
 
 @pytest.fixture(scope="session")

@@ -3,15 +3,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from published_tables import Tables, vectors
-from published_world import N, World, published_config
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 import twhin_spark.sql
+from tests.support.published_tables import Tables, vectors
+from tests.support.sql_tables import N, World, published_config
 from twhin_spark.errors import InputError
+from twhin_spark.sql.pinned_version import pin_version
 from twhin_spark.sql.register import register
-from twhin_spark.sql.versions import pin_version
 
 FOLDER = Path(twhin_spark.sql.__file__).parent
 

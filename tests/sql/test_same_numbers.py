@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from published_world import N, World
 from pyspark.sql import SparkSession
-from running import Caller, running
 
+from tests.support.service_client import Caller, running
+from tests.support.sql_tables import N, World
 from twhin_spark.config.serving import Score
-from twhin_spark.kernels.scores import DENSE_MEASURES, SPARSE_MEASURES
+from twhin_spark.kernels.pair_scores import DENSE_MEASURES, SPARSE_MEASURES
 from twhin_spark.sql.register import register
-from twhin_spark.sql.scores import score_pairs
+from twhin_spark.sql.score_pairs import score_pairs
 
 TOLERANCE = 1e-6
 RELATIONS = ("favorite", "same", "stretched", "turned", "twin")  # one of each operator, and a cosine

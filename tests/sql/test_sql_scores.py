@@ -2,15 +2,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from published_tables import Tables, vectors
-from published_world import N, World, published_config
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
+from tests.support.published_tables import Tables, vectors
+from tests.support.sql_tables import N, World, published_config
 from twhin_spark.config.serving import Score
 from twhin_spark.errors import InputError
-from twhin_spark.sql.scores import score_pairs
-from twhin_spark.sql.versions import pin_version
+from twhin_spark.sql.pinned_version import pin_version
+from twhin_spark.sql.score_pairs import score_pairs
 
 
 def pairs(spark: SparkSession, *rows: tuple[str | None, ...]) -> DataFrame:

@@ -13,11 +13,11 @@ from typing import Any
 
 import pyspark
 import pytest
-from small_run import SmallRun, bits
 
+from tests.support.small_run import SmallRun, bits
 from twhin_spark.tables.java import require_java
 
-_DRIVER = Path(__file__).parent / "faulty_driver.py"
+_DRIVER = Path(__file__).parents[1] / "support" / "faulty_driver.py"
 _TWO_EXECUTORS = "local-cluster[2,1,1024]"
 _SPECULATION = (
     "spark.speculation=true",

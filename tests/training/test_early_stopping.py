@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pyspark.sql import SparkSession
-from test_resume import CONFIG
 
+from tests.training.test_resume import CONFIG
 from twhin_spark.config import Config, load_config
 from twhin_spark.errors import ConfigError
 from twhin_spark.graph.build import build_graph
-from twhin_spark.graph.version import latest_graph
+from twhin_spark.graph.graph_version import latest_graph
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGES, ENTITIES, TRAINING_ROUNDS
-from twhin_spark.training import run as training
-from twhin_spark.training.held_out import ROW_BITS
+from twhin_spark.training import train as training
+from twhin_spark.training.validation.validation_loss import ROW_BITS
 
 
 @pytest.fixture(scope="module")

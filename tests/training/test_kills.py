@@ -8,7 +8,8 @@ from subprocess import TimeoutExpired
 
 import numpy as np
 import pytest
-from small_run import SmallRun, bits, wait_for_epoch
+
+from tests.support.small_run import SmallRun, bits, wait_for_epoch
 
 KILLS = int(os.environ.get("TWHIN_KILLS", "3"))
 _LIFE = 2.0  # seconds, after the first line of an epoch, in which a kill falls: some rounds

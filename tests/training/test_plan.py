@@ -7,14 +7,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
-from small_config import small_config
 
+from tests.support.configs import small_config
 from twhin_spark.errors import ConfigError
-from twhin_spark.graph.version import GraphVersion
+from twhin_spark.graph.graph_version import GraphVersion
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import ENTITIES, ddl
-from twhin_spark.training.costs import Layout, Workload, epoch_seconds, nominal_speed, state_bytes_moved, task_bytes
-from twhin_spark.training.plan import Plan, mean_sampling, resolve_plan
+from twhin_spark.training.planning.costs import (
+    Layout,
+    Workload,
+    epoch_seconds,
+    nominal_speed,
+    state_bytes_moved,
+    task_bytes,
+)
+from twhin_spark.training.planning.plan import Plan, mean_sampling, resolve_plan
 
 LARGE = Workload(10_000_000, 50_000_000, 128, 500, 500, 500, two_sided=False, logq=False)
 MIDDLE = replace(LARGE, entities=1_000_000, edges=10_000_000)

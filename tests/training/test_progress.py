@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from twhin_spark.training.manifest import Manifest, RoundReport
 from twhin_spark.training.progress import Narration
+from twhin_spark.training.state.manifest import Manifest, RoundReport
 
 
 def _after(epoch: int, number: int, edges: int, *, complete: bool = False) -> Manifest:

@@ -19,13 +19,13 @@ from pyspark.sql import SparkSession
 from twhin_spark.config import Config, load_config
 from twhin_spark.errors import ConfigError, TrainingError
 from twhin_spark.graph.build import build_graph
-from twhin_spark.graph.version import GraphVersion
+from twhin_spark.graph.graph_version import GraphVersion
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import TRAINING_CLAIMS, TRAINING_ROUNDS, ddl
-from twhin_spark.training import run as training
+from twhin_spark.training import train as training
 from twhin_spark.training import trainer
-from twhin_spark.training.manifest import Manifest
-from twhin_spark.training.state import RunFolder
+from twhin_spark.training.state.manifest import Manifest
+from twhin_spark.training.state.run_folder import RunFolder
 
 CONFIG = """
 name: small

@@ -6,15 +6,15 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from planted import EDGES, PARTITIONS, blocks, first_manifest, run_settings
 from pyspark.sql import DataFrame, SparkSession
 
+from tests.support.toy_graph import EDGES, PARTITIONS, blocks, first_manifest, run_settings
 from twhin_spark.errors import InputError, TrainingError
 from twhin_spark.tables.schemas import EDGE_BUCKETS, ddl
-from twhin_spark.training.manifest import Manifest
+from twhin_spark.training.bucket_schedule import rounds_of_epoch
 from twhin_spark.training.rounds import run_round
-from twhin_spark.training.schedule import rounds_of_epoch
-from twhin_spark.training.state import RunFolder
+from twhin_spark.training.state.manifest import Manifest
+from twhin_spark.training.state.run_folder import RunFolder
 
 
 def _buckets(spark: SparkSession, parts: int) -> DataFrame:

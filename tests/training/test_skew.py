@@ -10,16 +10,16 @@ import pytest
 from pyspark.sql import SparkSession
 
 from twhin_spark.graph.packing import pack
+from twhin_spark.kernels.gradients import LossSettings
 from twhin_spark.kernels.losses import Logistic
-from twhin_spark.kernels.step import LossSettings
-from twhin_spark.kernels.train import TrainSettings
+from twhin_spark.kernels.training_pass import TrainSettings
 from twhin_spark.tables.schemas import EDGE_BUCKETS, ddl
-from twhin_spark.training.manifest import Manifest
-from twhin_spark.training.relations import RelationSettings, initial_state
+from twhin_spark.training.bucket_schedule import rounds_of_epoch
 from twhin_spark.training.rounds import run_round
-from twhin_spark.training.schedule import rounds_of_epoch
-from twhin_spark.training.state import EntityState, RunFolder
-from twhin_spark.training.task import RunSettings
+from twhin_spark.training.state.manifest import Manifest
+from twhin_spark.training.state.relation_state import RelationSettings, initial_state
+from twhin_spark.training.state.run_folder import EntityState, RunFolder
+from twhin_spark.training.workers.round_task import RunSettings
 
 DIM = 4
 RELATIONS = (

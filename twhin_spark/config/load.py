@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from twhin_spark.config.check import problems
+from twhin_spark.config.consistency import problems
 from twhin_spark.config.sections import Config
 from twhin_spark.errors import ConfigError
 

@@ -15,9 +15,9 @@ from pyspark.ml.recommendation import ALS
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from twhin_spark.evaluation.facts import unpack
+from twhin_spark.evaluation.known_positives import unpack
+from twhin_spark.evaluation.scoring_models import Factors, Model
 from twhin_spark.evaluation.scratch import Scratch
-from twhin_spark.evaluation.vectors import Factors, Model
 
 _EDGES_IN_BLOCK = 5_000_000
 _ARROW_ROWS = "spark.sql.execution.arrow.maxRecordsPerBatch"

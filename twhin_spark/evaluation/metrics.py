@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twhin_spark.evaluation.rank import Ranks
+from twhin_spark.evaluation.ranking import Ranks
 from twhin_spark.kernels.arrays import Floats, Integers
 
 HITS = (1, 3, 10)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twhin_spark.evaluation.places import Places, find, span
+from twhin_spark.graph.entity_location import Places, find, span
 from twhin_spark.kernels.arrays import Integers
 
 

@@ -12,12 +12,12 @@ from pyarrow import fs
 from pyspark.sql import functions as F
 
 from twhin_spark.config import Config
-from twhin_spark.evaluation import figures, summary
-from twhin_spark.evaluation.figures import MODEL_COLOURS
+from twhin_spark.evaluation import charts, report_summary
+from twhin_spark.evaluation.charts import MODEL_COLOURS
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGES, ENTITIES, TRAINING_ROUNDS
-from twhin_spark.training.run import TrainedRun
-from twhin_spark.training.state import absolute
+from twhin_spark.training.state.run_folder import absolute
+from twhin_spark.training.train import TrainedRun
 
 _CHARTS = {
     "mrr": ("MRR", "mean of 1 / rank, other known targets left out"),
@@ -46,12 +46,12 @@ def _render(
     graph = run.graph
     entities = store.read(ENTITIES, graph.tables["entities"])
     rounds = store.read(TRAINING_ROUNDS).where(F.col("run_id") == run.run_id)
-    degrees = summary.degree_counts(entities, config.entity_types)
-    edges = summary.edge_counts(store.read(EDGES, graph.tables["edges"]))
-    projection = summary.project(entities, run.folder, run.manifest, config.entity_types, config.training.seed)
+    degrees = report_summary.degree_counts(entities, config.entity_types)
+    edges = report_summary.edge_counts(store.read(EDGES, graph.tables["edges"]))
+    projection = report_summary.project(entities, run.folder, run.manifest, config.entity_types, config.training.seed)
     names = list(dict.fromkeys(row["metric"] for row in metrics))
-    drawn = summary.largest(graph.relations, edges, _DRAWN)
-    measured = summary.largest({row["relation"] for row in metrics} & {*graph.relations}, edges, _DRAWN)
+    drawn = report_summary.largest(graph.relations, edges, _DRAWN)
+    measured = report_summary.largest({row["relation"] for row in metrics} & {*graph.relations}, edges, _DRAWN)
     return _template().render(
         name=config.name,
         run_id=run.run_id,
@@ -67,9 +67,9 @@ def _render(
         config=_yaml(config),
         figures={
             "metrics": [(*caption, _chart(metrics, name, measured)) for name, caption in _CHARTS.items() if metrics],
-            "loss": figures.loss_figure(summary.loss_by_epoch(rounds, drawn)),
-            "degrees": figures.degree_figure(degrees),
-            "projection": figures.projection_figure(projection) if projection else None,
+            "loss": charts.loss_figure(report_summary.loss_by_epoch(rounds, drawn)),
+            "degrees": charts.degree_figure(degrees),
+            "projection": charts.projection_figure(projection) if projection else None,
         },
     )
 
@@ -80,7 +80,10 @@ def _template() -> jinja2.Template:
 
 
 def _tiles(
-    config: Config, rows: Mapping[str, Any], degrees: summary.Degrees, edges: Mapping[str, summary.EdgeCounts]
+    config: Config,
+    rows: Mapping[str, Any],
+    degrees: report_summary.Degrees,
+    edges: Mapping[str, report_summary.EdgeCounts],
 ) -> Iterator[tuple[str, str]]:
     """Label and value of the numbers at the top."""
     yield "rows read", f"{rows['read']:,}"
@@ -106,10 +109,10 @@ def _rows(rows: Mapping[str, Any]) -> Iterator[tuple[int, str, int]]:
 
 
 def _edges(
-    config: Config, relations: Sequence[str], edges: Mapping[str, summary.EdgeCounts]
+    config: Config, relations: Sequence[str], edges: Mapping[str, report_summary.EdgeCounts]
 ) -> Iterator[dict[str, Any]]:
     for name in relations:
-        relation, counts = config.relations[name], edges.get(name, summary.EdgeCounts(0, 0, 0, 0))
+        relation, counts = config.relations[name], edges.get(name, report_summary.EdgeCounts(0, 0, 0, 0))
         numbers = (counts.train, counts.validation, counts.test, counts.events)
         yield {"name": name, "source": relation.source, "target": relation.target, "counts": numbers}
 
@@ -119,7 +122,7 @@ def _chart(metrics: Metrics, metric: str, drawn: Sequence[str]) -> str:
     for row in metrics:
         if row["metric"] == metric and row["relation"] in drawn:
             values.setdefault(row["relation"], {})[row["model"]] = row["value"]
-    return figures.metric_figure(values)
+    return charts.metric_figure(values)
 
 
 def _sections(

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from twhin_spark.graph.entities import ENDS, ENTITY, entity_key
 from twhin_spark.graph.packing import pack
-from twhin_spark.tables.hold import small_side
+from twhin_spark.tables.caching import small_side
 from twhin_spark.tables.schemas import EDGE_BUCKETS, ddl
 
 

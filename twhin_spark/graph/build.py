@@ -18,15 +18,15 @@ from twhin_spark.graph.buckets import locate, pack_buckets
 from twhin_spark.graph.degrees import degrees
 from twhin_spark.graph.edges import aggregate
 from twhin_spark.graph.entities import count_collisions, place_entities, trained_entities, with_degrees
-from twhin_spark.graph.fates import count_fates, with_fates
 from twhin_spark.graph.fingerprint import Content, content_of, fingerprint
-from twhin_spark.graph.rare import drop_rare
-from twhin_spark.graph.version import GraphVersion, find_latest_graph
-from twhin_spark.logs.clean import SPLITS
+from twhin_spark.graph.graph_version import GraphVersion, find_latest_graph
+from twhin_spark.graph.min_degree import drop_rare
+from twhin_spark.graph.retractions import count_fates, with_fates
+from twhin_spark.logs.clean import CleanLogs, clean_logs, write_row_counts
 from twhin_spark.logs.counts import RowCount
-from twhin_spark.logs.run import CleanLogs, clean_logs, write_row_counts
+from twhin_spark.logs.row_checks import SPLITS
+from twhin_spark.tables.caching import hold
 from twhin_spark.tables.delta import TableStore
-from twhin_spark.tables.hold import hold
 from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES, GRAPH_VERSIONS, ROW_COUNTS, ddl
 
 Progress = Callable[[str], None]

@@ -8,8 +8,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from twhin_spark.config import Config
-from twhin_spark.graph.fates import EDGE
-from twhin_spark.graph.sums import RESOLUTION, exact_sum
+from twhin_spark.graph.exact_sum import RESOLUTION, exact_sum
+from twhin_spark.graph.retractions import EDGE
 from twhin_spark.logs.relations import by_relation
 
 _MICROS_PER_DAY = 86_400e6

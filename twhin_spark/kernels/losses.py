@@ -10,8 +10,8 @@ from typing import Protocol
 import numpy as np
 
 from twhin_spark.kernels.arrays import Floats
-from twhin_spark.kernels.pairs import PairLoss
-from twhin_spark.kernels.sides import Side, diagonal, turned
+from twhin_spark.kernels.corruption import Side, diagonal, turned
+from twhin_spark.kernels.pairwise_losses import PairLoss
 
 SAFE = 60.0  # e^60 times the number of candidates, and e^-60, are far inside float32
 

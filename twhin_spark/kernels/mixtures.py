@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from twhin_spark.kernels.arrays import Floats, Integers
-from twhin_spark.kernels.scores import Sparse
+from twhin_spark.kernels.pair_scores import Sparse
 
 
 def mixtures(source: Integers, cluster: Integers, sources: int, clusters: int) -> Sparse:

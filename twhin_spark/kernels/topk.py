@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twhin_spark.kernels.arrays import Floats, Integers, number_within
-from twhin_spark.kernels.ranking import CANDIDATE_TILE, QUERY_TILE, Excluded, fixed_point
+from twhin_spark.kernels.exact_ranks import CANDIDATE_TILE, QUERY_TILE, Excluded, fixed_point
 
 NO_PLACE = -1
 _SLACK = 128  # so many more than k may wait for their exact score before the worst of them are dropped

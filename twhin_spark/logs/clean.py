@@ -1,203 +1,193 @@
-"""Which rows are events, and why the others are not: pure functions from DataFrame to DataFrame.
-
-A judged row has an outcome: accepted, rejected (with a reason), left_out (where, window), or header. The reasons, of
-which a row gets the first that applies:
-
-    malformed_line          not a row of the format: too few or too many fields, an open quote or brace, a value that
-                            does not fit the type that `columns` gives it
-    missing_source_id       null, empty or blank
-    missing_target_id
-    unknown_relation        not under `relations`, nor an `undone_by`; null and empty too
-    unparsable_timestamp    null, or neither a time nor a number
-    timestamp_out_of_range  before graph.earliest, or from graph.latest on
-    unparsable_weight       null or not a number
-    non_finite_weight       NaN or infinite
-    non_positive_weight     zero or less
-    weight_out_of_range     above 1e9, which would drown every other edge
-    unknown_split           not train, validation or test
-    missing_event_id        null, empty or blank
-
-A row whose timestamp is sound and outside the window is left out, whatever else is wrong with it: a backfill of one day
-quarantines that day's rows alone.
-"""
+"""The stage from raw logs to the tables `events` and `rejected_events`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import reduce
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
 from twhin_spark.config import Config
-from twhin_spark.logs.expressions import Expressions
-from twhin_spark.logs.relations import undoing_relations
-from twhin_spark.logs.sources import KIND, RAW, RawLog
+from twhin_spark.errors import InputError
+from twhin_spark.logs import counts
+from twhin_spark.logs.counts import LogCounts, RowCount
+from twhin_spark.logs.expressions import check_expressions
+from twhin_spark.logs.path_checks import check_inputs
+from twhin_spark.logs.reader import KIND, RawLog, check_headers, has_header, read_log
+from twhin_spark.logs.relations import by_relation
+from twhin_spark.logs.replays import COPY, mark_copies
+from twhin_spark.logs.row_checks import OUTCOME, RAW_ROW, REASON, constants, judge
+from twhin_spark.logs.spark_errors import FAILURES, one_line
+from twhin_spark.logs.splits import with_splits
+from twhin_spark.tables.caching import hold, small_side
+from twhin_spark.tables.delta import TableStore
+from twhin_spark.tables.schemas import EVENTS, REJECTED_EVENTS, ROW_COUNTS
 
-OUTCOME, REASON, RAW_ROW = "outcome", "reason", "raw_row"
-FIELDS = ("event_id", "relation", "source_id", "target_id", "timestamp", "weight", "split")
-MAX_WEIGHT = 1e9
-SPLITS = ("train", "validation", "test")
+__all__ = ["CleanLogs", "check_inputs", "clean_logs", "write_row_counts"]
 
-# Whole seconds before year 1 and after year 9999: representable, and outside every range that a config can give.
-_BEFORE_TIME, _AFTER_TIME = -62_135_596_801.0, 253_402_300_800.0
-_BLANKS = " \t\r\n\f\v\u00a0\u3000"
+_NUMBER = "__number"  # of a judged row, unique over all logs
+
+Outcomes = Counter[tuple[str, str, str | None]]  # rows by log, outcome and reason
 
 
-def constants(expressions: Mapping[str, Expressions]) -> dict[str, Column]:
-    """The columns that are the same in every row of these logs: what `judge` fills in, and `log` where there is one.
+@dataclass(frozen=True)
+class CleanLogs:
+    """What the stage wrote (Delta versions by table) and found (counts by log).
 
-    expressions: by log.
+    events: rows of the table `events`, from the rows that Spark holds rather than the table's files.
     """
-    given = {field for one in expressions.values() for field in one.fields}
-    same = {field: value for field, value in _defaults().items() if field not in given}
-    if not any(one.multiplies for one in expressions.values()):
-        same[RAW_ROW] = F.lit(None).cast("bigint")
-    if len(expressions) == 1:
-        same["log"] = F.lit(*expressions)
-    return same
+
+    tables: dict[str, int]
+    counts: dict[str, LogCounts]
+    events: DataFrame
+
+    @property
+    def total(self) -> LogCounts:
+        return counts.total(self.counts.values())
+
+    def row_counts(self) -> list[RowCount]:
+        return _as_rows(self.counts)
 
 
-def judge(raw: RawLog, expressions: Expressions, config: Config) -> DataFrame:
-    """One row for each row that the select yields, and for each malformed line.
+def clean_logs(
+    spark: SparkSession, config: Config, store: TableStore, held: ExitStack, progress: Callable[[str], None]
+) -> CleanLogs:
+    """Reads every log once and writes `rejected_events`, then `events`, whose rows Spark holds until `held` is closed.
 
-    Columns: FIELDS, OUTCOME, REASON, "raw" (null where the row is accepted or left out), and RAW_ROW: the number of the
-    raw row that it was made of, if one raw row may yield several; raw rows that yield nothing are not there then.
+    Raises
+    ------
+    ConfigError
+        Spark refuses an expression, `columns` or an option of a log.
+    InputError
+        A log cannot be read, more than `graph.max_rejected` of its rows are rejected, or no event is left. The
+        rejected rows and their counts are in `rejected_events` and `row_counts` all the same.
     """
-    if expressions.multiplies:
-        sound = raw.rows.where(F.col(KIND) == "row").withColumn(RAW_ROW, F.monotonically_increasing_id())
-        kept = sound if expressions.where is None else sound.where(expressions.where)
-        selected = _select(kept, expressions, [RAW_ROW]).withColumn("kept", F.lit(True))
-        others = raw.rows.where(F.col(KIND) != "row").select(KIND, RAW, F.lit(False).alias("kept"))
-        selected = selected.unionByName(others, allowMissingColumns=True)
-    else:
-        condition = F.lit(True) if expressions.where is None else F.coalesce(F.expr(expressions.where), F.lit(False))
-        selected = _select(raw.rows, expressions, [condition.alias("kept"), F.lit(None).cast("bigint").alias(RAW_ROW)])
-    typed = _typed(selected, expressions)
-    judged = typed.withColumn(REASON, _reason(expressions, config)).withColumn(OUTCOME, _outcome(config))
-    left_out = F.when(~F.col("kept"), "where").otherwise("window")
-    rejected = F.col(OUTCOME) == "rejected"
-    return judged.select(
-        *FIELDS,
-        OUTCOME,
-        F.when(rejected, F.col(REASON)).when(F.col(OUTCOME) == "left_out", left_out).alias(REASON),
-        F.when(rejected | (F.col(OUTCOME) == "header"), F.col(RAW)).alias("raw"),
-        RAW_ROW,
+    progress(f"reading {', '.join(config.logs)}")
+    raw, judged, asked = {}, [], {}
+    for name, log in config.logs.items():
+        raw[name] = read_log(spark, name, log)
+        expressions = check_expressions(raw[name], name, log)
+        if expressions.multiplies:  # a second pass counts the raw rows that yield nothing
+            raw[name] = replace(raw[name], rows=hold(raw[name].rows, held))
+        asked[name] = expressions
+        judged.append(judge(raw[name], expressions, config).withColumn("log", F.lit(name)))
+    numbered = reduce(DataFrame.unionByName, judged).withColumn(_NUMBER, F.monotonically_increasing_id())
+    same = constants(asked)  # to hold these too would take half as long as reading the logs
+    rows = hold(numbered.drop(*same), held).withColumns(same)
+    outcomes = _count_outcomes(rows, raw, config)
+    _check_headers(rows, raw, config)
+    events, replayed = _each_once(rows.where(F.col(OUTCOME) == "accepted"), config, held)
+    found = {name: _counts_of(name, outcomes, replayed[name]) for name in config.logs}
+    for name, log_counts in found.items():
+        progress(f"log {name}: {log_counts.told()}")
+
+    rejected = store.overwrite(REJECTED_EVENTS, rows.where(F.col(OUTCOME) == "rejected"))
+    try:
+        _check_counts(config, found, store)
+    except InputError:
+        write_row_counts(store, _as_rows(found))
+        raise
+    events = _with_types(with_splits(events, config), config)
+    version = store.overwrite(EVENTS, events)
+    return CleanLogs({REJECTED_EVENTS.name: rejected, EVENTS.name: version}, found, events)
+
+
+def write_row_counts(store: TableStore, rows: list[RowCount]) -> int:
+    """Replaces `row_counts`; returns the commit's version."""
+    columns = "log STRING, outcome STRING, reason STRING, rows BIGINT"
+    return store.overwrite(ROW_COUNTS, store.spark.createDataFrame(rows, columns).coalesce(1))
+
+
+def _count_outcomes(rows: DataFrame, raw: dict[str, RawLog], config: Config) -> Outcomes:
+    """Rows by log, outcome and reason. This is where the logs are read."""
+    try:
+        counted = rows.groupBy("log", OUTCOME, REASON).agg(F.count("*"), F.max(RAW_ROW)).collect()
+    except FAILURES as error:
+        raise _read_failure(error, raw, config) from None
+    outcomes = Counter({(log, outcome, reason): number for log, outcome, reason, number, _ in counted})
+    for name in {log for log, *_, raw_row in counted if raw_row is not None}:  # the select multiplies rows
+        of_log = rows.where((F.col("log") == name) & F.col(RAW_ROW).isNotNull())
+        sound = raw[name].rows.where(F.col(KIND) == "row")
+        outcomes[name, "left_out", "where"] = sound.count() - of_log.select(RAW_ROW).distinct().count()
+    return outcomes
+
+
+def _read_failure(error: BaseException, raw: dict[str, RawLog], config: Config) -> InputError:
+    """Says which log it is that cannot be read."""
+    for name, log in raw.items():
+        try:
+            log.rows.agg(F.max(F.xxhash64(*log.rows.columns))).collect()
+        except FAILURES as cause:
+            return InputError(
+                f"logs.{name}.path: reading {', '.join(config.logs[name].path)} failed: {one_line(cause)}; check the "
+                "files, and the format and columns that the config gives them"
+            )
+    return InputError(f"logs: reading {', '.join(raw)} failed: {one_line(error)}")
+
+
+def _check_headers(rows: DataFrame, raw: dict[str, RawLog], config: Config) -> None:
+    """Raises InputError where a file of a log lacks the header of the others."""
+    for name, log in config.logs.items():
+        if has_header(log) and len(files := raw[name].rows.inputFiles()) > 1:
+            headers = rows.where((F.col("log") == name) & (F.col(OUTCOME) == "header")).select("raw").distinct()
+            check_headers(rows.sparkSession, name, log, files, {row["raw"] for row in headers.collect()})
+
+
+def _each_once(accepted: DataFrame, config: Config, held: ExitStack) -> tuple[DataFrame, Counter[str]]:
+    """The events without their replays, and the number of those by log."""
+    copies = mark_copies(accepted, config, _NUMBER)
+    if copies is None:
+        return accepted, Counter()
+    again = hold(copies.where(F.col(COPY) > 1), held)
+    replayed = Counter({row["log"]: row["count"] for row in again.groupBy("log").count().collect()})
+    if not replayed:
+        return accepted, replayed
+    return accepted.join(small_side(again.select(_NUMBER), replayed.total()), _NUMBER, "left_anti"), replayed
+
+
+def _as_rows(found: dict[str, LogCounts]) -> list[RowCount]:
+    return [row for name, log in found.items() for row in log.as_rows(name)]
+
+
+def _counts_of(log: str, outcomes: Outcomes, replayed: int) -> LogCounts:
+    return LogCounts(
+        accepted=outcomes[log, "accepted", None] - replayed,
+        replayed=replayed,
+        rejected_by_reason={
+            str(reason): number
+            for (name, outcome, reason), number in outcomes.items()
+            if (name, outcome) == (log, "rejected")
+        },
+        left_out={reason: outcomes[log, "left_out", reason] for reason in ("where", "window")},
     )
 
 
-def _select(rows: DataFrame, expressions: Expressions, more: list[Column | str]) -> DataFrame:
-    """KIND, RAW and the fields as their expressions yield them, under a name that no column of a log has."""
-    fields = [expressions.column(field).alias(_own(field)) for field in expressions.fields]
-    return rows.select(KIND, RAW, *more, *fields)
+def _check_counts(config: Config, found: dict[str, LogCounts], store: TableStore) -> None:
+    allowed = config.graph.max_rejected
+    for name, log in found.items():
+        if log.rejected > allowed * log.read:
+            raise InputError(
+                f"logs.{name}: {log.rejected:,} of {log.read:,} rows were rejected ({log.rejected / log.read:.1%}), "
+                f"more than graph.max_rejected, {allowed:.1%}: {log.reasons()}; "
+                f"the rows are in {store.path(REJECTED_EVENTS)}"
+            )
+    whole = counts.total(found.values())
+    if whole.accepted == 0:
+        raise InputError(
+            f"logs: found no event in {', '.join(found)} ({whole.told()}); check the paths, `where` and the window"
+        )
 
 
-def _own(field: str) -> str:
-    return f"__{field}"
-
-
-def _typed(selected: DataFrame, expressions: Expressions) -> DataFrame:
-    """FIELDS in their types: null where there is a value that cannot be read as that type."""
-    fields = _defaults()
-    for field, found in expressions.types.items():
-        value = F.col(_own(field))
-        read = {"timestamp": _timestamp, "weight": _weight}.get(field, _text)
-        fields[f"{field}_id" if field in ("source", "target") else field] = read(value, found)
-    return selected.select(KIND, RAW, "kept", RAW_ROW, *[fields[field].alias(field) for field in FIELDS])
-
-
-def _defaults() -> dict[str, Column]:
-    """The fields that a log need not give, as they are without it."""
-    return {
-        "event_id": F.lit(None).cast("string"),
-        "timestamp": F.lit(None).cast("timestamp"),
-        "weight": F.lit(1.0),
-        "split": F.lit(None).cast("string"),
-    }
-
-
-def _text(value: Column, _: T.DataType) -> Column:
-    return value.cast("string")
-
-
-def _timestamp(value: Column, found: T.DataType) -> Column:
-    """Text is ISO 8601 if it begins with a year and a dash; other text and numbers are Unix seconds."""
-    if isinstance(found, (T.TimestampType, T.TimestampNTZType, T.DateType)):
-        return value.cast("timestamp")
-    if not isinstance(found, T.StringType):
-        return _from_seconds(value.cast("double"))
-    text = F.btrim(value)
-    iso = F.when(F.substring(text, 5, 1) == "-", text.try_cast("timestamp"))  # Spark takes 12:30 for today's
-    return F.coalesce(iso, _from_seconds(text.try_cast("double")))
-
-
-def _from_seconds(seconds: Column) -> Column:
-    """Null for null and NaN; seconds beyond what a timestamp can hold become ones that are out of range anyway."""
-    held = F.least(F.greatest(seconds, F.lit(_BEFORE_TIME)), F.lit(_AFTER_TIME))
-    return F.when(seconds.isNotNull() & ~F.isnan(seconds), F.timestamp_seconds(held))
-
-
-def _weight(value: Column, found: T.DataType) -> Column:
-    """A JSON NaN, which is no JSON, arrives as text in quotes."""
-    if isinstance(found, T.StringType):
-        value = F.btrim(value, F.lit('" '))
-    return value.try_cast("double")
-
-
-def _reason(expressions: Expressions, config: Config) -> Column:
-    """The first reason that applies, else null."""
-    relations = [*config.relations, *undoing_relations(config)]
-    time, weight = F.col("timestamp"), F.col("weight")
-    given = expressions.fields
-    tests: list[tuple[str, Column]] = [
-        ("malformed_line", F.col(KIND) == "malformed"),
-        ("missing_source_id", _missing("source_id")),
-        ("missing_target_id", _missing("target_id")),
-        ("unknown_relation", ~F.coalesce(F.col("relation").isin(relations), F.lit(False))),
-    ]
-    if "timestamp" in given:
-        tests += [("unparsable_timestamp", time.isNull()), ("timestamp_out_of_range", ~_in_range(config))]
-    if "weight" in given:
-        tests += [
-            ("unparsable_weight", weight.isNull()),
-            ("non_finite_weight", F.isnan(weight) | (F.abs(weight) == float("inf"))),
-            ("non_positive_weight", weight <= 0),
-            ("weight_out_of_range", weight > MAX_WEIGHT),
-        ]
-    if "split" in given:
-        tests.append(("unknown_split", ~F.coalesce(F.col("split").isin(*SPLITS), F.lit(False))))
-    if "event_id" in given:
-        tests.append(("missing_event_id", _missing("event_id")))
-    return F.coalesce(*[F.when(test, reason) for reason, test in tests])
-
-
-def _outcome(config: Config) -> Column:
-    return (
-        F.when(F.col(KIND) == "header", "header")
-        .when(F.col(KIND) == "malformed", "rejected")
-        .when(~F.col("kept"), "left_out")
-        .when(_outside_window(config), "left_out")
-        .when(F.col(REASON).isNotNull(), "rejected")
-        .otherwise("accepted")
+def _with_types(events: DataFrame, config: Config) -> DataFrame:
+    """Adds source_type and target_type, as the event's relation says, or the relation that it takes back."""
+    relations = {**config.relations, **{r.undone_by: r for r in config.relations.values() if r.undone_by is not None}}
+    return events.withColumns(
+        {
+            "source_type": by_relation(relations, lambda relation: relation.source),
+            "target_type": by_relation(relations, lambda relation: relation.target),
+        }
     )
-
-
-def _missing(field: str) -> Column:
-    # Nearly every id begins with a printable character of ASCII, and comparing is several times as fast as trimming.
-    plain = (F.col(field) >= "!") & (F.col(field) < "\x7f")
-    return F.when(plain, F.lit(False)).otherwise(F.coalesce(F.btrim(F.col(field), F.lit(_BLANKS)) == "", F.lit(True)))
-
-
-def _in_range(config: Config) -> Column:
-    time = F.col("timestamp")
-    return (time >= F.lit(config.graph.earliest)) & (time < F.lit(config.graph.latest))
-
-
-def _outside_window(config: Config) -> Column:
-    """Never null; false without a timestamp, or with one that is out of range."""
-    time, outside = F.col("timestamp"), F.lit(False)
-    if config.window.from_ is not None:
-        outside = outside | (time < F.lit(config.window.from_))
-    if config.window.until is not None:
-        outside = outside | (time >= F.lit(config.window.until))
-    return F.coalesce(outside & _in_range(config), F.lit(False))

@@ -11,8 +11,8 @@ from pyspark.sql import types as T
 
 from twhin_spark.config.sections import Log
 from twhin_spark.errors import ConfigError
-from twhin_spark.logs.failures import REFUSALS, one_line
-from twhin_spark.logs.sources import RawLog, quoted
+from twhin_spark.logs.reader import RawLog, quoted
+from twhin_spark.logs.spark_errors import REFUSALS, one_line
 
 # What a field may be made of. VOID is the type of a bare NULL.
 _NUMBERS = (T.NumericType, T.StringType, T.NullType)

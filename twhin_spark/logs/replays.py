@@ -6,7 +6,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from twhin_spark.config import Config
-from twhin_spark.logs.clean import FIELDS
+from twhin_spark.logs.row_checks import FIELDS
 
 COPY = "copy"  # 1 for the delivery that counts
 _KEY = "__key"

@@ -15,21 +15,21 @@ from pyspark.sql import functions as F
 
 from twhin_spark.config import Config
 from twhin_spark.errors import InputError
-from twhin_spark.evaluation.contest import Contest, run_test, tune
-from twhin_spark.evaluation.facts import Facts, QuerySet, write_facts
-from twhin_spark.evaluation.held import read_held_edges
-from twhin_spark.evaluation.models import Models
-from twhin_spark.evaluation.places import ROW_BITS
+from twhin_spark.evaluation.compared_models import Models
+from twhin_spark.evaluation.comparison import Contest, run_test, tune
+from twhin_spark.evaluation.held_out_edges import read_held_edges
+from twhin_spark.evaluation.known_positives import Facts, QuerySet, write_facts
 from twhin_spark.evaluation.queries import Queries, queries_of
-from twhin_spark.evaluation.rank import rank
+from twhin_spark.evaluation.ranking import rank
 from twhin_spark.evaluation.scratch import Scratch
+from twhin_spark.graph.entity_location import ROW_BITS
 from twhin_spark.kernels.arrays import Integers
-from twhin_spark.retrieval.asked import Asked
-from twhin_spark.retrieval.version import Version
+from twhin_spark.retrieval.published_version import Version
+from twhin_spark.retrieval.resolved_query import Asked
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES
-from twhin_spark.training.run import TrainedRun
-from twhin_spark.training.state import RunFolder
+from twhin_spark.training.state.run_folder import RunFolder
+from twhin_spark.training.train import TrainedRun
 
 Row = dict[str, Any]
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from twhin_spark.errors import InputError
-from twhin_spark.serving.files import Sum, Writer, mapped
+from twhin_spark.representations.checked_files import Sum, Writer, mapped
 
 Vectors = NDArray[np.float32]
 

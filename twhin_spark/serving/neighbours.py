@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twhin_spark.kernels.scores import Scores, through
+from twhin_spark.kernels.pair_scores import Scores, through
+from twhin_spark.representations.errors import NotServedError, QuestionError, one_of
+from twhin_spark.representations.similarity_measures import default_measure
 from twhin_spark.serving.dense import DenseRows
-from twhin_spark.serving.errors import NotServedError, QuestionError, one_of
-from twhin_spark.serving.exact import ExactNeighbours, NeighbourIndex
-from twhin_spark.serving.index import NOT_FOUND
-from twhin_spark.serving.measures import default_measure
-from twhin_spark.serving.version import Entity, StoredVersion
+from twhin_spark.serving.exact_neighbours import ExactNeighbours, NeighbourIndex
+from twhin_spark.serving.id_index import NOT_FOUND
+from twhin_spark.serving.stored_version import Entity, StoredVersion
 
 MEASURES = ("cosine", "dot")
 

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from twhin_spark.config.serving import Score
-from twhin_spark.kernels.scores import Scores, through, weighted_sum
-from twhin_spark.serving.catalogue import CURRENT
-from twhin_spark.serving.errors import QuestionError
-from twhin_spark.serving.index import NOT_FOUND
-from twhin_spark.serving.measures import MEASURES, measure_name, wrong_end
+from twhin_spark.kernels.pair_scores import Scores, through, weighted_sum
+from twhin_spark.representations.catalogue import CURRENT
+from twhin_spark.representations.errors import QuestionError
+from twhin_spark.representations.similarity_measures import MEASURES, measure_name, wrong_end
+from twhin_spark.serving.id_index import NOT_FOUND
 from twhin_spark.serving.store import RepresentationStore
-from twhin_spark.serving.version import Entity, Gathered, StoredVersion
+from twhin_spark.serving.stored_version import Entity, Gathered, StoredVersion
 
 
 class Scorer:

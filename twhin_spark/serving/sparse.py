@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 
 from twhin_spark.errors import InputError
-from twhin_spark.kernels.scores import Sparse
-from twhin_spark.serving.files import Sum, Writer, mapped
-from twhin_spark.serving.index import Strings, StringsWriter
+from twhin_spark.kernels.pair_scores import Sparse
+from twhin_spark.representations.checked_files import Sum, Writer, mapped
+from twhin_spark.serving.id_index import Strings, StringsWriter
 
 
 class Communities:

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from twhin_spark.serving.catalogue import CURRENT, Catalogue
-from twhin_spark.serving.errors import NotServedError, StoreError, one_of
-from twhin_spark.serving.version import Entity, Representation, StoredVersion
+from twhin_spark.representations.catalogue import CURRENT, Catalogue
+from twhin_spark.representations.errors import NotServedError, StoreError, one_of
+from twhin_spark.serving.stored_version import Entity, Representation, StoredVersion
 
 DEFAULT_FAMILY = "twhin"
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyspark.sql import Column
 from pyspark.sql.pandas.functions import arrow_udf
 
-from twhin_spark.sql.columns import Through, score_columns, score_through
+from twhin_spark.sql.column_scores import Through, score_columns, score_through
 
 Function: TypeAlias = Callable[..., Column]
 

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from twhin_spark.config import Config
 from twhin_spark.errors import InputError
-from twhin_spark.kernels.scores import DENSE_MEASURES, SPARSE_MEASURES
+from twhin_spark.kernels.pair_scores import DENSE_MEASURES, SPARSE_MEASURES
 from twhin_spark.sql.functions import measure_function, through_function
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EMBEDDINGS, MODEL_VERSIONS, RELATIONS

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from twhin_spark.training.held_out import Measured
-from twhin_spark.training.manifest import Manifest, RoundReport
+from twhin_spark.training.state.manifest import Manifest, RoundReport
+from twhin_spark.training.validation.validation_loss import Measured
 
 _SECONDS_BETWEEN_ROUNDS = 5.0
 _SECONDS_BETWEEN_EPOCHS = 1.0

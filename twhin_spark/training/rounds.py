@@ -12,11 +12,11 @@ from pyspark.sql import functions as F
 
 from twhin_spark.errors import InputError, TrainingError, TwhinError
 from twhin_spark.kernels.arrays import Integers
-from twhin_spark.kernels.train import TrainSettings
-from twhin_spark.training.manifest import Manifest, RoundReport
-from twhin_spark.training.relations import RelationState, merge
-from twhin_spark.training.schedule import Round
-from twhin_spark.training.task import RESULT_SCHEMA, RoundTask, RunSettings, TaskResult
+from twhin_spark.kernels.training_pass import TrainSettings
+from twhin_spark.training.bucket_schedule import Round
+from twhin_spark.training.state.manifest import Manifest, RoundReport
+from twhin_spark.training.state.relation_state import RelationState, merge
+from twhin_spark.training.workers.round_task import RESULT_SCHEMA, RoundTask, RunSettings, TaskResult
 
 _Number = TypeVar("_Number", int, float)
 

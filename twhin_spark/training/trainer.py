@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 from pyspark.sql import DataFrame
 
 from twhin_spark.config.sections import Training
-from twhin_spark.training.epochs import EpochsResult, EpochsTask
-from twhin_spark.training.held_out import HeldOut
-from twhin_spark.training.manifest import BestEpoch, Manifest
-from twhin_spark.training.measuring import measure_files
-from twhin_spark.training.rates import at_round
+from twhin_spark.training.bucket_schedule import Round, rounds_of_epoch
+from twhin_spark.training.learning_rate_schedule import at_round
 from twhin_spark.training.rounds import divergence, failure, place, run_round
-from twhin_spark.training.schedule import Round, rounds_of_epoch
-from twhin_spark.training.state import RunFolder
-from twhin_spark.training.task import RESULT_SCHEMA, RunSettings
-from twhin_spark.training.watch import Watch
+from twhin_spark.training.state.manifest import BestEpoch, Manifest
+from twhin_spark.training.state.run_folder import RunFolder
+from twhin_spark.training.validation.distributed import measure_files
+from twhin_spark.training.validation.early_stopping import Watch
+from twhin_spark.training.validation.validation_loss import HeldOut
+from twhin_spark.training.workers.round_task import RESULT_SCHEMA, RunSettings
+from twhin_spark.training.workers.single_task import EpochsResult, EpochsTask
 
 
 @dataclass(frozen=True)

@@ -15,16 +15,16 @@ from starlette.responses import HTMLResponse, Response
 
 from twhin_spark import __version__
 from twhin_spark.config.serving import Serving
-from twhin_spark.serving.family import Family
+from twhin_spark.representations.family import Family
 from twhin_spark.serving.neighbours import IndexOf, exact_index
-from twhin_spark.serving.web import answers
-from twhin_spark.serving.web.formats import json_answer
-from twhin_spark.serving.web.gate import Gate
-from twhin_spark.serving.web.manager import manager_routes
-from twhin_spark.serving.web.problems import explain
-from twhin_spark.serving.web.scorer import scorer_routes
-from twhin_spark.serving.web.service import Service
-from twhin_spark.serving.web.watch import Watcher
+from twhin_spark.serving.web import responses as answers
+from twhin_spark.serving.web.encodings import json_answer
+from twhin_spark.serving.web.error_responses import explain
+from twhin_spark.serving.web.middleware import Gate
+from twhin_spark.serving.web.representation_routes import manager_routes
+from twhin_spark.serving.web.scorer_routes import scorer_routes
+from twhin_spark.serving.web.service_state import Service
+from twhin_spark.serving.web.table_poller import Watcher
 
 _PAGE = Path(__file__).with_name("neighbours.html")
 _PROBLEMS: dict[int | str, dict[str, Any]] = {"4XX": {"model": answers.Problem, "description": "A mistake, in a line"}}

@@ -1,0 +1,119 @@
+"""Our kernels as two training tasks run them: processes of their own, each with half of the edges and its own model."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from threading import BrokenBarrierError
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from benchmarks import fb15k
+from twhin_spark.kernels.gradients import LossSettings
+from twhin_spark.kernels.initial_vectors import initial_vectors
+from twhin_spark.kernels.losses import LOSSES
+from twhin_spark.kernels.model import Edges, EntityRows, Model, Parameters, Relation
+from twhin_spark.kernels.operators import OPERATORS
+from twhin_spark.kernels.training_pass import TrainSettings, train_edges
+
+PROCESSES = 2
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is trained: a loss without logQ, and sizes. chunk: edges that are each other's in-batch negatives."""
+
+    loss: str
+    dim: int
+    chunk: int
+    uniform_negatives: int
+    two_sided: bool = False
+    batch_size: int = 1000
+    learning_rate: float = 0.1
+
+    def settings(self) -> TrainSettings:
+        return TrainSettings(
+            loss=LossSettings(LOSSES[self.loss](), logq=False),
+            batch_size=self.batch_size,
+            in_batch_negatives=self.chunk,
+            uniform_negatives=self.uniform_negatives,
+            entity_learning_rate=self.learning_rate,
+            relation_learning_rate=self.learning_rate,
+        )
+
+
+def fresh_model(entities: int, relations: int, work: Work) -> Model:
+    """First vectors as training makes them, and relations that change nothing yet."""
+    vectors = initial_vectors(np.arange(entities), work.dim, 0.01, 0)
+    rows = {"entity": EntityRows(vectors, np.zeros(entities, np.float32))}
+
+    def fresh() -> Parameters:
+        values = OPERATORS["translation"].initial_parameters(work.dim)
+        return Parameters(values, np.zeros_like(values))
+
+    numbered = {
+        number: Relation("entity", "entity", "translation", 1.0, fresh(), fresh() if work.two_sided else None)
+        for number in range(relations)
+    }
+    return Model(rows, numbered)
+
+
+def halves(edges: Edges) -> list[Edges]:
+    """The edges dealt at random over the processes, the same on every call."""
+    order = np.random.default_rng(0).permutation(len(edges.source))
+    return [
+        Edges(edges.source[part], edges.target[part], edges.relation[part], edges.weight[part])
+        for part in np.array_split(order, PROCESSES)
+    ]
+
+
+def epoch_rates(work: Work, epochs: int) -> list[float]:
+    """Edges a second of each epoch after a first one that is warm-up, from the first start to the last end of it."""
+    spawn = multiprocessing.get_context("spawn")
+    barrier = spawn.Barrier(PROCESSES)
+    pipes = [spawn.Pipe(duplex=False) for _ in range(PROCESSES)]
+    processes = [
+        spawn.Process(target=_train, args=(rank, work, epochs + 1, barrier, sender))
+        for rank, (_, sender) in enumerate(pipes)
+    ]
+    for process in processes:
+        process.start()
+    for _, sender in pipes:
+        sender.close()  # so that a process that died is an end of file, not a wait
+    try:
+        spans = np.array([receiver.recv() for receiver, _ in pipes])  # (processes, epochs + 1, begin and end)
+    except EOFError:
+        raise SystemExit("a training process died; what it said is above") from None
+    for process in processes:
+        process.join()
+    seconds = spans[:, 1:, 1].max(axis=0) - spans[:, 1:, 0].min(axis=0)
+    total = len(fb15k.numbered_edges()[0].source)
+    return [float(total / one) for one in seconds]
+
+
+def _train(rank: int, work: Work, epochs: int, barrier: Any, sender: Connection) -> None:
+    """Runs in a process of its own: sends begin and end of every epoch, on the machine's monotonic clock."""
+    edges, entities, relations = fb15k.numbered_edges()
+    mine = halves(edges)[rank]
+    model = fresh_model(entities, relations, work)
+    rng = np.random.default_rng(rank)
+    spans = []
+    try:
+        with threadpool_limits(1):
+            for _ in range(epochs):
+                barrier.wait()
+                begin = time.monotonic()
+                done = train_edges(model, mine, work.settings(), rng)
+                spans.append((begin, time.monotonic()))
+                if done.non_finite is not None:
+                    raise SystemExit(f"the loss of relation {done.non_finite} is not finite")
+        sender.send(spans)
+    except BrokenBarrierError:
+        raise SystemExit(1) from None
+    except BaseException:
+        barrier.abort()
+        raise

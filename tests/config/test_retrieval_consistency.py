@@ -1,0 +1,63 @@
+"""What the section `retrieval` refuses: one line each, with the path, what was found and what is allowed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from tests.support.configs import small_config
+from twhin_spark.config.consistency import problems
+from twhin_spark.config.load import load_config
+from twhin_spark.errors import ConfigError
+
+
+def checked(**retrieval: Any) -> list[str]:
+    config = small_config()
+    return problems(config.model_validate({**config.model_dump(by_alias=True), "retrieval": retrieval}))
+
+
+@pytest.mark.parametrize(
+    ("query", "line"),
+    [
+        ({"relation": "lik"}, "relation: found 'lik'; allowed: one of follow, like"),
+        ({}, "source: found nothing; required without a relation, one of user, item"),
+        ({"source": "tweet"}, "source: found 'tweet'; allowed: a declared entity type, one of user, item"),
+        ({"source": "user", "target": "tweet"}, "target: found 'tweet'; allowed"),
+        (
+            {"relation": "like", "target": "user"},
+            "relation: found 'like'; allowed: a relation user → user, one of follow",
+        ),
+        ({"relation": "like", "exclude": ["follow"]}, "exclude: found 'follow'; allowed: a relation user → item"),
+        (
+            {"source": "item", "exclude": ["like"]},
+            "exclude: found 'like'; allowed: nothing, as no relation is item → item",
+        ),
+        ({"source": "user", "recall": "like"}, "recall: found 'like'; allowed: a relation user → user"),
+        ({"source": "item", "method": "mixture"}, "method: found mixture; allowed: where a relation is item → item"),
+        ({"source": "user", "method": "ann", "targets": "degree > 1"}, "targets: found a condition with method: ann"),
+    ],
+)
+def test_a_query_that_does_not_fit(query: dict[str, Any], line: str) -> None:
+    (problem,) = checked(queries={"q": query})
+    assert problem.startswith(f"retrieval.queries.q.{line}")
+
+
+def test_blends() -> None:
+    queries = {"a": {"relation": "like"}, "b": {"source": "user"}}
+    assert checked(queries=queries, blends={"c": {"queries": {"a": 1}}}) == []
+    assert "user → item and user → user" in checked(queries=queries, blends={"c": {"queries": {"a": 1, "b": 1}}})[0]
+    assert "unknown query; allowed: one of a, b" in checked(queries=queries, blends={"c": {"queries": {"d": 1}}})[0]
+    assert "found the name of a query" in checked(queries=queries, blends={"a": {"queries": {"a": 1}}})[0]
+
+
+@pytest.mark.parametrize(("option", "value"), [("k", 0), ("k", 100_001), ("method", "fast"), ("measure", "euclidean")])
+def test_values_out_of_range(option: str, value: Any) -> None:
+    with pytest.raises(ValidationError):
+        checked(queries={"q": {"source": "user", option: value}})
+
+
+def test_k_of_zero_is_one_line() -> None:
+    with pytest.raises(ConfigError, match=r"^conf/demo.yaml: retrieval.queries.q.k: found 0; allowed: [^\n]*$"):
+        load_config("conf/demo.yaml", ["retrieval.queries.q={source: user, k: 0}"])

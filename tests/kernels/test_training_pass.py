@@ -1,0 +1,181 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from twhin_spark.kernels.gradients import LossSettings
+from twhin_spark.kernels.initial_vectors import initial_vectors
+from twhin_spark.kernels.losses import Logistic, Loss, Softmax
+from twhin_spark.kernels.model import Edges, EntityRows, Model, Parameters, Relation
+from twhin_spark.kernels.operators import OPERATORS
+from twhin_spark.kernels.training_pass import TrainSettings, train_edges
+
+DIM, USERS, TWEETS = 8, 60, 80
+
+
+def fresh_parameters(operator: str) -> Parameters:
+    values = OPERATORS[operator].initial_parameters(DIM)
+    return Parameters(values, np.zeros_like(values))
+
+
+def fresh_relation(source: str, target: str, operator: str, two_sided: bool, weight: float = 1.0) -> Relation:
+    backward = fresh_parameters(operator) if two_sided else None
+    return Relation(source, target, operator, weight, fresh_parameters(operator), backward)
+
+
+def two_blocks(operator: str = "translation", two_sided: bool = False) -> tuple[Model, Edges]:
+    """Users follow users and favorite tweets of their own half (even or odd rows)."""
+    model = Model(
+        {
+            "user": EntityRows(initial_vectors(np.arange(USERS), DIM, 0.1, 0), np.zeros(USERS, np.float32)),
+            "tweet": EntityRows(initial_vectors(np.arange(TWEETS), DIM, 0.1, 1), np.zeros(TWEETS, np.float32)),
+        },
+        {
+            3: fresh_relation("user", "user", operator, two_sided),
+            5: fresh_relation("user", "tweet", operator, two_sided, weight=2.0),
+        },
+    )
+    rng = np.random.default_rng(0)
+    source = rng.integers(USERS, size=2000, dtype=np.int32)
+    relation = np.where(np.arange(2000) < 900, 3, 5).astype(np.int16)
+    half = np.where(relation == 3, USERS // 2, TWEETS // 2)
+    target = (2 * rng.integers(half) + source % 2).astype(np.int32)
+    return model, Edges(source, target, relation, np.ones(2000, np.float32))
+
+
+def settings(loss: Loss, *, logq: bool = False) -> TrainSettings:
+    return TrainSettings(
+        LossSettings(loss, logq=logq),
+        batch_size=100,
+        in_batch_negatives=50,
+        uniform_negatives=20,
+        entity_learning_rate=0.1,
+        relation_learning_rate=0.01,
+    )
+
+
+@pytest.mark.parametrize("two_sided", [False, True])
+@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize(("loss", "logq"), [(Logistic(), False), (Softmax(), False), (Softmax(), True)], ids=str)
+def test_loss_falls_and_blocks_come_apart(loss: Loss, logq: bool, operator: str, two_sided: bool) -> None:
+    model, edges = two_blocks(operator, two_sided)
+    rng = np.random.default_rng(0)
+    passes = [train_edges(model, edges, settings(loss, logq=logq), rng) for _ in range(5)]
+    assert all(result.edges == {3: 900, 5: 1100} and result.non_finite is None for result in passes)
+    for number in (3, 5):
+        assert passes[-1].loss[number] < 0.95 * passes[0].loss[number]
+    users, tweets = model.entities["user"].vectors, model.entities["tweet"].vectors
+    scores = OPERATORS[operator].apply(model.relations[5].forward.values, users) @ tweets.T
+    same = np.arange(USERS)[:, None] % 2 == np.arange(TWEETS) % 2
+    assert scores[same].min() > scores[~same].max() - 0.5 * scores.std()
+    assert scores[same].mean() > scores[~same].mean() + scores.std()
+
+
+def test_vectors_grow_to_the_bound_and_no_further() -> None:
+    model, edges = two_blocks("translation", two_sided=False)
+    bound = replace(settings(Softmax(0.1), logq=True), max_norm=0.5)
+    rng = np.random.default_rng(0)
+    passes = [train_edges(model, edges, bound, rng) for _ in range(5)]
+    assert all(passes[-1].loss[number] < 0.95 * passes[0].loss[number] for number in (3, 5))
+    for entities in model.entities.values():
+        lengths = np.linalg.norm(entities.vectors, axis=1)
+        assert 0.49 < np.median(lengths) <= lengths.max() <= 0.5 + 1e-6
+
+
+@pytest.mark.parametrize("two_sided", [False, True])
+@pytest.mark.parametrize(("loss", "logq"), [(Logistic(), False), (Softmax(), True)], ids=str)
+def test_cross_negatives_keep_an_entity_from_answering_its_own_question(
+    loss: Loss, logq: bool, two_sided: bool
+) -> None:
+    """Half of the users follow the other half: nothing else says that they do not follow themselves."""
+    shares = []
+    for crossing in (False, True):
+        users = EntityRows(initial_vectors(np.arange(USERS), DIM, 0.1, 0), np.zeros(USERS, np.float32))
+        model = Model({"user": users}, {0: fresh_relation("user", "user", "translation", two_sided)})
+        rng = np.random.default_rng(0)
+        source, target = rng.integers([0, USERS // 2], [USERS // 2, USERS], size=(600, 2), dtype=np.int32).T
+        edges = Edges(source, target, np.zeros(600, np.int16), np.ones(600, np.float32))
+        chosen = replace(settings(loss, logq=logq), relation_learning_rate=0.1, cross_negatives=crossing)
+        for _ in range(5):
+            train_edges(model, edges, chosen, rng)
+        scores = (users.vectors[: USERS // 2] + model.relations[0].forward.values) @ users.vectors.T
+        own = scores.diagonal()
+        shares.append(np.mean(scores[:, USERS // 2 :] > own[:, None]))
+    assert shares[1] > shares[0]
+    assert shares[1] > 0.7
+
+
+def test_cross_negatives_are_of_relations_that_join_a_type_with_itself() -> None:
+    found = []
+    for crossing in (False, True):
+        model, edges = two_blocks()
+        own = edges.relation == 5  # from users to tweets
+        kept = Edges(edges.source[own], edges.target[own], edges.relation[own], edges.weight[own])
+        train_edges(model, kept, replace(settings(Softmax()), cross_negatives=crossing), np.random.default_rng(0))
+        found.append(model.entities["user"].vectors)
+    np.testing.assert_array_equal(*found)
+
+
+def test_the_same_generator_gives_the_same_bits() -> None:
+    runs = []
+    for _ in range(2):
+        model, edges = two_blocks(two_sided=True)
+        train_edges(model, edges, settings(Logistic()), np.random.default_rng(4))
+        runs.append(model)
+    for name in ("user", "tweet"):
+        np.testing.assert_array_equal(runs[0].entities[name].vectors, runs[1].entities[name].vectors)
+        np.testing.assert_array_equal(runs[0].entities[name].accumulators, runs[1].entities[name].accumulators)
+
+
+def test_relations_learn_in_both_directions() -> None:
+    model, edges = two_blocks(two_sided=True)
+    train_edges(model, edges, settings(Logistic()), np.random.default_rng(4))
+    for relation in model.relations.values():
+        assert relation.forward.values.any()
+        assert relation.backward is not None
+        assert relation.backward.values.any()
+
+
+def test_edge_weight_times_relation_weight() -> None:
+    heavy, edges = two_blocks()
+    plain, _ = two_blocks()
+    plain.relations[5].weight = 1.0
+    weighted = Edges(edges.source, edges.target, edges.relation, np.where(edges.relation == 5, 2, 1).astype(np.float32))
+    first = train_edges(heavy, edges, settings(Logistic()), np.random.default_rng(0))
+    second = train_edges(plain, weighted, settings(Logistic()), np.random.default_rng(0))
+    assert first.loss == second.loss
+    np.testing.assert_array_equal(heavy.entities["tweet"].vectors, plain.entities["tweet"].vectors)
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf])
+@pytest.mark.parametrize("loss", [Logistic(), Softmax()], ids=str)
+def test_a_loss_that_is_not_finite_stops_the_pass_at_its_relation(loss: Loss, poison: float) -> None:
+    model, edges = two_blocks()
+    model.entities["tweet"].vectors[:] = poison
+    result = train_edges(model, edges, settings(loss), np.random.default_rng(0))
+    assert result.non_finite == 5
+    assert result.edges.get(3, 0) < 900
+    assert 5 not in result.edges
+    assert np.isfinite(model.entities["user"].vectors).all()
+
+
+@pytest.mark.parametrize("scale", [0, 1e-30, 1e15])
+def test_a_cosine_learns_beside_vectors_of_any_length(scale: float) -> None:
+    model, edges = two_blocks()
+    for rows in model.entities.values():
+        rows.vectors[:9] *= np.float32(scale)
+    cosine = settings(Logistic())
+    cosine = replace(cosine, loss=replace(cosine.loss, comparator="cosine"))
+    passes = [train_edges(model, edges, cosine, np.random.default_rng(0)) for _ in range(3)]
+    assert all(result.non_finite is None for result in passes)
+    assert passes[-1].loss[5] < passes[0].loss[5]
+    for rows in model.entities.values():
+        assert np.isfinite(rows.accumulators).all()
+        assert (np.linalg.norm(rows.vectors[:9], axis=1) > 0.01).all()  # the shortest ones have moved
+
+
+def test_no_edges() -> None:
+    model, edges = two_blocks()
+    none = Edges(edges.source[:0], edges.target[:0], edges.relation[:0], edges.weight[:0])
+    result = train_edges(model, none, settings(Logistic()), np.random.default_rng(0))
+    assert (result.edges, result.loss, result.non_finite) == ({}, {}, None)

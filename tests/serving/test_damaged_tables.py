@@ -1,0 +1,220 @@
+"""What is half-built, damaged or gone is told in one line, and what was served before still is."""
+
+from __future__ import annotations
+
+import errno
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+
+from tests.support.published_tables import Tables
+from twhin_spark.representations.errors import StoreError
+from twhin_spark.representations.family import Order
+from twhin_spark.serving.store import RepresentationStore, StoredFamily
+from twhin_spark.serving.sync_store import sync
+
+
+def served(root: Path) -> str:
+    return RepresentationStore.open(root).version().name
+
+
+def current_folder(root: Path) -> Path:
+    return RepresentationStore.open(root).version().folder
+
+
+def only_line(problems: list[str]) -> str:
+    assert len(problems) == 1
+    assert "\n" not in problems[0]
+    return problems[0]
+
+
+def truncate(path: Path) -> None:
+    path.chmod(0o644)
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+
+
+def flip_a_bit(path: Path) -> None:
+    path.chmod(0o644)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+# A build that stops after its first rows, until it is killed.
+STUCK = """
+import time
+from twhin_spark.serving import published, sync
+read = published.batches
+def one_batch(version):
+    yield from read(version)
+    print("reading", flush=True)
+    time.sleep(60)
+published.batches = one_batch
+sync.main()
+"""
+
+
+def test_a_build_that_is_killed_leaves_nothing(root: Path, tables: Tables) -> None:
+    tables.publish("m1", seed=1)
+    assert sync(root, tables.family) == []
+    tables.publish("m2", seed=2)
+    process = subprocess.Popen([sys.executable, "-c", STUCK], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(
+        Order(root=root, family=tables.family, names=[], keep=2, verify=True).model_dump_json().encode()
+    )
+    process.stdin.close()
+    assert process.stdout.readline() == b"reading\n"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    assert len(list((root / "twhin").glob(".unfinished-*"))) == 1
+    assert served(root) == "m1"
+
+    started = time.monotonic()
+    assert sync(root, tables.family) == []
+    assert time.monotonic() - started < 30  # the lock went with its holder
+    assert list((root / "twhin").glob(".unfinished-*")) == []
+    assert served(root) == "m2"
+
+
+@pytest.mark.parametrize("part", ["type0.vectors", "type1.hashes", "relations.json", "manifest.json"])
+def test_a_truncated_file_is_found_at_opening(root: Path, tables: Tables, part: str) -> None:
+    tables.publish("m1")
+    sync(root, tables.family)
+    truncate(current_folder(root) / part)
+    with pytest.raises(StoreError, match=rf"{part}.*damaged"):
+        RepresentationStore.open(root)
+    assert sync(root, tables.family, verify=False) == []
+    assert served(root) == "m1"
+
+
+@pytest.mark.parametrize("part", ["type0.vectors", "type1.ids", "relations.json"])
+def test_a_flipped_bit_is_found_by_the_checksum(root: Path, tables: Tables, part: str) -> None:
+    tables.publish("m1")
+    sync(root, tables.family)
+    flip_a_bit(current_folder(root) / part)
+    with pytest.raises(StoreError, match=rf"{part}.*damaged"):
+        RepresentationStore.open(root, verify=True)
+    assert sync(root, tables.family) == []
+    assert RepresentationStore.open(root, verify=True).version().name == "m1"
+
+
+def test_a_missing_file_is_found_at_opening(root: Path, tables: Tables) -> None:
+    tables.publish("m1")
+    sync(root, tables.family)
+    (current_folder(root) / "type0.rows").unlink()
+    with pytest.raises(StoreError, match=r"type0.rows.*incomplete"):
+        RepresentationStore.open(root)
+
+
+def test_a_damaged_old_version_does_not_harm_the_current_one(root: Path, tables: Tables) -> None:
+    first = tables.publish("m1", seed=1)
+    sync(root, tables.family)
+    truncate(current_folder(root) / "type0.vectors")
+    tables.publish("m2", seed=2)
+    sync(root, tables.family)
+    family = StoredFamily.open(root / "twhin")
+    assert family.version("current").name == "m2"
+    assert "damaged" in only_line(list(family.problems))
+    tables.roll_back(first)
+    assert sync(root, tables.family) == []
+    assert served(root) == "m1"
+
+
+def test_a_damaged_catalogue_is_written_anew(root: Path, tables: Tables) -> None:
+    tables.publish("m1")
+    sync(root, tables.family)
+    truncate(root / "twhin" / "catalogue.json")
+    with pytest.raises(StoreError, match=r"catalogue.json.*damaged"):
+        RepresentationStore.open(root)
+    assert sync(root, tables.family) == []
+    assert served(root) == "m1"
+
+
+def test_data_files_that_are_gone_or_damaged(root: Path, tables: Tables) -> None:
+    tables.publish("m1", seed=1)
+    sync(root, tables.family)
+    tables.publish("m2", seed=2)
+    truncate(tables.data_files()[0])
+    assert "cannot be read" in only_line(sync(root, tables.family))
+    tables.data_files()[0].unlink()
+    assert "was the table vacuumed?" in only_line(sync(root, tables.family))
+    assert served(root) == "m1"
+
+
+def test_a_vacuumed_version_does_not_harm_the_current_one(root: Path, tables: Tables) -> None:
+    first = tables.publish("m1", seed=1)
+    gone = tables.data_files(first)
+    tables.publish("m2", seed=2)
+    for path in gone:
+        path.unlink()
+    problem = only_line(sync(root, tables.family, ["m1"]))
+    assert problem.startswith("twhin m1: ")
+    assert "was the table vacuumed?" in problem
+    assert served(root) == "m2"
+    assert "no version or alias 'm9'" in only_line(sync(root, tables.family, ["m9"]))
+
+
+def test_no_table(root: Path, tables: Tables) -> None:
+    assert "no Delta table" in only_line(sync(root, tables.family))
+    with pytest.raises(StoreError, match="nothing was stored yet"):
+        RepresentationStore.open(root)
+
+
+def rows(**changes: Any) -> list[dict[str, Any]]:
+    """Two good rows and a third one with changes."""
+    good = [{"entity_type": "user", "entity_id": f"u{i}", "embedding": [1.0, 2.0]} for i in range(3)]
+    return [*good[:2], good[2] | changes]
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"embedding": [1.0]}, "'u2': found a vector of 1 numbers; expected 2"),
+        ({"embedding": None}, "'u2': found a vector of 0 numbers; expected 2"),
+        ({"embedding": [1.0, float("nan")]}, "'u2': found NaN"),
+        ({"embedding": [1.0, None]}, "'u2': found NaN, null"),
+        ({"entity_id": "u0"}, "user: entity id 'u0' occurs twice"),
+        ({"entity_id": None}, "found a null entity_id"),
+        ({"model_version": "m3"}, r"found model versions \['m2', 'm3'\]; expected m2 alone"),
+    ],
+)
+def test_rows_that_are_no_version(root: Path, tables: Tables, changes: dict[str, Any], line: str) -> None:
+    tables.publish("m1")
+    sync(root, tables.family)
+    tables.publish_rows("m2", rows(**changes))
+    problem = only_line(sync(root, tables.family))
+    assert re.search(line, problem), problem
+    assert served(root) == "m1"
+    assert list((root / "twhin").glob(".unfinished-*")) == []
+
+
+def test_a_table_without_rows_or_columns(root: Path, tables: Tables) -> None:
+    tables.publish_rows("m1", rows())
+    tables.publish_rows("m1", [])
+    assert "nothing to serve" in only_line(sync(root, tables.family))
+    write_deltalake(tables.embeddings, pa.table({"entity_id": ["a"]}), mode="overwrite", schema_mode="overwrite")
+    assert "no column entity_type, embedding, model_version" in only_line(sync(root, tables.family))
+
+
+def test_a_full_disk(root: Path, tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    tables.publish("m1")
+    sync(root, tables.family)
+    tables.publish("m2")
+    monkeypatch.setattr("twhin_spark.representations.checked_files.Writer.write", fail)
+    assert "No space left on device" in only_line(sync(root, tables.family))
+    assert served(root) == "m1"

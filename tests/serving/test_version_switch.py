@@ -1,0 +1,205 @@
+"""A publish and a rollback under load, and what goes wrong in one: no request fails, and none mixes versions."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.serving.test_damaged_tables import truncate
+from tests.support.published_tables import Tables, vectors
+from tests.support.service_client import Caller, running
+from twhin_spark.representations.catalogue import locked
+
+N = 20
+SEEDS = {"m1": 1, "m2": 2, "m3": 3}
+USERS = {name: vectors(seed, N) for name, seed in SEEDS.items()}
+TWEETS = {name: vectors(seed + 1000, N) for name, seed in SEEDS.items()}
+
+
+def publish(tables: Tables, name: str) -> int:
+    return tables.publish(name, seed=SEEDS[name], n=N)
+
+
+class Load(threading.Thread):
+    """A caller that never rests; `versions` counts the versions that answered, `failures` must stay empty."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__()
+        self.versions: Counter[str] = Counter()
+        self.failures: list[str] = []
+        self.enough = threading.Event()
+        self._caller = Caller(port)
+
+    def run(self) -> None:
+        try:
+            while not self.enough.is_set():
+                self._read()
+                self._score()
+                self._search()
+        except Exception as error:
+            self.failures.append(repr(error))
+
+    def _read(self) -> None:
+        question = [["user", f"u{i}"] for i in range(N)] + [["tweet", f"t{i}"] for i in range(N)]
+        answer = self._caller.post("/v1/representations", {"entities": question})
+        name = answer.json["model_version"]
+        self.versions[name] += 1
+        found = np.array(answer.json["representations"], np.float32)
+        if not np.array_equal(found, np.concatenate([USERS[name], TWEETS[name]])):
+            self.failures.append(f"vectors that are not those of {name}")
+
+    def _score(self) -> None:
+        pairs = [[["user", f"u{i}"], ["tweet", f"t{i}"]] for i in range(N)]
+        scores = [{"measure": "dot", "relation": "favorite"}, {"measure": "dot"}]
+        answer = self._caller.post("/v1/scores/pairs", {"pairs": pairs, "scores": scores}).json
+        name = answer["model_versions"]["twhin"]
+        expected = np.einsum("nd,nd->n", 2 * USERS[name].astype(float) + 1, TWEETS[name])
+        if not np.allclose(answer["scores"], expected):
+            self.failures.append(f"scores that are not those of {name}")
+
+    def _search(self) -> None:
+        answer = self._caller.post("/v1/neighbours", {"entity": ["user", "u0"], "target_type": "tweet", "k": 1}).json
+        vectors_ = TWEETS[answer["model_version"]].astype(float)
+        nearest = np.argmax(vectors_ @ USERS[answer["model_version"]][0] / np.linalg.norm(vectors_, axis=1))
+        if answer["neighbours"][0]["entity"] != ["tweet", f"t{nearest}"]:
+            self.failures.append(f"neighbours that are not those of {answer['model_version']}")
+
+
+def test_versions_switch_under_load(root: Path, tables: Tables) -> None:
+    first = publish(tables, "m1")
+    with running(root, [tables.family]) as caller:
+        caller.wait_for_version("m1")
+        load = [Load(caller.port) for _ in range(3)]
+        for thread in load:
+            thread.start()
+        publish(tables, "m2")
+        caller.wait_for_version("m2")
+        tables.roll_back(first)
+        caller.wait_for_version("m1")
+        publish(tables, "m3")
+        caller.wait_for_version("m3")
+        time.sleep(0.2)
+        for thread in load:
+            thread.enough.set()
+            thread.join()
+    assert [failure for thread in load for failure in thread.failures] == []
+    assert set(sum((thread.versions for thread in load), Counter())) == {"m1", "m2", "m3"}
+
+
+def test_the_replaced_version_is_still_there_by_name(root: Path, tables: Tables) -> None:
+    publish(tables, "m1")
+    with running(root, [tables.family]) as caller:
+        caller.wait_for_version("m1")
+        publish(tables, "m2")
+        caller.wait_for_version("m2")
+        question = {"entities": [["user", "u0"]], "version": "m1"}
+        found = caller.post("/v1/representations", question).json["representations"]
+        np.testing.assert_array_equal(np.array(found, np.float32), USERS["m1"][:1])
+
+
+def test_what_is_gone_or_damaged_is_told_and_the_old_version_served(root: Path, tables: Tables) -> None:
+    publish(tables, "m1")
+    with running(root, [tables.family]) as caller:
+        caller.wait_for_version("m1")
+        publish(tables, "m2")
+        # The service may have seen m2 already; the files of m3 are damaged before its commit can be seen.
+        caller.wait_for_version("m2")
+        with locked(root / "twhin"):  # no sync goes on meanwhile
+            publish(tables, "m3")
+            (broken,) = tables.data_files()
+            broken.rename(broken.with_suffix(".away"))
+        caller.wait_for(lambda listed: "was the table vacuumed?" in "".join(listed["problems"]))
+        assert caller.get("/v1/representations/user/u0").json["model_version"] == "m2"
+        assert caller.get("/ready").status == 200
+        assert 'twhin_syncs_total{family="twhin",outcome="failed"}' in caller.get("/metrics").body.decode()
+        broken.with_suffix(".away").rename(broken)
+        caller.wait_for_version("m3")
+        caller.wait_for(lambda listed: not listed["problems"])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the building process in /proc")
+def test_a_killed_build_is_told_and_done_again(root: Path, tables: Tables) -> None:
+    publish(tables, "m1")
+    with running(root, [tables.family]) as caller:
+        caller.wait_for_version("m1")
+        with locked(root / "twhin"):  # the build waits
+            publish(tables, "m2")
+            until = time.monotonic() + 30
+            while not (builders := children()):
+                assert time.monotonic() < until
+                time.sleep(0.02)
+            os.kill(builders[0], signal.SIGKILL)
+            caller.wait_for(lambda listed: "ended with signal 9" in "".join(listed["problems"]))
+            assert caller.get("/v1/representations/user/u0").json["model_version"] == "m1"
+        caller.wait_for_version("m2")
+
+
+def children() -> list[int]:
+    """The building processes that this one has started and that run; the tests' JVM is a child of it as well."""
+    tasks = Path("/proc/self/task").glob("*/children")
+    started = [int(child) for task in tasks for child in task.read_text().split()]
+    return [
+        child for child in started if b"twhin_spark.serving.sync_store" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
+
+
+def test_a_new_service_starts_with_what_the_last_one_left(root: Path, tables: Tables) -> None:
+    publish(tables, "m1")
+    with running(root, [tables.family]) as caller:
+        caller.wait_for_version("m1")
+    tables.output.joinpath("tables").rename(tables.output / "away")
+    with running(root, [tables.family]) as caller:
+        assert caller.get("/v1/representations/user/u0").json["model_version"] == "m1"
+        caller.wait_for(lambda listed: "no Delta table" in "".join(listed["problems"]))
+
+
+def test_a_new_service_builds_a_damaged_store_anew(root: Path, tables: Tables) -> None:
+    publish(tables, "m1")
+    with running(root, [tables.family]) as caller:
+        caller.wait_for_version("m1")
+    (folder,) = [path for path in (root / "twhin").iterdir() if path.is_dir()]
+    truncate(folder / "type0.vectors")
+    with running(root, [tables.family]) as caller:
+        caller.wait_for_version("m1")
+        found = caller.get("/v1/representations/user/u0").json["representation"]
+        np.testing.assert_array_equal(np.array(found, np.float32), USERS["m1"][0])
+
+
+def test_a_rollback_to_a_damaged_store_builds_it_anew(root: Path, tables: Tables) -> None:
+    first = publish(tables, "m1")
+    with running(root, [tables.family]) as caller:
+        caller.wait_for_version("m1")
+        publish(tables, "m2")
+        caller.wait_for_version("m2")
+        for path in (root / "twhin").glob("m1-*/type*.vectors"):
+            truncate(path)
+        tables.roll_back(first)
+        caller.wait_for_version("m1")
+        question = {"entities": [["user", f"u{i}"] for i in range(N)]}
+        found = caller.post("/v1/representations", question).json["representations"]
+        np.testing.assert_array_equal(np.array(found, np.float32), USERS["m1"])
+
+
+def test_other_versions_are_served_on_demand(root: Path, tables: Tables) -> None:
+    first = publish(tables, "m1")
+    gone = tables.data_files(first)
+    publish(tables, "m2")
+    publish(tables, "m3")
+    with running(root, [tables.family], versions=["m2"]) as caller:
+        caller.wait_for_version("m3")
+        caller.wait_for(lambda listed: len(listed["versions"]) == 2)
+        assert caller.get("/v1/representations/user/u0?version=m2").json["model_version"] == "m2"
+    for path in gone:
+        path.unlink()
+    with running(root, [tables.family], versions=["m1"]) as caller:
+        caller.wait_for_version("m3")
+        caller.wait_for(lambda listed: "was the table vacuumed?" in "".join(listed["problems"]))
+        assert caller.get("/v1/representations/user/u0?version=m1").status == 404

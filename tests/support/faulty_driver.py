@@ -1,0 +1,81 @@
+"""A training in this process whose tasks meet with an accident: `python faulty_driver.py CONFIG MASTER FAULT SCRATCH`.
+
+FAULT: none; fail: the first attempt of a task writes its files, and dies; slow: it takes its time; lost: it takes its
+time and its executor is killed. Spark properties come after that, as NAME=VALUE. Prints how many accidents there were.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow as pa
+from pyspark import TaskContext
+
+from twhin_spark.config import load_config
+from twhin_spark.tables.session import open_session
+from twhin_spark.training import rounds, trainer
+from twhin_spark.training import train as training
+
+_PAUSE = 8.0  # seconds of a slow attempt
+
+
+def clumsy(real: Callable[..., Any], fault: str, scratch: str) -> Callable[..., Any]:
+    """The tasks that `real` makes, of which the one in the first Spark partition has an accident, once a round."""
+
+    def make(*args: Any) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+        task = real(*args)
+        place = f"{task.this.epoch}-{task.this.number}" if hasattr(task, "this") else str(task.rounds[0].epoch)
+        happens = fault == "fail" or place == "0-1"  # a pause in every round would take long
+
+        def call(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            context = TaskContext.get()
+            assert context is not None
+            accident = happens and context.partitionId() == 0 and context.attemptNumber() == 0
+            if accident and fault in ("slow", "lost"):
+                Path(scratch, place).write_text(str(os.getpid()))
+                time.sleep(_PAUSE)
+            done = list(task(batches))  # its files are written
+            if accident and fault == "fail":
+                Path(scratch, place).write_text(str(os.getpid()))
+                raise RuntimeError("an accident")
+            yield from done
+
+        return call
+
+    return make
+
+
+def kill_executor(scratch: Path) -> None:
+    """Kills the executor of the first task that has an accident, while it runs."""
+    while not (marks := list(scratch.iterdir())) or not marks[0].read_text():
+        time.sleep(0.05)
+    worker = psutil.Process(int(marks[0].read_text()))
+    executor = next(
+        parent for parent in worker.parents() if "CoarseGrainedExecutorBackend" in " ".join(parent.cmdline())
+    )
+    executor.send_signal(signal.SIGKILL)
+
+
+def main(config_file: str, master: str, fault: str, scratch: str, *properties: str) -> None:
+    extra = dict(one.split("=", 1) for one in properties)
+    spark = open_session("faulty", log_file=Path(scratch).with_suffix(".log"), extra={"spark.master": master, **extra})
+    if fault != "none":
+        rounds.RoundTask = clumsy(rounds.RoundTask, fault, scratch)  # type: ignore[assignment,misc]
+        trainer.EpochsTask = clumsy(trainer.EpochsTask, fault, scratch)  # type: ignore[assignment,misc]
+    if fault == "lost":
+        threading.Thread(target=kill_executor, args=(Path(scratch),), daemon=True).start()
+    training.train(spark, load_config(Path(config_file)), lambda line: sys.stderr.write(f"{line}\n"))
+    spark.stop()
+    sys.stdout.write(f"{len(list(Path(scratch).iterdir()))}\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

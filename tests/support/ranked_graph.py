@@ -1,0 +1,240 @@
+"""A small graph with a model, of which every rank can be counted by hand (`answers`), for any number of partitions.
+
+All vectors are small whole numbers, unless real ones are asked for: scores are exact however they are computed, and
+many of them tie.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+
+from twhin_spark.config import Config
+from twhin_spark.graph.graph_version import GraphVersion
+from twhin_spark.graph.packing import pack
+from twhin_spark.kernels.operators import OPERATORS
+from twhin_spark.kernels.topk import comparable
+from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES, ddl
+from twhin_spark.training.state.manifest import Manifest
+from twhin_spark.training.state.relation_state import RelationState
+from twhin_spark.training.state.run_folder import EntityState, RunFolder
+from twhin_spark.training.train import TrainedRun
+
+DIM = 4
+RELATIONS = ("follow", "like", "block", "share")
+ENDS = {"follow": ("user", "user"), "like": ("user", "tweet"), "block": ("user", "user"), "share": ("user", "tweet")}
+OPERATOR = {"follow": "translation", "like": "complex", "block": "identity", "share": "translation"}
+TWO_SIDED = ("like",)
+TYPES = ["tweet", "user"]
+Edge = tuple[str, str]  # source and target id
+Score = Callable[[str, str], float]  # of a source and target id
+
+
+def config(
+    output: str, *, validation: float = 0.1, sides: str = "target", comparator: str = "dot", **als: object
+) -> Config:
+    relations = {
+        name: {
+            "source": ENDS[name][0],
+            "target": ENDS[name][1],
+            "operator": OPERATOR[name],
+            "two_sided": name in TWO_SIDED,
+        }
+        for name in RELATIONS
+    }
+    return Config.model_validate(
+        {
+            "name": "world",
+            "output": output,
+            "entity_types": TYPES,
+            "relations": relations,
+            "logs": {
+                "log": {
+                    "path": "none",
+                    "format": "csv",
+                    "select": {"relation": "r", "source": "s", "target": "t", "timestamp": "x"},
+                }
+            },
+            "split": {"validation": validation},
+            "training": {"dim": DIM, "comparator": comparator},
+            "evaluation": {"sides": sides, "als": {"rank": 4, "iterations": 2, **als}},
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A query's place among the candidates: how many are above and how many others tie."""
+
+    source: str
+    target: str
+    new: tuple[int, int]
+    filtered: tuple[int, int]
+
+    @property
+    def ranks(self) -> tuple[float, float]:
+        """Among new candidates, and filtered."""
+        return 1 + self.new[0] + self.new[1] / 2, 1 + self.filtered[0] + self.filtered[1] / 2
+
+
+class World:
+    """follow and like have queries of every kind; block has test edges of known pairs only; share has no training edge
+    at the sources of its test edges.
+    """
+
+    def __init__(self, seed: int = 0, *, self_loops: bool = False, whole: bool = True) -> None:
+        self.self_loops = self_loops
+        rng = np.random.default_rng(seed)
+        users, tweets = [f"u{i}" for i in range(40)], [f't,{i} "é"' for i in range(60)]
+        self.edges: dict[str, dict[str, dict[Edge, float]]] = {
+            name: {split: {} for split in ("train", "validation", "test")} for name in RELATIONS
+        }
+        for name, count in (("follow", 400), ("like", 500)):
+            targets = users if ENDS[name][1] == "user" else tweets
+            for _ in range(count):
+                # The last few ids are left to the held-out splits: they were never seen in training.
+                split = str(rng.choice(["train", "validation", "test"], p=[0.7, 0.1, 0.2]))
+                known = -4 if split == "train" else None
+                source = users[:known][int(rng.beta(0.6, 1.5) * len(users[:known]))]
+                target = targets[:known][int(rng.beta(0.6, 1.5) * len(targets[:known]))]
+                if source != target or self_loops:
+                    self.edges[name][split][source, target] = float(rng.integers(1, 4))
+        self.edges["block"]["train"] = {("u0", "u1"): 1.0, ("u2", "u3"): 1.0}
+        self.edges["block"]["test"] = {("u0", "u1"): 1.0}
+        self.edges["share"]["train"] = {("u0", 't,0 "é"'): 1.0, ("u1", 't,0 "é"'): 2.0, ("u1", 't,2 "é"'): 2.0}
+        self.edges["share"]["test"] = {("u2", 't,0 "é"'): 1.0, ("u3", 't,1 "é"'): 1.0}
+        seen = {
+            (ENDS[name][end], edge[end]) for name in RELATIONS for edge in self.edges[name]["train"] for end in (0, 1)
+        }
+        # Rows outlive the graphs that had edges for them: one entity is known from an earlier graph only.
+        self.entities = sorted(seen | {("user", users[-1])})
+        self.seen = seen
+        vectors = (
+            rng.integers(-2, 3, (len(self.entities), DIM)) if whole else rng.normal(size=(len(self.entities), DIM))
+        )
+        self.vectors = dict(zip(self.entities, vectors.astype(np.float32), strict=True))
+        self.parameters = {"follow": [1.0, 0, -1, 0], "like": [1.0, 0, 1, -1], "block": [], "share": [0.0, 1, 0, 0]}
+        self.backward = {"like": [0.0, 1, -1, 1]}
+
+    def place(self, partitions: int) -> dict[tuple[str, str], tuple[int, int]]:
+        """Partition and row of every entity."""
+        rows: dict[tuple[str, int], int] = defaultdict(int)
+        places = {}
+        for entity in self.entities:
+            partition = zlib.crc32(repr(entity).encode()) % partitions
+            places[entity] = partition, rows[entity[0], partition]
+            rows[entity[0], partition] += 1
+        return places
+
+    def entities_table(self, spark: SparkSession, partitions: int) -> DataFrame:
+        def degrees(kind: str, name: str, end: int) -> dict[str, int]:
+            counts = {
+                r: sum(edge[end] == name for edge in self.edges[r]["train"]) for r in RELATIONS if ENDS[r][end] == kind
+            }
+            return {relation: count for relation, count in counts.items() if count}
+
+        rows = []
+        for (kind, name), place in self.place(partitions).items():
+            out, into = degrees(kind, name, 0), degrees(kind, name, 1)
+            rows.append((kind, name, *place, 0, sum(out.values()) + sum(into.values()), out, into))
+        return spark.createDataFrame(rows, ddl(ENTITIES))
+
+    def edges_table(self, spark: SparkSession) -> DataFrame:
+        rows = [
+            (name, ENDS[name][0], source, ENDS[name][1], target, split, weight, 1, None, None)
+            for name in RELATIONS
+            for split, edges in self.edges[name].items()
+            for (source, target), weight in edges.items()
+        ]
+        return spark.createDataFrame(rows, ddl(EDGES))
+
+    def buckets_table(self, spark: SparkSession, partitions: int) -> DataFrame:
+        places = self.place(partitions)
+        buckets: dict[tuple[int, int], list[dict[str, float]]] = defaultdict(list)
+        for number, name in enumerate(RELATIONS):
+            for (source, target), weight in self.edges[name]["train"].items():
+                (sp, sr), (tp, tr) = places[ENDS[name][0], source], places[ENDS[name][1], target]
+                buckets[sp, tp].append({"source": sr, "target": tr, "relation": number, "weight": weight})
+        packed = [pack(bucket, pa.Table.from_pylist(edges), 20) for bucket, edges in buckets.items()]
+        return spark.createDataFrame(pa.concat_tables(packed)).select(*EDGE_BUCKETS.names)
+
+    def run(self, output: Path, partitions: int, tables: dict[str, int] | None = None) -> TrainedRun:
+        """The model, written as training leaves it."""
+        folder = RunFolder(str(output), "world-1")
+        places = self.place(partitions)
+        files = []
+        for partition in range(partitions):
+            state = {}
+            for kind in TYPES:
+                mine = [e for e in self.entities if e[0] == kind and places[e][0] == partition]
+                vectors = np.array([self.vectors[e] for e in mine], np.float32).reshape(len(mine), DIM)
+                state[kind] = EntityState(vectors, np.zeros(len(mine), np.float32))
+            files.append(folder.write_partition(f"p{partition}", state))
+        relations = {}
+        for name, target in self.parameters.items():
+            values = {"target": target} | ({"source": self.backward[name]} if name in TWO_SIDED else {})
+            relations[name] = RelationState(values, values)
+        manifest = Manifest(folder.run_id, 1, 0, 0, True, 1, files, relations, "")
+        folder.commit(manifest)
+        counts = {
+            "read": 1200,
+            "accepted": 1000,
+            "replayed": 50,
+            "rejected": 150,
+            "left_out": {"where": 7, "window": 0},
+        }
+        rows = {**counts, "rejected_by_reason": {"empty source id": 100, "malformed line": 50}}
+        return TrainedRun(
+            folder.run_id, folder, manifest, GraphVersion("g", tables or {}, RELATIONS, partitions, None, rows)
+        )
+
+    def trained_score(self, name: str, asked: int = 1, comparator: str = "dot") -> Score:
+        """`asked` is the end that a query asks for: 1 the target, 0 the source. Cosines are as exact as their ties."""
+        kinds, operator = ENDS[name], OPERATORS[OPERATOR[name]]
+        backward = asked == 0 and name in TWO_SIDED
+        parameters = np.array((self.backward if backward else self.parameters)[name], np.float32)
+
+        def score(source: str, target: str) -> float:
+            ends = [self.vectors[kinds[0], source], self.vectors[kinds[1], target]]
+            changed = operator.apply(parameters, ends[backward][None])[0]
+            pair = comparable(np.stack([changed, ends[not backward]]), comparator).astype(np.float64)
+            return float(pair[0] @ pair[1])
+
+        return score
+
+    def popularity(self, name: str, by: str, asked: int = 1) -> Score:
+        def score(*ends: str) -> float:
+            trained = self.edges[name]["train"].items()
+            return sum(w if by == "weight" else 1.0 for edge, w in trained if edge[asked] == ends[asked])
+
+        return score
+
+    def new_edges(self, name: str, split: str) -> list[Edge]:
+        return sorted(edge for edge in self.edges[name][split] if edge not in self.edges[name]["train"])
+
+    def queries(self, name: str, split: str) -> list[Edge]:
+        kinds = ENDS[name]
+        return [e for e in self.new_edges(name, split) if all((kinds[i], e[i]) in self.seen for i in (0, 1))]
+
+    def answers(self, name: str, split: str, score: Score, asked: int = 1) -> dict[Edge, Answer]:
+        """The loop over all queries and candidates; `asked` is the end that a query asks for."""
+        candidates = sorted(one for kind, one in self.seen if kind == ENDS[name][asked])
+        known = {s: set(self.edges[name][s]) for s in ("train", "validation", "test")}
+        found = {}
+        for edge in self.queries(name, split):
+            own, asker = score(*edge), edge[1 - asked]
+            counts = {}
+            for which, hidden in (("new", known["train"]), ("filtered", set().union(*known.values()))):
+                itself = None if self.self_loops else asker
+                pairs = [(asker, c) if asked else (c, asker) for c in candidates if c not in (itself, edge[asked])]
+                others = [score(*pair) for pair in pairs if pair not in hidden]
+                counts[which] = (sum(s > own for s in others), sum(s == own for s in others))
+            found[edge] = Answer(asker, edge[asked], counts["new"], counts["filtered"])
+        return found

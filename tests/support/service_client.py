@@ -1,0 +1,99 @@
+"""A service on a loopback port of its own, in a thread, and a caller."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from twhin_spark.config.serving import Serving
+from twhin_spark.representations.family import Family
+from twhin_spark.serving.neighbours import IndexOf, exact_index
+from twhin_spark.serving.web.app import create_app
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def error(self) -> str:
+        line = self.json["error"]
+        assert "\n" not in line
+        assert list(self.json) == ["error"]
+        return line
+
+
+class Caller:
+    """One connection to the service."""
+
+    def __init__(self, port: int, headers: dict[str, str] | None = None) -> None:
+        self.port = port
+        self.headers = headers or {}
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self.send("GET", path, None, headers)
+
+    def post(self, path: str, body: Any, **headers: str) -> Answer:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self.send("POST", path, content, {"Content-Type": "application/json", **headers})
+
+    def send(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
+        self._connection.request(method, path, body, self.headers | headers)
+        answer = self._connection.getresponse()
+        lowered = {name.lower(): value for name, value in answer.getheaders()}
+        return Answer(answer.status, lowered, answer.read())
+
+    def versions(self, family: str = "twhin") -> dict[str, Any]:
+        families = self.get("/v1/versions").json["families"]
+        return next(entry for entry in families if entry["family"] == family)
+
+    def wait_for(self, what: Callable[[dict[str, Any]], object], seconds: float = 30) -> None:
+        """Waits until the list of versions is as it should be."""
+        until = time.monotonic() + seconds
+        while not what(self.versions()):
+            assert time.monotonic() < until, self.versions()
+            time.sleep(0.02)
+
+    def wait_for_version(self, name: str) -> None:
+        self.wait_for(lambda listed: listed["current"] == name)
+
+
+@contextmanager
+def running(
+    root: Path,
+    families: Sequence[Family],
+    *,
+    token: str | None = None,
+    index_of: IndexOf = exact_index,
+    **settings: Any,
+) -> Iterator[Caller]:
+    """The service, from when it listens until it has ended."""
+    app = create_app(Serving(**{"poll_seconds": 0.05, **settings}), root, families, token=token, index_of=index_of)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="on", timeout_keep_alive=600))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield Caller(port, {"Authorization": f"Bearer {token}"} if token else {})
+    finally:
+        server.should_exit = True
+        thread.join()

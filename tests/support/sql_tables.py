@@ -1,0 +1,28 @@
+"""What the tests of SQL read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.configs import small_config
+from tests.support.published_tables import Tables
+from twhin_spark.config import Config
+from twhin_spark.representations.family import Family
+
+N = 20
+FAVORITE = {"favorite": {"source": "user", "target": "tweet"}}
+
+
+def published_config(output: Path, **serving: object) -> Config:
+    """The config of tables that `Tables` publishes under a folder."""
+    return small_config(output, entity_types=["user", "tweet"], relations=FAVORITE, serving=serving)
+
+
+@dataclass(frozen=True)
+class World:
+    """A dense family of users u0 to u19 and tweets t0 to t19, and a sparse one of every other of them."""
+
+    tables: Tables
+    communities: Family
+    config: Config

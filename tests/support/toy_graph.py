@@ -1,0 +1,63 @@
+"""A small graph of users and tweets in four partitions, as the tests of tasks and rounds take it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from twhin_spark.kernels.gradients import LossSettings
+from twhin_spark.kernels.losses import Logistic
+from twhin_spark.kernels.training_pass import TrainSettings
+from twhin_spark.training.state.manifest import Manifest
+from twhin_spark.training.state.relation_state import RelationSettings, initial_state
+from twhin_spark.training.state.run_folder import EntityState, RunFolder
+from twhin_spark.training.workers.round_task import RunSettings
+
+PARTITIONS, ROWS, DIM, EDGES = 4, 6, 8, 10  # rows of each type in a partition, edges in a block
+RELATIONS = (
+    RelationSettings("follow", "user", "user", "translation", 1.0, two_sided=False),
+    RelationSettings("like", "user", "tweet", "translation", 1.0, two_sided=True),
+)
+
+
+def run_settings(output: str, learning_rate: float = 0.1) -> RunSettings:
+    train = TrainSettings(LossSettings(Logistic()), 16, 8, 4, learning_rate, learning_rate)
+    return RunSettings(output, "run", 0, ("user", "tweet"), RELATIONS, train)
+
+
+def first_manifest(run: RunSettings) -> Manifest:
+    """Random vectors, written and committed."""
+    rng = np.random.default_rng(0)
+    folder = RunFolder(run.output, run.run_id)
+    files = []
+    for partition in range(PARTITIONS):
+        state = {
+            name: EntityState(rng.normal(size=(ROWS, DIM)).astype(np.float32), np.zeros(ROWS, np.float32))
+            for name in run.entity_types
+        }
+        files.append(folder.write_partition(f"p{partition}", state))
+    relations = {relation.name: initial_state(relation, DIM) for relation in run.relations}
+    manifest = Manifest(run.run_id, 1, -1, 0, False, 2, files, relations, "cpu")
+    folder.commit(manifest)
+    return manifest
+
+
+def blocks() -> list[dict[str, object]]:
+    """Two blocks for each bucket, as rows of edge_buckets."""
+    rows: list[dict[str, object]] = []
+    for i in range(PARTITIONS):
+        for j in range(PARTITIONS):
+            for number in range(2):
+                rng = np.random.default_rng((i, j, number))
+                rows.append(
+                    {
+                        "source_partition": i,
+                        "target_partition": j,
+                        "block": number,
+                        "edges": EDGES,
+                        "source": rng.integers(ROWS, size=EDGES).astype("<i4").tobytes(),
+                        "target": rng.integers(ROWS, size=EDGES).astype("<i4").tobytes(),
+                        "relation": np.sort(rng.integers(2, size=EDGES)).astype("<i2").tobytes(),
+                        "weight": np.ones(EDGES, "<f4").tobytes(),
+                    }
+                )
+    return rows

@@ -1,0 +1,146 @@
+"""The contract of every model that a config can ask for: gradients, a loss that falls, ranks, state that comes back."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+
+from tests.support.configs import small_config
+from tests.support.reference_loss import Inputs, finite_differences, slow_loss
+from twhin_spark.config import Config
+from twhin_spark.config.base import Measure
+from twhin_spark.config.sections import Operator, Regularization
+from twhin_spark.kernels.initial_vectors import initial_vectors
+from twhin_spark.kernels.model import Edges, EntityRows, Model
+from twhin_spark.kernels.operators import OPERATORS
+from twhin_spark.kernels.topk import comparable
+from twhin_spark.kernels.training_pass import train_edges
+from twhin_spark.training.settings import run_settings
+from twhin_spark.training.state.manifest import Manifest
+from twhin_spark.training.state.relation_state import from_kernel, initial_state, to_kernel
+from twhin_spark.training.state.run_folder import EntityState, RunFolder
+from twhin_spark.training.workers.round_task import RunSettings
+
+DIM, USERS, ITEMS, EDGES, EPOCHS = 8, 30, 40, 600, 6
+LOSSES: dict[str, dict[str, Any]] = {
+    "logistic": {"loss": "logistic"},
+    "adversarial": {"loss": "logistic", "adversarial_temperature": 1.0},
+    "softmax": {"loss": "softmax", "temperature": 0.5},
+    "cosine_contrastive": {"loss": "cosine_contrastive", "margin": 0.3, "in_batch_weight": 3, "uniform_weight": 3},
+}
+PENALTIES = (None, *get_args(Regularization.model_fields["norm"].annotation))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of the models."""
+
+    operator: str
+    comparator: str
+    two_sided: bool
+    loss: str
+    penalty: str | None
+
+    def __str__(self) -> str:
+        sides = "two-sided" if self.two_sided else "one-sided"
+        return f"{self.operator}-{self.comparator}-{sides}-{self.loss}-{self.penalty}"
+
+    def config(self, output: Path | str = "unused") -> Config:
+        relation = {"source": "user", "target": "item", "operator": self.operator, "two_sided": self.two_sided}
+        held = self.penalty and {"norm": self.penalty, "entities": 1e-3, "relations": 1e-3}
+        batches = {"batch_size": 50, "in_batch_negatives": 25, "uniform_negatives": 10}
+        training = {"dim": DIM, "comparator": self.comparator, "regularization": held, **batches, **LOSSES[self.loss]}
+        return small_config(output, relations={"like": relation}, training=training)
+
+    def run(self, output: Path | str = "unused") -> RunSettings:
+        return run_settings(self.config(output), ["like"], "run")
+
+
+def choices() -> Iterator[Choice]:
+    sidedness = (False, True)
+    for choice in itertools.product(get_args(Operator), get_args(Measure), sidedness, LOSSES, PENALTIES):
+        if choice[1] == "cosine" or choice[3] != "cosine_contrastive":
+            yield Choice(*choice)
+
+
+each_choice = pytest.mark.parametrize("choice", list(choices()), ids=str)
+
+
+@each_choice
+def test_gradients_are_those_of_the_formula(choice: Choice) -> None:
+    settings = choice.run().train.loss
+    inputs = Inputs.random(settings.loss, choice.operator, choice.two_sided, edges=2, uniform=1, seed=1)
+    inputs.settings = settings
+    there, found = copy.deepcopy(inputs), inputs.gradients()
+    assert found.loss == pytest.approx(slow_loss(inputs))
+    for name in ["source", "target", "forward"] + (["backward"] if choice.two_sided else []):
+        expected = finite_differences(inputs, getattr(inputs, name), lambda: slow_loss(inputs, weighed=there))
+        np.testing.assert_allclose(getattr(found, name), expected, rtol=1e-6, atol=1e-8, err_msg=name)
+
+
+@each_choice
+def test_the_loss_falls_planted_edges_rank_first_and_all_of_it_is_kept(choice: Choice, tmp_path: Path) -> None:
+    run = choice.run(str(tmp_path))
+    (relation,) = run.relations
+    rng = np.random.default_rng(0)
+    model = Model(
+        {
+            "user": EntityRows(initial_vectors(np.arange(USERS), DIM, 0.1, 0), np.zeros(USERS, np.float32)),
+            "item": EntityRows(initial_vectors(np.arange(ITEMS), DIM, 0.1, 1), np.zeros(ITEMS, np.float32)),
+        },
+        {0: to_kernel(relation, initial_state(relation, DIM))},
+    )
+    source = rng.integers(USERS, size=EDGES, dtype=np.int32)
+    target = (2 * rng.integers(ITEMS // 2, size=EDGES) + source % 2).astype(np.int32)  # of the user's half
+    edges = Edges(source, target, np.zeros(EDGES, np.int16), np.ones(EDGES, np.float32))
+    passes = [train_edges(model, edges, run.train, rng) for _ in range(EPOCHS)]
+    assert all(done.edges == {0: EDGES} and done.non_finite is None for done in passes)
+    assert passes[-1].loss[0] < 0.97 * passes[0].loss[0]
+
+    loaded = kept(run, model)
+    for side, scores in scores_of(choice, loaded).items():
+        assert in_order(scores) > 0.93, side
+    np.testing.assert_array_equal(scores_of(choice, loaded)["target"], scores_of(choice, model)["target"])
+    again = [train_edges(one, edges, run.train, np.random.default_rng(7)) for one in (model, loaded)]
+    assert again[0] == again[1]  # with their accumulators
+
+
+def kept(run: RunSettings, model: Model) -> Model:
+    """The model, written as a task writes it, committed, and read again."""
+    folder = RunFolder(run.output, run.run_id)
+    state = {name: EntityState(rows.vectors, rows.accumulators) for name, rows in model.entities.items()}
+    file = folder.write_partition("p0", {name: state[name] for name in run.entity_types})
+    states = {one.name: from_kernel(model.relations[i]) for i, one in enumerate(run.relations)}
+    folder.commit(Manifest(run.run_id, 1, 0, 0, True, 1, [file], states, "cpu"))
+    latest = folder.latest()
+    assert latest is not None
+    entities = folder.read_partition(latest.partitions[0], run.entity_types)
+    relations = {i: to_kernel(one, latest.relations[one.name]) for i, one in enumerate(run.relations)}
+    return Model({name: EntityRows(one.vectors, one.accumulators) for name, one in entities.items()}, relations)
+
+
+def scores_of(choice: Choice, model: Model) -> Mapping[str, np.ndarray]:
+    """The scores by which targets are ranked (USERS, ITEMS), and by which sources are, where they differ."""
+    relation, operator = model.relations[0], OPERATORS[choice.operator]
+    users, items = model.entities["user"].vectors, model.entities["item"].vectors
+
+    def product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        return comparable(left, choice.comparator) @ comparable(right, choice.comparator).T
+
+    scores = {"target": product(operator.apply(relation.forward.values, users), items)}
+    if relation.backward is not None:
+        scores["source"] = product(users, operator.apply(relation.backward.values, items))
+    return scores
+
+
+def in_order(scores: np.ndarray) -> float:
+    """The share of triples of a user, an item of their half and one of the other that are in order."""
+    own, other = (np.stack([row[(i + k) % 2 :: 2] for i, row in enumerate(scores)]) for k in (0, 1))
+    return float((own[:, :, None] > other[:, None, :]).mean())

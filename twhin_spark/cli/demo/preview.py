@@ -1,0 +1,83 @@
+"""What a person does next with published embeddings, shown on the planted communities."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pyspark.sql import SparkSession
+from rich.table import Table
+
+from twhin_spark.cli.console import Narrator
+from twhin_spark.config import Config
+from twhin_spark.kernels.arrays import Floats, Integers
+from twhin_spark.tables.delta import TableStore
+from twhin_spark.tables.schemas import EMBEDDINGS, METRICS
+
+NEIGHBOURS = 10
+SAMPLE = 1000  # entities of each type whose neighbours are compared with the plan
+SHOWN = 4  # of them in the table
+
+
+def show_demo(spark: SparkSession, config: Config, summary: dict[str, Any], narrator: Narrator) -> None:
+    """Prints sample neighbours beside their planted communities, and SQL to try."""
+    store = TableStore(spark, config.output)
+    vectors = store.read(EMBEDDINGS).select("entity_type", "entity_id", "embedding").toPandas()
+    truth = pd.read_parquet(Path(config.output) / "logs" / "communities.parquet")
+    known = vectors.merge(truth, on=["entity_type", "entity_id"]).sort_values(["entity_type", "entity_id"])
+    table = Table(title="Nearest neighbours (cosine); * shares the planted community", title_justify="left")
+    for heading in ("type", "entity", "community", "neighbours"):
+        table.add_column(heading)
+    shares = []
+    for entity_type, group in known.groupby("entity_type"):
+        ids, communities = group["entity_id"].to_numpy(), group["community"].to_numpy()
+        picked = np.random.default_rng(0).permutation(len(ids))[:SAMPLE]
+        near = nearest(np.stack(group["embedding"].to_list()), picked, NEIGHBOURS)  # (sample, 10)
+        for i, row in zip(picked[:SHOWN], near, strict=False):
+            marked = " ".join(f"{ids[j]}{'*' if communities[j] == communities[i] else ''}" for j in row[:5])
+            table.add_row(str(entity_type), ids[i], str(communities[i]), marked)
+        share, chance = shared_community(communities, picked, near)
+        shares.append(
+            f"{entity_type}: {share:.1%} of {NEIGHBOURS} neighbours share the community, "
+            f"{share / chance:.0f} times the chance rate of {chance:.1%}"
+        )
+    narrator.console.print()
+    narrator.console.print(table)
+    for line in shares:
+        narrator.console.print(line, markup=False)
+    narrator.console.print("\nSQL to try, each by: .venv/bin/twhin-spark sql '...'")
+    for query in queries(store, str(known["entity_id"].iloc[0]), str(known["entity_type"].iloc[0])):
+        narrator.console.print(f"\n{query}", markup=False)
+    narrator.console.print()
+
+
+def nearest(vectors: Floats, rows: Integers, count: int) -> Integers:
+    """The rows of `vectors` (n, dim) with the greatest cosine to each of `rows` (m,), without itself: (m, count)."""
+    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    scores = unit[rows] @ unit.T  # (m, n)
+    scores[np.arange(len(rows)), rows] = -np.inf
+    return np.argsort(-scores, axis=1, kind="stable")[:, :count]
+
+
+def shared_community(communities: Integers, rows: Integers, near: Integers) -> tuple[float, float]:
+    """Share of neighbours (m, k) in the community of their row (m,), and the share that chance would give."""
+    share = (communities[near] == communities[rows][:, None]).mean()
+    sizes = np.bincount(communities)
+    chance = ((sizes[communities[rows]] - 1) / (len(communities) - 1)).mean()
+    return float(share), float(chance)
+
+
+def queries(store: TableStore, entity_id: str, entity_type: str) -> list[str]:
+    """Three queries in plain Spark SQL, without a single quote: a shell takes them between two."""
+    embeddings, metrics = (f"delta.`{store.path(table)}`" for table in (EMBEDDINGS, METRICS))
+    dot = "aggregate(zip_with(a.embedding, b.embedding, (x, y) -> x * y), 0D, (sum, x) -> sum + x)"
+    return [
+        f"SELECT entity_type, model_version, count(*) AS vectors, avg(norm) AS norm FROM {embeddings} GROUP BY ALL",
+        f"SELECT b.entity_id, {dot} / (a.norm * b.norm) AS cosine FROM {embeddings} a JOIN {embeddings} b "
+        f"ON a.entity_type = b.entity_type AND a.entity_id <> b.entity_id "
+        f'WHERE a.entity_type = "{entity_type}" AND a.entity_id = "{entity_id}" ORDER BY cosine DESC LIMIT 10',
+        f"SELECT relation, average, model, metric, round(value, 4) AS value, queries FROM {metrics} "
+        'WHERE metric IN ("mrr", "recall@10") ORDER BY ALL',
+    ]

@@ -1,0 +1,143 @@
+"""The report's figures: data in, an SVG image as a data URI out. Matplotlib, on the driver only."""
+
+from __future__ import annotations
+
+import base64
+import io
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import cycle
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from twhin_spark.evaluation.report_summary import Projection
+from twhin_spark.kernels.arrays import Integers
+
+INK, FAINT, GRID = "#1d2433", "#5f6b7e", "#e4e8ee"
+MODEL_COLOURS = {"twhin": "#2458a8", "als": "#d99a3d", "popularity": "#b4bcc8"}
+COLOURS = ("#2458a8", "#d0703c", "#3a8f6f", "#8a5aa8", "#b8912a", "#4a9cc0", "#b04a67", "#6d7684")
+
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",  # text stays text, set in the reader's fonts
+    "svg.hashsalt": "twhin-spark",  # the same data gives the same bytes
+    "text.parse_math": False,  # a name may hold a $
+    "font.size": 10,
+    "text.color": INK,
+    "axes.edgecolor": GRID,
+    "axes.labelcolor": FAINT,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": GRID,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+}
+_FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto"
+_WIDTH, _HEIGHT = 5.2, 3.5  # inches: legible when a phone shows the figure at half the size
+
+
+def loss_figure(loss: Mapping[str, Sequence[float]]) -> str:
+    """Mean loss by epoch, a line for each relation."""
+
+    def draw(axes: Axes) -> None:
+        for relation, colour in _coloured(loss):
+            values = loss[relation]
+            epochs = np.arange(1, len(values) + 1)
+            axes.plot(epochs, values, color=colour, label=relation, linewidth=1.8, marker="o", markersize=3)
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_ylim(bottom=0)
+        _legend(axes)
+
+    return _image(draw)
+
+
+def metric_figure(values: Mapping[str, Mapping[str, float]]) -> str:
+    """One metric by relation and model: a group of bars for each relation."""
+    models = [model for model in MODEL_COLOURS if any(model in of_model for of_model in values.values())]
+
+    def draw(axes: Axes) -> None:
+        middles = np.arange(len(values))[::-1] * (len(models) + 1.0)
+        for number, model in enumerate(models):
+            places = middles + (len(models) - 1) / 2 - number
+            lengths = [of_model[model] for of_model in values.values()]
+            bars = axes.barh(places, lengths, height=0.88, color=MODEL_COLOURS[model], label=model)
+            axes.bar_label(bars, fmt="%.3f", padding=3, fontsize=9, color=FAINT)
+        axes.set_yticks(middles, list(values), color=INK)
+        axes.margins(x=0.16)
+        axes.grid(visible=False, axis="y")
+        _legend(axes)
+
+    return _image(draw, height=max(_HEIGHT, 0.9 + 0.26 * (len(models) + 1) * len(values)))
+
+
+def degree_figure(degrees: Mapping[str, tuple[Integers, Integers]]) -> str:
+    """The share of a type's entities that have x training edges or more, both axes logarithmic."""
+
+    def draw(axes: Axes) -> None:
+        for kind, colour in _coloured(degrees):
+            degree, count = degrees[kind]
+            share = np.cumsum(count[::-1])[::-1] / count.sum()
+            axes.plot(degree, share, color=colour, label=kind, linewidth=1.8, drawstyle="steps-pre")
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:g}%"))
+        axes.set_xlabel("training edges, at least")
+        _legend(axes)
+
+    return _image(draw)
+
+
+def projection_figure(projection: Projection) -> str:
+    """Entities on the two principal axes of their vectors, coloured by type."""
+
+    def draw(axes: Axes) -> None:
+        for kind, colour in _coloured(projection.points):
+            x, y = projection.points[kind].T
+            axes.scatter(x, y, s=6, color=colour, alpha=0.45, linewidths=0, label=kind, rasterized=True)
+        axes.set_xlabel(f"first axis: {projection.share[0]:.0%} of the variance")
+        axes.set_ylabel(f"second axis: {projection.share[1]:.0%}")
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.set_aspect("equal", adjustable="datalim")
+        _legend(axes)
+
+    return _image(draw, height=4.4)
+
+
+def _legend(axes: Axes) -> None:
+    """Names above the axes, where they cover nothing."""
+    legend = axes.figure.legend(loc="outside upper left", ncols=4, markerscale=2, handlelength=1.2, columnspacing=1.4)
+    for handle in legend.legend_handles:
+        if handle is not None:
+            handle.set_alpha(1)
+
+
+def _coloured(names: Iterable[str]) -> Iterable[tuple[str, str]]:
+    return zip(names, cycle(COLOURS), strict=False)
+
+
+def _image(draw: Callable[[Axes], None], height: float = _HEIGHT) -> str:
+    """The SVG image of one drawing."""
+    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+        # Matplotlib measures text in a font of its own, which lacks some letters; the reader's browser has them.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+        draw(figure.add_subplot())
+        image = io.StringIO()
+        figure.savefig(image, format="svg", dpi=200, transparent=True, metadata={"Date": None})
+    svg = image.getvalue().replace("'DejaVu Sans'", _FONTS)
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()

@@ -1,0 +1,51 @@
+"""The rows of `embeddings`, read from a run's state files by Spark's workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from twhin_spark.training.state.manifest import StateFile
+from twhin_spark.training.state.run_folder import RunFolder
+
+_SCHEMA = "entity_type STRING, entity_id STRING, embedding ARRAY<FLOAT>, norm FLOAT, degree BIGINT"
+
+
+def embedding_rows(
+    entities: DataFrame, folder: RunFolder, files: Sequence[StateFile], types: Sequence[str]
+) -> DataFrame:
+    """The vectors of the entities with a training edge in this graph; those that only earlier graphs knew have none."""
+    known = entities.where(F.col("degree") > 0).select("entity_type", "entity_id", "partition", "row", "degree")
+    return known.groupBy("partition").applyInArrow(_reader(folder.output, folder.run_id, files, types), _SCHEMA)
+
+
+def _reader(
+    output: str, run_id: str, files: Sequence[StateFile], types: Sequence[str]
+) -> Callable[[pa.Table], pa.Table]:
+    def read(group: pa.Table) -> pa.Table:
+        """Runs on workers: one partition's entities → their vectors."""
+        state = RunFolder(output, run_id).read_partition(files[group["partition"][0].as_py()], types)
+        parts = []
+        for name in types:
+            own = group.filter(pc.equal(group["entity_type"], name)).combine_chunks()
+            vectors = state[name].vectors[own["row"].to_numpy()]  # (n, dim)
+            starts = np.arange(len(vectors) + 1, dtype=np.int32) * vectors.shape[1]
+            parts.append(
+                pa.table(
+                    {
+                        "entity_type": own["entity_type"],
+                        "entity_id": own["entity_id"],
+                        "embedding": pa.ListArray.from_arrays(starts, vectors.ravel()),
+                        "norm": np.linalg.norm(vectors, axis=1).astype(np.float32),
+                        "degree": own["degree"],
+                    }
+                )
+            )
+        return pa.concat_tables(parts)
+
+    return read

@@ -1,0 +1,1 @@
+"""Representations: what SQL and the service share of published tables, similarity measures and indexes."""

@@ -1,0 +1,48 @@
+"""Neighbours by the index that `candidates` has left of a version: it proposes entities, exact scores decide."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from twhin_spark.config.retrieval import Ann
+from twhin_spark.kernels.arrays import Floats
+from twhin_spark.kernels.pair_scores import DENSE_MEASURES, Scores
+from twhin_spark.representations.ann_index import Index, one_thread
+from twhin_spark.serving.exact_neighbours import ExactNeighbours
+from twhin_spark.serving.id_index import NOT_FOUND
+from twhin_spark.serving.stored_version import StoredType
+
+
+class ApproximateNeighbours:
+    """Scores what an index proposes, and every vector where that is too little.
+
+    The index is of the table's version, the store may be of another publish by its name; so entities are found by their
+    ids, and those that the store has not got do not count.
+    """
+
+    method = "ann"
+
+    def __init__(self, index: Index, ids: pa.Array, stored: StoredType, exact: ExactNeighbours, settings: Ann) -> None:
+        self._index = index
+        self._ids = ids
+        self._stored = stored
+        self._exact = exact
+        self._settings = settings
+
+    def search(self, query: Floats, k: int, measure: str, deadline: float) -> tuple[NDArray[np.int64], Scores]:
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        one_thread()
+        single = query.astype(np.float32)[None]
+        places = self._index.search(single, k * self._settings.refine, self._settings.probes)[0]
+        rows = self._stored.index.find(self._ids.take(pa.array(places[places >= 0])).to_pylist())
+        rows = rows[rows != NOT_FOUND]
+        if len(rows) < min(k, len(self._stored)):
+            return self._exact.search(query, k, measure, deadline)
+        scores = DENSE_MEASURES[measure](query[None], self._exact.rows.take(rows))
+        order = np.lexsort((rows, -scores))[:k]
+        return rows[order], scores[order]

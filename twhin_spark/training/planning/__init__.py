@@ -1,0 +1,1 @@
+"""Planning: groups, memory and seconds of a run, before it runs."""

@@ -1,0 +1,85 @@
+"""How fast this machine trains an edge and moves state: measured in two seconds, by the code that training runs."""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from uuid import uuid4
+
+import numpy as np
+
+from twhin_spark.kernels.model import Edges, EntityRows, Model
+from twhin_spark.kernels.training_pass import TrainSettings, train_edges
+from twhin_spark.training.planning.costs import Speed
+from twhin_spark.training.state.relation_state import RelationSettings, initial_state, to_kernel
+from twhin_spark.training.state.run_folder import EntityState, RunFolder
+
+_SECONDS = 1.0
+_MOST_BYTES = 128_000_000  # of vectors: more than any cache holds
+_ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def measure_speed(
+    settings: TrainSettings,
+    relation: RelationSettings,
+    *,
+    dim: int,
+    entities: int,
+    output: str,
+    slots: int,
+    edge_seconds: float | None = None,
+) -> Speed:
+    """The speed of one slot, while as many others run as this machine has cores for.
+
+    entities: rows that a task holds. output: where state will be; a file is written there, read, and deleted.
+    edge_seconds: of the kernels; None measures them.
+    """
+    rows = max(min(entities, _MOST_BYTES // (4 * dim)), 2)
+    beside = min(slots, os.cpu_count() or 1)
+    before = {name: os.environ.get(name) for name in _ONE_THREAD}
+    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))  # BLAS reads it when the processes import numpy
+    try:
+        with ProcessPoolExecutor(beside, mp_context=get_context("spawn")) as pool:
+            arguments = (settings, relation, dim, rows, output, edge_seconds)
+            measured = [job.result() for job in [pool.submit(_measure, *arguments) for _ in range(beside)]]
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+    return Speed(float(np.mean([one.edge_seconds for one in measured])), min(one.state_bytes for one in measured))
+
+
+def _measure(
+    settings: TrainSettings, relation: RelationSettings, dim: int, rows: int, output: str, edge_seconds: float | None
+) -> Speed:
+    """In a process of its own, whose BLAS runs one thread."""
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((rows, dim), dtype=np.float32)
+    state = EntityState(vectors, np.ones(rows, np.float32))
+    folder = RunFolder(output, f"speed-{uuid4().hex[:12]}")
+    try:
+        moves = []
+        for _ in range(3):
+            started = time.perf_counter()
+            file = folder.write_partition("speed", {"": state})
+            folder.read_into({"": state}, file)
+            moves.append(2 * file.bytes / (time.perf_counter() - started))
+    finally:
+        folder.delete()
+    if edge_seconds is not None:
+        return Speed(edge_seconds, float(np.median(moves)))
+    relations = {0: to_kernel(relation, initial_state(relation, dim))}
+    types = dict.fromkeys((relation.source, relation.target), EntityRows(vectors, state.accumulators))
+    count = settings.batch_size * 8
+    source, target = rng.integers(rows, size=(2, count), dtype=np.int32)
+    edges = Edges(source, target, np.zeros(count, np.int16), np.ones(count, np.float32))
+    train_edges(Model(types, relations), edges, settings, rng)  # the first pass makes the arrays
+    passes, started = 0, time.perf_counter()
+    while (taken := time.perf_counter() - started) < _SECONDS:
+        train_edges(Model(types, relations), edges, settings, rng)
+        passes += 1
+    return Speed(taken / (passes * count), float(np.median(moves)))

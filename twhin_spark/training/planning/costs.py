@@ -1,0 +1,182 @@
+"""What training costs: bytes that a task holds, bytes that an epoch moves, seconds that an epoch takes.
+
+The constants were measured, see docs/plan.md; `make bench-plan` compares what they predict with what training takes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from twhin_spark.kernels.training_pass import SLAB_BYTES
+from twhin_spark.training.bucket_schedule import rounds_of_epoch
+
+FLOAT_BYTES = 4
+PROCESS_BYTES = 115_000_000  # a Python worker with numpy, scipy and pyarrow, before it has done anything
+BATCH_BYTES = 75_000_000  # edges under way from Spark, and freed memory that the allocator keeps
+EDGE_BYTES = 14  # source and target int32, relation int16, weight float32
+EDGE_ORDER_BYTES = 28  # the random order of a pass, in the kernels
+EDGE_LOGQ_BYTES = 34  # the counts behind `logq`
+EDGE_DRAW_BYTES = 20  # how often an edge is taken, where relations are sampled
+SCORE_COPIES = 4  # of the scores that are worked on at once
+VECTOR_COPIES = 4  # of the vectors of a batch, and of their gradients
+
+ROUND_SECONDS = 0.25  # Spark: planning, starting tasks, committing
+EDGE_SECONDS = 0.1e-6  # to sort, send and unpack one edge
+NOMINAL_FLOPS = 70e9  # of the kernels on one core
+NOMINAL_EDGE_SECONDS = 3e-6  # of the kernels beside matrix products
+NOMINAL_BATCH_SECONDS = 0.5e-3  # of a step, however few edges it has
+NOMINAL_STATE_BYTES = 1.2e9  # of state that a task reads or writes in a second, checksums included
+
+COMMIT_SECONDS = 10.0  # of training between commits, where one task trains several epochs
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A graph and what training does with an edge."""
+
+    entities: int
+    edges: int
+    dim: int
+    batch_size: int
+    chunk_size: int  # edges that share their negatives
+    uniform_negatives: int  # and what else is a negative without being in the batch, of a chunk on each side
+    two_sided: bool  # whether any relation is
+    logq: bool
+    sampling: float = 1.0  # how many times an epoch trains an edge, on average
+
+    @property
+    def trained(self) -> int:
+        """Edges that an epoch trains, in expectation."""
+        return round(self.edges * self.sampling)
+
+    @property
+    def model_bytes(self) -> int:
+        """Vectors and accumulators of all entities."""
+        return self.entities * (self.dim + 1) * FLOAT_BYTES
+
+    @property
+    def nominal_edge_seconds(self) -> float:
+        """Of an edge on one core, by its matrix products: the same on every machine, so that plans do not vary."""
+        sides = 2 if self.two_sided else 1  # a one-sided relation scores its in-batch negatives once for both ends
+        flops = 6 * self.dim * (sides * self.chunk_size + 2 * self.uniform_negatives)
+        return flops / NOMINAL_FLOPS + NOMINAL_EDGE_SECONDS
+
+    @property
+    def nominal_task_seconds(self) -> float:
+        """Of an epoch of one task that holds all: steps of few edges take most of it in a tiny graph."""
+        return self.trained * (self.nominal_edge_seconds + NOMINAL_BATCH_SECONDS / self.batch_size)
+
+    @property
+    def epochs_a_commit(self) -> int:
+        """Where one task holds all. By the nominal time, so that it never depends on a clock."""
+        return max(1, int(COMMIT_SECONDS / max(self.nominal_task_seconds, 1e-3)))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How partitions are grouped, see schedule.py."""
+
+    partitions: int
+    groups: int
+    super_groups: int
+
+    @property
+    def rounds(self) -> int:
+        return 1 if self.super_groups == 1 else self.super_groups - 1 + self.super_groups % 2
+
+    @property
+    def tasks(self) -> int:
+        """Of a round."""
+        return max(self.super_groups // 2, 1)
+
+    @property
+    def loads(self) -> int:
+        """Groups that are read, and written, in an epoch."""
+        loads = 0
+        for this in rounds_of_epoch(self.groups, self.groups, self.super_groups, seed=0, epoch=0):
+            for walk in this.walks:
+                held: set[int] = set()
+                for pair in walk:
+                    loads += len(set(pair) - held)
+                    held = set(pair)
+        return loads
+
+
+@dataclass(frozen=True)
+class TaskBytes:
+    """What a task holds at its peak, by what it is."""
+
+    process: int
+    entities: int
+    edges: int
+    kernel: int
+
+    @property
+    def total(self) -> int:
+        return self.process + self.entities + self.edges + self.kernel
+
+    def __str__(self) -> str:
+        return (
+            f"vectors {size(self.entities)}, edges {size(self.edges)}, a batch {size(self.kernel)}, "
+            f"Python itself {size(self.process)}"
+        )
+
+
+def task_bytes(work: Workload, layout: Layout) -> TaskBytes:
+    """Of the largest task: group sizes differ by one partition; hashing spreads entities and edges evenly over them."""
+    largest = -(-layout.partitions // layout.groups) / layout.partitions  # share of the entities
+    if layout.groups == 1:
+        entities, edges = 1.0, 1.0
+    else:
+        entities = 2 * largest
+        edges = 2 * largest**2 * (1 + 1 / max(layout.super_groups - 1, 1))  # between the groups, and a part inside them
+    held, order = EDGE_BYTES, EDGE_ORDER_BYTES + (EDGE_LOGQ_BYTES if work.logq else 0)
+    if work.sampling != 1:  # those that are drawn are beside all of them
+        held, order = held + EDGE_DRAW_BYTES, order + EDGE_BYTES
+    scores = max(work.chunk_size * (work.chunk_size + 2 * work.uniform_negatives) * FLOAT_BYTES, SLAB_BYTES)
+    chunks = work.batch_size // work.chunk_size
+    vectors = 2 * (work.batch_size + chunks * work.uniform_negatives) * work.dim * FLOAT_BYTES
+    return TaskBytes(
+        process=PROCESS_BYTES + BATCH_BYTES,
+        entities=round(work.model_bytes * entities),
+        edges=round(min(edges, 1.0) * (work.edges * held + work.trained * order)),
+        kernel=SCORE_COPIES * scores + VECTOR_COPIES * vectors,
+    )
+
+
+@dataclass(frozen=True)
+class Speed:
+    """edge_seconds: of the kernels, on a slot; state_bytes: that a task reads or writes in a second."""
+
+    edge_seconds: float
+    state_bytes: float
+
+
+def nominal_speed(work: Workload) -> Speed:
+    return Speed(work.nominal_edge_seconds, NOMINAL_STATE_BYTES)
+
+
+def state_bytes_moved(work: Workload, layout: Layout) -> int:
+    """State that an epoch reads and writes."""
+    return 2 * round(work.model_bytes * layout.loads / layout.groups)
+
+
+def edges_sent(work: Workload, layout: Layout) -> int:
+    """Edges that an epoch sends to tasks. Those inside a group are sent in each of its rounds, which train a part."""
+    return round(work.edges * (1 + (max(layout.super_groups - 1, 1) - 1) / layout.groups))
+
+
+def epoch_seconds(work: Workload, layout: Layout, slots: int, speed: Speed) -> float:
+    """Wall time of an epoch, after the first one, which also has Spark read the edges."""
+    waves = layout.rounds * -(-layout.tasks // slots)  # of tasks that run side by side
+    runs = layout.rounds * layout.tasks
+    kernel = work.trained * speed.edge_seconds / runs
+    moving = state_bytes_moved(work, layout) / speed.state_bytes / runs
+    sending = edges_sent(work, layout) * EDGE_SECONDS / runs
+    commits = layout.rounds if layout.groups > 1 else 1 / work.epochs_a_commit
+    return waves * (kernel + moving + sending) + commits * ROUND_SECONDS
+
+
+def size(count: int) -> str:
+    """A number of bytes, to be read."""
+    return f"{count / 1e9:,.2f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"

@@ -1,0 +1,101 @@
+"""What a run will take, said before it runs: `twhin-spark plan`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from twhin_spark.config import Config
+from twhin_spark.training.planning.calibration import measure_speed
+from twhin_spark.training.planning.costs import EDGE_BYTES, Speed, epoch_seconds, size
+from twhin_spark.training.planning.plan import Counts, Plan, plan_run
+from twhin_spark.training.settings import relation_settings, train_settings
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A plan and the time that it takes on a cluster of some slots."""
+
+    plan: Plan
+    slots: int
+    speed: Speed
+    measured: bool  # whether the kernels' speed was measured here, not given
+    epochs: int
+
+    @property
+    def epoch_seconds(self) -> float:
+        return epoch_seconds(self.plan.work, self.plan.layout, self.slots, self.speed)
+
+    def lines(self) -> Iterator[str]:
+        """The forecast in words."""
+        plan, layout, task = self.plan, self.plan.layout, self.plan.task
+        yield f"graph: {plan.work.entities:,} entities, {plan.work.edges:,} edges, {layout.partitions} partitions"
+        if plan.work.sampling != 1:
+            yield f"an epoch trains {plan.work.trained:,} edges, as relations are sampled"
+        yield f"model: {size(plan.work.model_bytes)}"
+        yield (
+            f"layout: {layout.groups} groups in {layout.super_groups} super-groups; an epoch is {layout.rounds} rounds "
+            f"of {layout.tasks} tasks"
+        )
+        yield from (f"why: {reason}" for reason in plan.reasons)
+        yield f"a task holds {size(task.total)}: {task}"
+        yield (
+            f"an epoch moves {size(plan.state_bytes_moved)} of state and {size(plan.edges_sent * EDGE_BYTES)} of edges"
+        )
+        how = "measured here" if self.measured else "as given"
+        yield (
+            f"an epoch takes {self.epoch_seconds:,.1f} s on {self.slots} slots, {self.epochs} take "
+            f"{self.epoch_seconds * self.epochs:,.0f} s; a slot trains "
+            f"{1 / self.speed.edge_seconds:,.0f} edges/s ({how})"
+        )
+        yield from (f"warning: {warning}" for warning in plan.warnings)
+
+    def as_dict(self) -> dict[str, Any]:
+        plan = self.plan
+        return {
+            "job": "plan",
+            "entities": plan.work.entities,
+            "edges": plan.work.edges,
+            "edges_trained": plan.work.trained,
+            **asdict(plan.layout),
+            "rounds": plan.layout.rounds,
+            "tasks": plan.layout.tasks,
+            "slots": self.slots,
+            "model_bytes": plan.work.model_bytes,
+            "task_bytes": plan.task.total,
+            "task_parts": asdict(plan.task),
+            "state_bytes_moved": plan.state_bytes_moved,
+            "edge_bytes_sent": plan.edges_sent * EDGE_BYTES,
+            "edges_per_second": round(1 / self.speed.edge_seconds),
+            "state_bytes_per_second": round(self.speed.state_bytes),
+            "epoch_seconds": round(self.epoch_seconds, 2),
+            "epochs": self.epochs,
+            "reasons": plan.reasons,
+            "warnings": plan.warnings,
+        }
+
+
+def forecast(
+    config: Config, counts: Counts, *, partitions: int, slots: int, edges_per_second: float | None = None
+) -> Forecast:
+    """The plan of a config's run on `slots` parallel tasks, and what it takes.
+
+    edges_per_second: of one slot; None measures it here, for which the config's negatives are trained a second or two.
+
+    Raises ConfigError where a task would not fit its memory.
+    """
+    plan = plan_run(config, counts, partitions=partitions, slots=slots)
+    layout = plan.layout
+    held = counts.entities if layout.groups == 1 else 2 * counts.entities // layout.groups
+    relation = next((name for name, one in config.relations.items() if one.two_sided), next(iter(config.relations)))
+    speed = measure_speed(
+        train_settings(config),
+        relation_settings(config, relation),
+        dim=config.training.dim,
+        entities=held,
+        output=config.output,
+        slots=min(slots, layout.tasks),
+        edge_seconds=None if edges_per_second is None else 1 / edges_per_second,
+    )
+    return Forecast(plan, slots, speed, edges_per_second is None, config.training.epochs)

@@ -1,0 +1,1 @@
+"""State: files, manifests and claims, and what is said when they fail."""

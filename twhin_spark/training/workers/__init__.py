@@ -1,0 +1,1 @@
+"""Workers: the bodies of training tasks."""
