@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.packed_graph import write_graph
-from twhin_spark.cli.console import Narrator
+from twhin_spark.cli.console import Printer
 from twhin_spark.config import Config
 from twhin_spark.graph.graph_version import latest_graph
 from twhin_spark.tables.delta import TableStore
@@ -48,7 +48,7 @@ def train_shape(name: str, shape: Shape) -> tuple[Forecast, list[RoundReport]]:
     store = TableStore(spark, config.output)
     slots = spark.sparkContext.defaultParallelism
     found = forecast(config, count_graph(store, latest_graph(store), config), partitions=shape.partitions, slots=slots)
-    run = train(spark, config, Narrator().progress)
+    run = train(spark, config, Printer().progress)
     reports = run.folder.reports()
     spark.stop()
     shutil.rmtree(config.output)

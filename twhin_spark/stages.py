@@ -127,13 +127,13 @@ class Job:
         return version
 
 
-def build_graph_job(spark: SparkSession, config: Config, progress: Progress) -> Summary:
+def run_build_graph(spark: SparkSession, config: Config, progress: Progress) -> Summary:
     job = Job("build-graph", spark, config, progress)
     job.build_graph()
     return job.summary()
 
 
-def train_job(
+def run_train(
     spark: SparkSession, config: Config, progress: Progress, *, resume: bool = False, take_over: bool = False
 ) -> Summary:
     job = Job("train", spark, config, progress)
@@ -141,7 +141,7 @@ def train_job(
     return job.summary()
 
 
-def plan_job(
+def make_plan(
     config: Config,
     *,
     entities: int | None,
@@ -175,19 +175,19 @@ def plan_job(
     )
 
 
-def evaluate_job(spark: SparkSession, config: Config, progress: Progress) -> Summary:
+def run_evaluate(spark: SparkSession, config: Config, progress: Progress) -> Summary:
     job = Job("evaluate", spark, config, progress)
     job.evaluate(job.find_run())
     return job.summary()
 
 
-def publish_job(spark: SparkSession, config: Config, progress: Progress) -> Summary:
+def run_publish(spark: SparkSession, config: Config, progress: Progress) -> Summary:
     job = Job("publish", spark, config, progress)
     job.publish(job.find_run())
     return job.summary()
 
 
-def pipeline_job(
+def run_pipeline(
     spark: SparkSession, config: Config, progress: Progress, *, resume: bool = False, take_over: bool = False
 ) -> Summary:
     """build-graph, train, evaluate, publish."""
@@ -199,7 +199,7 @@ def pipeline_job(
     return job.summary()
 
 
-def candidates_job(spark: SparkSession, config: Config, progress: Progress) -> CandidatesSummary:
+def run_candidates(spark: SparkSession, config: Config, progress: Progress) -> CandidatesSummary:
     started = time.monotonic()
     found = find_candidates(spark, config, progress)
     counts = ("read", "accepted", "replayed", "rejected", "rejected_by_reason", "left_out")

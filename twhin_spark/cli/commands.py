@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from twhin_spark import __version__, stages
-from twhin_spark.cli.console import Narrator
+from twhin_spark.cli.console import Printer
 from twhin_spark.cli.demo.preview import show_demo
 from twhin_spark.cli.demo.sources import demo_overrides, higgs_overrides
 from twhin_spark.cli.previews import show_candidates
@@ -86,19 +86,19 @@ def _job(
     cli.command(name, help=help_text, epilog=_EPILOG)(_config_options()(command))
 
 
-_job("build-graph", stages.build_graph_job, "Clean the logs and build the graph's tables.", reads_logs=True)
-_job("train", stages.train_job, "Train the vectors on the latest graph.", trains=True)
-_job("evaluate", stages.evaluate_job, "Measure the trained run beside its baselines; write the report.")
-_job("publish", stages.publish_job, "Commit the trained run as the current model version.")
+_job("build-graph", stages.run_build_graph, "Clean the logs and build the graph's tables.", reads_logs=True)
+_job("train", stages.run_train, "Train the vectors on the latest graph.", trains=True)
+_job("evaluate", stages.run_evaluate, "Measure the trained run beside its baselines; write the report.")
+_job("publish", stages.run_publish, "Commit the trained run as the current model version.")
 _job(
     "candidates",
-    stages.candidates_job,
+    stages.run_candidates,
     "Find candidates for the config's queries in a published version.",
     then=show_candidates,
 )
 _job(
     "pipeline",
-    stages.pipeline_job,
+    stages.run_pipeline,
     "build-graph, train, evaluate and publish, one after the other.",
     reads_logs=True,
     trains=True,
@@ -132,10 +132,10 @@ def plan(
 
     Exits with 2 where a task would not fit training.task_memory_gb. Starts Spark only where a count is not given.
     """
-    narrator = Narrator()
+    printer = Printer()
     try:
         config = load_config(config_file, overrides)
-        found = stages.plan_job(
+        found = stages.make_plan(
             config,
             entities=entities,
             edges=edges,
@@ -144,9 +144,9 @@ def plan(
             open_session=partial(open_session, f"twhin-spark {config.name}", verbose=verbose),
         )
     except Exception as error:
-        fail(narrator, error, verbose=verbose)
+        fail(printer, error, verbose=verbose)
     for line in found.lines():
-        narrator.progress(line)
+        printer.progress(line)
     click.echo(json.dumps(found.as_dict()))
 
 
@@ -159,12 +159,12 @@ def demo(
     config_file: str, overrides: tuple[str, ...], verbose: bool, out: str, scale: float, resume: bool, take_over: bool
 ) -> None:
     """Generate logs with planted communities, run the pipeline on them, show what comes out."""
-    narrator = Narrator()
+    printer = Printer()
     try:
-        planted = demo_overrides(Path(out), scale, narrator.progress)
+        planted = demo_overrides(Path(out), scale, printer.progress)
     except (TwhinError, OSError) as error:
-        fail(narrator, error, verbose=verbose)
-    run = partial(stages.pipeline_job, resume=resume, take_over=take_over)
+        fail(printer, error, verbose=verbose)
+    run = partial(stages.run_pipeline, resume=resume, take_over=take_over)
     run_to_end(run, config_file, [*planted, *overrides], verbose, reads_logs=True, then=show_demo)
 
 
@@ -174,12 +174,12 @@ def demo(
 @_training_flags
 def higgs(config_file: str, overrides: tuple[str, ...], verbose: bool, out: str, resume: bool, take_over: bool) -> None:
     """Run the pipeline on real Twitter logs (SNAP Higgs): TWHIN_DATA_HOME, ../shared/data, or a download."""
-    narrator = Narrator()
+    printer = Printer()
     try:
-        found = higgs_overrides(Path(out), narrator.progress)
+        found = higgs_overrides(Path(out), printer.progress)
     except (TwhinError, OSError) as error:
-        fail(narrator, error, verbose=verbose)
-    run = partial(stages.pipeline_job, resume=resume, take_over=take_over)
+        fail(printer, error, verbose=verbose)
+    run = partial(stages.run_pipeline, resume=resume, take_over=take_over)
     run_to_end(run, config_file, [*found, *overrides], verbose, reads_logs=True)
 
 
@@ -193,7 +193,7 @@ def serve(config_file: str, overrides: tuple[str, ...], verbose: bool) -> None:
         config = load_config(config_file, overrides)
         run_service(config.serving, config.output, config.retrieval.ann)
     except Exception as error:  # one line and an exit code, as for a job
-        fail(Narrator(), error, verbose=verbose)
+        fail(Printer(), error, verbose=verbose)
 
 
 @cli.command()
@@ -202,7 +202,7 @@ def serve(config_file: str, overrides: tuple[str, ...], verbose: bool) -> None:
 @click.option("--rows", default=100, type=click.IntRange(min=1), help="Most rows that are shown.")
 def sql(query: str, config_file: str | None, rows: int) -> None:
     """Run one Spark SQL query: SELECT * FROM twhin_vectors LIMIT 3. Tables by path need an absolute one."""
-    narrator = Narrator()
+    printer = Printer()
     try:
         config = load_config(config_file) if config_file else None
         spark = open_session("twhin-spark sql")
@@ -211,7 +211,7 @@ def sql(query: str, config_file: str | None, rows: int) -> None:
         spark.sql(query).show(rows, truncate=60)
         spark.stop()
     except Exception as error:  # a wrong query is the user's, and one line says what is wrong with it
-        fail(narrator, error)
+        fail(printer, error)
 
 
 @cli.command(epilog=_EPILOG)
@@ -232,7 +232,7 @@ def describe(
     show: int,
 ) -> None:
     """Say what an entity is about: the nearest clusters of content, with their most typical members."""
-    narrator = Narrator()
+    printer = Printer()
     log_file: Path | None = None
     try:
         config = load_config(config_file, overrides)
@@ -243,8 +243,8 @@ def describe(
         nearest = content.describe(*entity, relation=relation, count=show)
         spark.stop()
     except Exception as error:
-        fail(narrator, error, log_file, verbose=verbose)
-    narrator.clusters([(cosine, cluster.size, cluster.typical) for cosine, cluster in nearest])
+        fail(printer, error, log_file, verbose=verbose)
+    printer.clusters([(cosine, cluster.size, cluster.typical) for cosine, cluster in nearest])
     result = {"entity": entity, "model_version": content.version.model_version, "relation": relation}
     shown = [{"cosine": cosine, **asdict(cluster)} for cosine, cluster in nearest]
     click.echo(json.dumps({**result, "content": content.entity_type, "clusters": shown}))

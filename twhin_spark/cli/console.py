@@ -23,7 +23,7 @@ METRICS = (
 )
 
 
-class Narrator:
+class Printer:
     """Prints to stderr, with the time since the job began."""
 
     def __init__(self) -> None:

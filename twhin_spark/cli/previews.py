@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from rich.table import Table
 
-from twhin_spark.cli.console import Narrator
+from twhin_spark.cli.console import Printer
 from twhin_spark.config import Config
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import CANDIDATES
@@ -17,7 +17,7 @@ SOURCES = 3  # of each query or blend
 CANDIDATES_SHOWN = 5
 
 
-def show_candidates(spark: SparkSession, config: Config, summary: dict[str, Any], narrator: Narrator) -> None:
+def show_candidates(spark: SparkSession, config: Config, summary: dict[str, Any], printer: Printer) -> None:
     """Prints the first candidates of some sources, for each query and blend, and SQL to go on with."""
     store = TableStore(spark, config.output)
     rows = store.read(CANDIDATES, summary["tables"]["candidates"]["version"])
@@ -38,11 +38,11 @@ def show_candidates(spark: SparkSession, config: Config, summary: dict[str, Any]
         line.append(f"{row['candidate_id']} {row['score']:.3f}")
     for (query, source), candidates in lines.items():
         table.add_row(query, source, "  ".join(candidates))
-    narrator.console.print(table)
+    printer.console.print(table)
     path = store.path(CANDIDATES)
     for row in shown[:1]:
         condition = f'query = "{row["query"]}" AND source_id = "{row["source_id"]}"'
-        narrator.console.print(
+        printer.console.print(
             f"\n.venv/bin/twhin-spark sql 'SELECT rank, candidate_id, score, tags FROM delta.`{path}` "
             f"WHERE {condition} ORDER BY rank'\n",
             markup=False,

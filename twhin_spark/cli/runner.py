@@ -14,14 +14,14 @@ import click
 from pyspark.sql import SparkSession
 
 from twhin_spark import stages
-from twhin_spark.cli.console import Narrator
+from twhin_spark.cli.console import Printer
 from twhin_spark.config import Config, load_config
 from twhin_spark.errors import InputError, TwhinError
 from twhin_spark.logs.clean import check_inputs
 from twhin_spark.tables.session import open_session
 
 RunJob = Callable[..., stages.Summary]  # of a session, a config and a function that takes progress
-Show = Callable[[SparkSession, Config, dict[str, Any], Narrator], None]  # says more of a job's summary
+Show = Callable[[SparkSession, Config, dict[str, Any], Printer], None]  # says more of a job's summary
 
 
 def run_to_end(
@@ -34,7 +34,7 @@ def run_to_end(
     then: Show | None = None,
 ) -> None:
     """Runs a job and ends the process."""
-    narrator = Narrator()
+    printer = Printer()
     log_file: Path | None = None
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: a training says how it is resumed
     try:
@@ -43,15 +43,15 @@ def run_to_end(
             check_inputs(config)
         log_file = log_file_of(config)
         spark = open_session(f"twhin-spark {config.name}", verbose=verbose, log_file=log_file)
-        summary = run(spark, config, narrator.progress).as_dict()
-        narrator.summary(summary)
+        summary = run(spark, config, printer.progress).as_dict()
+        printer.summary(summary)
         if then:
-            then(spark, config, summary, narrator)
+            then(spark, config, summary, printer)
         spark.stop()
     except Exception as error:  # whatever it is, the user gets one line and an exit code
-        fail(narrator, error, log_file, verbose=verbose)
+        fail(printer, error, log_file, verbose=verbose)
     except KeyboardInterrupt:
-        narrator.error("interrupted")
+        printer.error("interrupted")
         sys.exit(1)
     click.echo(json.dumps(summary))
 
@@ -68,9 +68,7 @@ def log_file_of(config: Config) -> Path | None:
     return folder / "spark.log"
 
 
-def fail(
-    narrator: Narrator, error: Exception, log_file: Path | None = None, *, verbose: bool | None = None
-) -> NoReturn:
+def fail(printer: Printer, error: Exception, log_file: Path | None = None, *, verbose: bool | None = None) -> NoReturn:
     """Ends the process with one line that says what is wrong, and its exit code.
 
     verbose: whether the trace is shown first; None where the command has no such option.
@@ -78,14 +76,14 @@ def fail(
     if verbose:
         traceback.print_exception(error)
     if isinstance(error, TwhinError):
-        narrator.error(str(error))
+        printer.error(str(error))
         sys.exit(error.exit_code)
     lines = [line for line in str(error).splitlines() if line.strip()]
     if ours := next((line for line in lines if line.startswith("twhin_spark.errors.")), None):
-        narrator.error(ours.partition(": ")[2])  # raised on a worker, told in the middle of Spark's report
+        printer.error(ours.partition(": ")[2])  # raised on a worker, told in the middle of Spark's report
         sys.exit(InputError.exit_code if "InputError" in ours else 1)
     first_line = next(iter(lines), "")
     where = f"; Spark's log is {log_file}" if log_file else ""
     more = "; --verbose shows all" if verbose is False else ""
-    narrator.error(f"{type(error).__name__}: {first_line}{where}{more}")
+    printer.error(f"{type(error).__name__}: {first_line}{where}{more}")
     sys.exit(1)

@@ -10,7 +10,7 @@ import pandas as pd
 from pyspark.sql import SparkSession
 from rich.table import Table
 
-from twhin_spark.cli.console import Narrator
+from twhin_spark.cli.console import Printer
 from twhin_spark.config import Config
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.tables.delta import TableStore
@@ -21,7 +21,7 @@ SAMPLE = 1000  # entities of each type whose neighbours are compared with the pl
 SHOWN = 4  # of them in the table
 
 
-def show_demo(spark: SparkSession, config: Config, summary: dict[str, Any], narrator: Narrator) -> None:
+def show_demo(spark: SparkSession, config: Config, summary: dict[str, Any], printer: Printer) -> None:
     """Prints sample neighbours beside their planted communities, and SQL to try."""
     store = TableStore(spark, config.output)
     vectors = store.read(EMBEDDINGS).select("entity_type", "entity_id", "embedding").toPandas()
@@ -43,14 +43,14 @@ def show_demo(spark: SparkSession, config: Config, summary: dict[str, Any], narr
             f"{entity_type}: {share:.1%} of {NEIGHBOURS} neighbours share the community, "
             f"{share / chance:.0f} times the chance rate of {chance:.1%}"
         )
-    narrator.console.print()
-    narrator.console.print(table)
+    printer.console.print()
+    printer.console.print(table)
     for line in shares:
-        narrator.console.print(line, markup=False)
-    narrator.console.print("\nSQL to try, each by: .venv/bin/twhin-spark sql '...'")
+        printer.console.print(line, markup=False)
+    printer.console.print("\nSQL to try, each by: .venv/bin/twhin-spark sql '...'")
     for query in queries(store, str(known["entity_id"].iloc[0]), str(known["entity_type"].iloc[0])):
-        narrator.console.print(f"\n{query}", markup=False)
-    narrator.console.print()
+        printer.console.print(f"\n{query}", markup=False)
+    printer.console.print()
 
 
 def nearest(vectors: Floats, rows: Integers, count: int) -> Integers:
