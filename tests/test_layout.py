@@ -83,9 +83,7 @@ def test_what_lies_below_knows_no_stage(part: str, allowed: set[str]) -> None:
 
 def test_serving_knows_no_spark_and_no_stage() -> None:
     for path in (PACKAGE / "serving").glob("**/*.py"):
-        assert _own(path) <= {"serving", "config", "errors", "kernels", "retrieval"}, path
-        of_retrieval = {name for name in _imports(path) if name.startswith("twhin_spark.retrieval")}
-        assert of_retrieval <= {"twhin_spark.representations.ann_index"}, path
+        assert _own(path) <= {"serving", "config", "errors", "kernels", "representations"}, path
         assert not _foreign(path) & {"pyspark", "delta", "py4j"}, path
 
 
