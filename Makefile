@@ -60,7 +60,7 @@ serve: $(JARS)  ## serve the demo's vectors on http://127.0.0.1:8080
 	@[ -d build/demo/tables/embeddings ] || $(MAKE) demo OUT=build/demo
 	@$(BIN)/twhin-spark serve --config conf/demo.yaml --set output=build/demo
 
-bench: $(JARS)  ## measure speed, beside PyTorch-BigGraph, and write docs/benchmarks.md
+bench: $(JARS)  ## measure speed, beside PyTorch-BigGraph, and write docs/results/benchmarks.md
 	@$(BIN)/python -m benchmarks all
 
 bench-%: $(JARS)
@@ -73,7 +73,7 @@ notebook: $(JARS)  ## run the analysts' tour on the demo's tables: build/tour.ht
 bench-serving: $(INSTALLED)  ## load the service with wrk: 1M vectors, peak rate, half of it, a version switch
 	@$(BIN)/python -m benchmarks.serving
 
-bench-retrieval: $(JARS)  ## measure exact, approximate and mixed candidates; write docs/retrieval-benchmarks.md
+bench-retrieval: $(JARS)  ## measure exact, approximate and mixed candidates; write docs/results/retrieval.md
 	@$(BIN)/python -m pip install -qq --constraint constraints.txt --editable '.[bench]' >&2
 	@[ -d build/higgs/tables/model_versions ] || $(BIN)/twhin-spark higgs --out build/higgs > /dev/null
 	@[ -d build/lastfm/tables/model_versions ] || $(BIN)/twhin-spark pipeline --config conf/lastfm.yaml > /dev/null

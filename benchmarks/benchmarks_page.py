@@ -1,4 +1,4 @@
-"""docs/benchmarks.md and its plots, from the stored results alone."""
+"""docs/results/benchmarks.md and its plots, from the stored results alone."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from benchmarks import plots
 from benchmarks.catalogue import ENTRIES, Entry
-from benchmarks.paths import PAGE
+from benchmarks.paths import PAGES
 from benchmarks.results import Result, middle
 
+PAGE = PAGES / "benchmarks.md"
 _HEAD = """\
 # Benchmarks
 
-`make bench` runs all of them and writes this page; `make bench-graph-build` runs one and writes its part anew. Each
-prints one JSON line; all measurements are in [benchmarks.json](benchmarks.json). The peer is PyTorch-BigGraph 1.0.0 in
-a virtual environment of its own, which `make bench` makes (about two minutes and 5 GB).
-`.venv/bin/python -m benchmarks NAME --help` says what can be set. FB15k-237 is read from `../shared/data`, or from the
-folder that `TWHIN_DATA_HOME` names. What was changed on the way to these figures, and what did not help, is in
-[where the time goes](kernels.md).
+`make bench` runs all benchmarks and writes this page. `make bench-graph-build` runs one benchmark and updates its
+section. Each benchmark prints one JSON line; all measurements are in `benchmarks/results/benchmarks.json`.
+`.venv/bin/python -m benchmarks NAME --help` lists the options of a benchmark. The peer is PyTorch-BigGraph 1.0.0, which
+`make bench` installs into a virtual environment of its own (about two minutes and 5 GB). FB15k-237 is read from the
+folder that the environment variable `TWHIN_DATA_HOME` names. `benchmarks/notes/kernels.md` records which changes led to
+these figures and which did not help.
 """
 
 

@@ -16,11 +16,10 @@ import numpy as np
 import pyarrow as pa
 from usearch.index import Index as UsearchIndex
 
+from benchmarks.index_names import OURS, PQ
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.representations.ann_index import Contents, Index, lists_for
 
-OURS = "ours: faiss IVF, PQ 16x"
-PQ = "faiss PQ 16x"
 PROBES = (8, 16, 32, 64, 128, 256, 512)
 EFFORTS = (16, 32, 64, 128, 256, 512)  # candidates that a search of a graph keeps
 _LINKS, _BUILD_EFFORT = 16, 64

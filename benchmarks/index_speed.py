@@ -11,13 +11,13 @@ import numpy as np
 
 from benchmarks.console import say
 from benchmarks.index_libraries import Built, Search, builders
+from benchmarks.index_names import EXACT
 from benchmarks.index_sets import Vectors
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.exact_ranks import CANDIDATE_TILE, QUERY_TILE, Excluded
 from twhin_spark.kernels.topk import Candidates, TopK, exact_scores
 
 KS = (10, 100)
-EXACT = "exact"
 _SEARCHED = 1000  # sources, which an index is asked for at once
 _REFINES = (1, 4, 16)
 _MOST_PROPOSED = 1024

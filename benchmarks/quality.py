@@ -1,8 +1,8 @@
-"""The quality of trained vectors on real data with published numbers: a config, a seed, one JSON line.
+"""Measure the quality of trained vectors on data sets with published figures: a config, a seed, one JSON line.
 
-Trains and evaluates through the command line, as a user does, and keeps every run in docs/quality.json, which
-docs/quality.md is made of. A run that is there already, of the same config, seed and code of the model, is printed and
-not repeated: its record has the id of its graph, which would have to be built to be compared.
+Each run trains and evaluates through the command line, as a user does, and is recorded in
+benchmarks/results/quality.json, from which docs/results/quality.md is generated. A run that is recorded already is
+printed and not repeated.
 """
 
 from __future__ import annotations
@@ -25,15 +25,14 @@ import yaml
 from deltalake import DeltaTable
 
 from benchmarks.console import say
-from benchmarks.paths import BUILD, ROOT
+from benchmarks.paths import BUILD, CONFIG_DATA, RECORDS, ROOT
 from benchmarks.quality_page import write_page
 from benchmarks.quality_peer import peer_metrics
 from benchmarks.quality_sets import SETS, SMALLER, DataSet
 from benchmarks.results import core_count, cpu_name, own_versions
 
-_RUNS = ROOT / "docs" / "quality.json"
+_RUNS = RECORDS / "quality.json"
 _MODEL = ("kernels", "training", "evaluation")  # what decides a figure, beside the config and the graph
-_SHARED = "../shared/data"  # where the configs look for data
 NO_BASELINES = ("evaluation.als=null", "publishing.gates=[]")  # an ablation's baselines are those of the whole model
 
 
@@ -166,9 +165,9 @@ def _hash(overrides: Sequence[str]) -> str:
 def with_data(config: Path, overrides: Sequence[str]) -> list[str]:
     """The overrides, and the paths of the config's logs, where TWHIN_DATA_HOME says that the data are."""
     logs = yaml.safe_load(config.read_text())["logs"]
-    home = os.environ.get("TWHIN_DATA_HOME") or _SHARED
+    home = os.environ.get("TWHIN_DATA_HOME") or CONFIG_DATA
     paths = [f"logs.{name}.path={log['path']}" for name, log in logs.items()]
-    return [override.replace(_SHARED, home) for override in (*paths, *overrides)]
+    return [override.replace(CONFIG_DATA, home) for override in (*paths, *overrides)]
 
 
 def _settings(config: Path) -> dict[str, Any]:

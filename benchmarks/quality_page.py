@@ -1,4 +1,4 @@
-"""docs/quality.md and its plots, from the stored runs alone."""
+"""docs/results/quality.md and its plots, from the stored runs alone."""
 
 from __future__ import annotations
 
@@ -10,25 +10,28 @@ import yaml
 
 from benchmarks import plots
 from benchmarks.benchmarks_page import table
-from benchmarks.paths import ROOT
+from benchmarks.paths import PAGES
 from benchmarks.quality_sets import SETS, SMALLER
 
-PAGE = ROOT / "docs" / "quality.md"
+PAGE = PAGES / "quality.md"
 Run = Mapping[str, Any]
 Ablations = Mapping[tuple[str, ...], Mapping[int, Run]]  # by overrides and seed
 
 _HEAD = """\
 # Quality
 
-`make quality` trains and measures every set below with seeds 0, 1 and 2, `make quality-gowalla SEED=1` one of them,
-`make quality-ablations` other settings with seed 0. Each run prints a JSON line and is kept in
-[quality.json](quality.json) with its config, commit and versions; this page is made of that file. A run that is there
-already, of the same config, seed and code of the model, is not repeated. Tuning ranked validation edges only
-(`--trial`), on Gowalla also a fifth of the training edges drawn so that places have the degrees that they have in the
-test: of the test, the degrees were used. The test edges were ranked by what is shown, and by what earlier settings gave
-that validation later put aside: FB15k-237 .341 and .342, its translation .314, Last.fm .310, Gowalla .168 to .174.
+`make quality` trains and measures every data set below with seeds 0, 1 and 2, `make quality-gowalla SEED=1` one data
+set with one seed, and `make quality-ablations` other settings with seed 0. Each run prints a JSON line and is recorded
+in `benchmarks/results/quality.json` with its config, commit and versions; this page is generated from that file. A
+recorded run of the same config, overrides and seed is not repeated as long as the bits of a small training
+(`tests/same_bits.json`) are the same.
 
-Seconds are those of a machine that often did other work as well: upper bounds.
+Settings were tuned on validation edges only (`--trial`). For Gowalla, tuning also used a fifth of the training edges,
+drawn so that the degrees of its places are distributed as in the test split; nothing else of the test split was used.
+The test split was ranked with the settings shown here, and with earlier settings that validation later rejected:
+FB15k-237 .341 and .342, its translation .314, Last.fm .310, Gowalla .168 to .174.
+
+Seconds are upper bounds: the machine often did other work at the same time.
 """
 _HELD = "a tenth of the training edges held out"
 

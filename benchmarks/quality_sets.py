@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks import pytorch_biggraph as pbg
+from benchmarks.paths import CONFIG_DATA
 from benchmarks.quality_peer import Peer
 
 Metrics = Sequence[Mapping[str, Any]]  # rows of `metrics`
@@ -161,7 +162,7 @@ SETS = {
         [
             f'logs.train.select.target="{_GOWALLA_TENTH.format(">")}"',
             f'logs.test.select.target="{_GOWALLA_TENTH.format("=")}"',
-            "logs.test.path=../shared/data/gowalla/train.txt.gz",
+            f"logs.test.path={CONFIG_DATA}/gowalla/train.txt.gz",
         ],
         {
             f"{name} {metric}": value
@@ -179,7 +180,7 @@ SETS = {
             *_MEASURED,
             *SMALLER,
             f'logs.train.select.target="{_GOWALLA_TENTH.format(">")}"',
-            "logs.validation.path=../shared/data/gowalla/train.txt.gz",
+            f"logs.validation.path={CONFIG_DATA}/gowalla/train.txt.gz",
             "logs.validation.format=text",
             "logs.validation.select.relation=\"'check_in'\"",
             "logs.validation.select.source=split(value, ' ')[0]",

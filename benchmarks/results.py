@@ -16,7 +16,9 @@ from statistics import median
 import numpy as np
 from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
 
-from benchmarks.paths import STORE
+from benchmarks.paths import RECORDS
+
+STORE = RECORDS / "benchmarks.json"
 
 
 @dataclass(frozen=True)

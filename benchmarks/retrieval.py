@@ -1,7 +1,7 @@
-"""Candidates measured: exact top k beside approximate indexes, single vectors beside mixtures (make bench-retrieval).
+"""Measure candidates: the exact top k and approximate indexes, single vectors and mixtures (make bench-retrieval).
 
-Higgs' and Last.fm's vectors must be published. What was measured goes to docs/retrieval.json, part by part, and from
-there to docs/retrieval-benchmarks.md; `--only` measures one part anew. A part is one JSON line on stdout.
+The vectors of Higgs and Last.fm must be published. Measurements go to benchmarks/results/retrieval.json, part by part,
+and from there to docs/results/retrieval.md; `--only` measures one part again. Each part prints one JSON line.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmarks import index_speed, mixtures
 from benchmarks.index_sets import Sizes, Vectors, index_sets
-from benchmarks.paths import ROOT
+from benchmarks.paths import RECORDS, ROOT
 from benchmarks.results import core_count, cpu_name, own_versions, rounded
 from benchmarks.retrieval_page import write_page
 
-_STORE = ROOT / "docs" / "retrieval.json"
+_STORE = RECORDS / "retrieval.json"
 _OUTPUT = click.Path(exists=True, file_okay=False, path_type=Path)
 
 

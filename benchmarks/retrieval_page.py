@@ -1,4 +1,4 @@
-"""docs/retrieval-benchmarks.md and its plots, from what is stored alone."""
+"""docs/results/retrieval.md and its plots, from what is stored alone."""
 
 from __future__ import annotations
 
@@ -8,50 +8,51 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.index_libraries import OURS, PQ
-from benchmarks.index_speed import EXACT
+from benchmarks.index_names import EXACT, OURS, PQ
 from benchmarks.mixtures import KS
-from benchmarks.paths import ROOT
+from benchmarks.paths import PAGES
 from benchmarks.plots import save
 
-_PAGE = ROOT / "docs" / "retrieval-benchmarks.md"
+_PAGE = PAGES / "retrieval.md"
 AIM_RECALL, AIM_SPEED = 0.95, 20
 
 _TEXT = """\
-# Retrieval, measured
+# Retrieval benchmarks
 
-`make bench-retrieval` writes this page from [retrieval.json](retrieval.json), which has all settings that were tried.
-It trains Higgs' and Last.fm's vectors where there are none. How the job works: [candidates](candidates.md).
+`make bench-retrieval` writes this page from `benchmarks/results/retrieval.json`, which contains all settings that were
+tried. It trains the vectors of Higgs and Last.fm if they are missing. [Candidates](../candidates.md) explains the job.
 
-## Exact and approximate
+## Exact and approximate search
 
-All times are CPU time of one thread. 1,000 sources are asked for at once, 4,096 of the exact search; none of them is
-among the targets. Of each index the table has the quickest setting with a recall@10 of {aim_recall} or more, else the
-one with the highest recall; bold: {aim_speed} times exact's speed or more. "4 scored for each": the index proposes 4
-targets for each one wanted, which are then scored exactly; that time counts. `ours` is the index of `candidates` and
-`serve`.
+All times are CPU time of one thread. An index searches for 1,000 sources at once, the exact search for 4,096; no source
+is among the targets. For each index the table shows its fastest setting with a recall@10 of {aim_recall} or more, or
+the setting with the highest recall if none reaches that. Bold: at least {aim_speed} times as fast as the exact search.
+"4 rescored": the index proposes 4 targets for each one wanted, which are then scored exactly; that time counts. `ours`
+is the index of `candidates` and `serve`.
 
 ![Recall and speed](retrieval-indexes.svg)
 
 {indexes}
 
-`candidates` and `serve` use Faiss, as of the three it alone keeps quantised vectors in lists: driver and service hold
-1/16 of the vectors' bytes and 8 for each id, where a graph has all of the bytes and its links. Its lists can be fitted
-to the sources. Those that a relation has translated share a long direction, and then neither lists of directions nor a
-graph by inner products find the best targets quickly.
+`candidates` and `serve` use Faiss because it is the only one of the three libraries that keeps quantised vectors in
+inverted lists: the driver and the service hold 1/16 of the vectors' bytes and 8 bytes for each id, whereas a graph
+needs all of the bytes and its links. The inverted lists can also be fitted to the sources. Sources that a relation has
+translated share a long direction; then neither inverted lists of directions nor a graph by inner products find the best
+targets quickly.
 
 ## Product quantisation at 1/16 of the bytes
 
-The codes of all vectors scanned, in no lists: what 4 bits for every two numbers tell, alone and with exact scores for
-4 or 16 proposals for each target wanted.
+All codes are scanned, without inverted lists. The table shows the recall of 4 bits for every two numbers of a vector,
+without rescoring and with exact scores for 4 or 16 proposals for each target wanted.
 
 {codes}
 
 ## Mixtures
 
-The lists of `method: mixture` beside those of the single vector, known edges excluded. recall@k: of new test edges, as
-[candidates](candidates.md#recall) measures it. clusters@k: how many of 64 clusters of the targets the first k are in.
-cosine@k: the mean cosine of two of them. "Half the neighbours', 64": `smoothing` 0.5, `clusters` 64.
+The candidate lists of `method: mixture` and those of the single vector, both without the edges of training. recall@k is
+measured on new test edges, as [candidates](../candidates.md#recall) describes. clusters@k counts in how many of 64
+clusters of the targets the first k candidates lie. cosine@k is the mean cosine of two of the first k candidates. "Half
+the neighbours', 64" means `smoothing` 0.5 and `clusters` 64.
 
 ![Recall and diversity](retrieval-mixtures.svg)
 
@@ -109,13 +110,13 @@ def _index_line(index: str, ten: Mapping[str, Any], hundred: Mapping[str, Any] |
         faster = exact[k]["seconds"] / row["seconds"]
         mark = "**" if k == 10 and row["recall"] >= AIM_RECALL and faster >= AIM_SPEED else ""
         cells.append(f"{mark}{row['recall']:.3f}{mark} | {1 / row['seconds']:,.0f} | {mark}{faster:.1f}{mark}")
-    proposed = f"{ten['proposed']} scored for each" if ten["proposed"] else ""
+    proposed = f"{ten['proposed']} rescored" if ten["proposed"] else ""
     setting = ", ".join(part for part in (ten["setting"], proposed) if part)
     return f"| {index} | {setting} | {cells[0]} | {cells[1]} | {ten['build_seconds']:.0f} | {ten['bytes'] / 1e6:.0f} |"
 
 
 def _code_table(parts: Mapping[str, Any]) -> Iterator[str]:
-    yield "| vectors | recall@10 | recall@100 | recall@10, 4 scored for each | 16 |"
+    yield "| vectors | recall@10 | recall@100 | recall@10, 4 rescored | 16 rescored |"
     yield "| --- | ---: | ---: | ---: | ---: |"
     for name, part in parts.items():
         found = {(row["k"], row["proposed"]): row["recall"] for row in part["rows"] if row["index"] == PQ}

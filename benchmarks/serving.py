@@ -1,7 +1,7 @@
 """The service under load on one machine (make bench-serving); wrk must be installed (apt-get install wrk).
 
 Publishes a table of random vectors, serves it, and asks for 1 and for 100 ids: as fast as wrk can, then at half that
-rate, then while a second version is published and rolled back. Writes docs/serving-benchmarks.md with a plot; the last
+rate, then while a second version is published and rolled back. Writes docs/results/serving.md with a plot; the last
 line is one JSON object.
 """
 
@@ -222,7 +222,7 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("build/benchmarks/serving"), help="folder of tables and stores"
     )
-    parser.add_argument("--page", type=Path, default=Path("docs/serving-benchmarks.md"), help="where the table goes")
+    parser.add_argument("--page", type=Path, default=Path("docs/results/serving.md"), help="where the table goes")
     options = parser.parse_args()
     result = measure(options.out, options.vectors, options.dim, options.seconds)
     write_page(result, options.page, CONNECTIONS)

@@ -1,4 +1,4 @@
-"""docs/serving-benchmarks.md and its plot, from what benchmarks/serving.py has measured."""
+"""docs/results/serving.md and its plot, from what benchmarks/serving.py has measured."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ store took {open_ms:g} ms.
 Rows `publish, rollback`: a second version is published, built, served, and rolled back meanwhile. {checked:,} answers
 of 100 ids were compared meanwhile, vector by vector, with the version that they name; {mixed} had a vector of another.
 
-![latency](serving-benchmarks.svg)
+![latency](serving.svg)
 
 Measured on {date}, {cores} cores of {cpu}.
 """
