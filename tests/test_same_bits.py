@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.test_model_contract import DIM, EDGES, ITEMS, USERS, choices
+from tests.support.model_choices import DIM, EDGES, ITEMS, USERS, choices
 from twhin_spark.config import load_config
 from twhin_spark.evaluation.evaluate import evaluate
 from twhin_spark.graph.build import build_graph

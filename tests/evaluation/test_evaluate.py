@@ -12,31 +12,10 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.support.ranked_graph import ENDS, RELATIONS, World, config
+from tests.support.ranked_graph import ENDS, World, config, stored
 from twhin_spark.evaluation.evaluate import evaluate
 from twhin_spark.tables.delta import TableStore
-from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES, METRICS, TRAINING_ROUNDS, ddl
-from twhin_spark.training.train import TrainedRun
-
-PARTITIONS = 3
-
-
-def stored(spark: SparkSession, world: World, output: Path, partitions: int = PARTITIONS) -> TrainedRun:
-    store = TableStore(spark, str(output))
-    rounds = [
-        ("world-1", e, r, name, 10 * r + 1, 2.0 - e, 1.0, 0.1) for e in (0, 1) for r in (0, 1) for name in RELATIONS
-    ]
-    not_measured = (None,) * (len(TRAINING_ROUNDS.columns) - len(rounds[0]))
-    progress = spark.createDataFrame([row + not_measured for row in rounds], ddl(TRAINING_ROUNDS))
-    tables = {
-        "edges": store.overwrite(EDGES, world.edges_table(spark)),
-        "entities": store.overwrite(ENTITIES, world.entities_table(spark, partitions)),
-        "edge_buckets": store.overwrite(EDGE_BUCKETS, world.buckets_table(spark, partitions)),
-    }
-    store.overwrite(TRAINING_ROUNDS, progress)
-    elsewhere = ("world-0", "follow", None, "twhin", "mrr", 0.5, 0.4, 0.6, 3, 0.0)
-    store.overwrite(METRICS, spark.createDataFrame([elsewhere], ddl(METRICS)))
-    return world.run(output, partitions, tables)
+from twhin_spark.tables.schemas import EDGES, METRICS
 
 
 def expected_values(world: World, name: str) -> dict[tuple[str, str], tuple[float, int]]:

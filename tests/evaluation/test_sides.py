@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.evaluation.test_evaluate import stored
-from tests.support.ranked_graph import World, config
+from tests.support.ranked_graph import World, config, stored
 from twhin_spark.evaluation.evaluate import evaluate
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from tests.support.published_tables import Tables
+from tests.support.published_tables import Tables, truncate
 from twhin_spark.representations.errors import StoreError
 from twhin_spark.representations.family import Order
 from twhin_spark.serving.store import RepresentationStore, StoredFamily
@@ -34,12 +34,6 @@ def only_line(problems: list[str]) -> str:
     assert len(problems) == 1
     assert "\n" not in problems[0]
     return problems[0]
-
-
-def truncate(path: Path) -> None:
-    path.chmod(0o644)
-    with path.open("r+b") as file:
-        file.truncate(path.stat().st_size // 2)
 
 
 def flip_a_bit(path: Path) -> None:

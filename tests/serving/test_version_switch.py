@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.serving.test_damaged_tables import truncate
-from tests.support.published_tables import Tables, vectors
+from tests.support.published_tables import Tables, truncate, vectors
 from tests.support.service_client import Caller, running
 from twhin_spark.representations.catalogue import locked
 

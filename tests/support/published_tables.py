@@ -131,3 +131,10 @@ def publish_sparse(table: Path, rows: Mapping[tuple[str, str], Weights | None]) 
     }
     write_deltalake(str(table), pa.table(columns), mode="overwrite")
     return Family("communities", str(table))
+
+
+def truncate(path: Path) -> None:
+    """Cut a file in half."""
+    path.chmod(0o644)
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)

@@ -21,13 +21,15 @@ from twhin_spark.graph.graph_version import GraphVersion
 from twhin_spark.graph.packing import pack
 from twhin_spark.kernels.operators import OPERATORS
 from twhin_spark.kernels.topk import comparable
-from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES, ddl
+from twhin_spark.tables.delta import TableStore
+from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES, METRICS, TRAINING_ROUNDS, ddl
 from twhin_spark.training.state.manifest import Manifest
 from twhin_spark.training.state.relation_state import RelationState
 from twhin_spark.training.state.run_folder import EntityState, RunFolder
 from twhin_spark.training.train import TrainedRun
 
 DIM = 4
+PARTITIONS = 3
 RELATIONS = ("follow", "like", "block", "share")
 ENDS = {"follow": ("user", "user"), "like": ("user", "tweet"), "block": ("user", "user"), "share": ("user", "tweet")}
 OPERATOR = {"follow": "translation", "like": "complex", "block": "identity", "share": "translation"}
@@ -238,3 +240,21 @@ class World:
                 counts[which] = (sum(s > own for s in others), sum(s == own for s in others))
             found[edge] = Answer(asker, edge[asked], counts["new"], counts["filtered"])
         return found
+
+
+def stored(spark: SparkSession, world: World, output: Path, partitions: int = PARTITIONS) -> TrainedRun:
+    store = TableStore(spark, str(output))
+    rounds = [
+        ("world-1", e, r, name, 10 * r + 1, 2.0 - e, 1.0, 0.1) for e in (0, 1) for r in (0, 1) for name in RELATIONS
+    ]
+    not_measured = (None,) * (len(TRAINING_ROUNDS.columns) - len(rounds[0]))
+    progress = spark.createDataFrame([row + not_measured for row in rounds], ddl(TRAINING_ROUNDS))
+    tables = {
+        "edges": store.overwrite(EDGES, world.edges_table(spark)),
+        "entities": store.overwrite(ENTITIES, world.entities_table(spark, partitions)),
+        "edge_buckets": store.overwrite(EDGE_BUCKETS, world.buckets_table(spark, partitions)),
+    }
+    store.overwrite(TRAINING_ROUNDS, progress)
+    elsewhere = ("world-0", "follow", None, "twhin", "mrr", 0.5, 0.4, 0.6, 3, 0.0)
+    store.overwrite(METRICS, spark.createDataFrame([elsewhere], ddl(METRICS)))
+    return world.run(output, partitions, tables)

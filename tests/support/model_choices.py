@@ -1,0 +1,57 @@
+"""Every model that a config can ask for, as one small run each."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from tests.support.configs import small_config
+from twhin_spark.config import Config
+from twhin_spark.config.base import Measure
+from twhin_spark.config.sections import Operator, Regularization
+from twhin_spark.training.settings import run_settings
+from twhin_spark.training.workers.round_task import RunSettings
+
+DIM, USERS, ITEMS, EDGES, EPOCHS = 8, 30, 40, 600, 6
+LOSSES: dict[str, dict[str, Any]] = {
+    "logistic": {"loss": "logistic"},
+    "adversarial": {"loss": "logistic", "adversarial_temperature": 1.0},
+    "softmax": {"loss": "softmax", "temperature": 0.5},
+    "cosine_contrastive": {"loss": "cosine_contrastive", "margin": 0.3, "in_batch_weight": 3, "uniform_weight": 3},
+}
+PENALTIES = (None, *get_args(Regularization.model_fields["norm"].annotation))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One model: the options that a config can combine."""
+
+    operator: str
+    comparator: str
+    two_sided: bool
+    loss: str
+    penalty: str | None
+
+    def __str__(self) -> str:
+        sides = "two-sided" if self.two_sided else "one-sided"
+        return f"{self.operator}-{self.comparator}-{sides}-{self.loss}-{self.penalty}"
+
+    def config(self, output: Path | str = "unused") -> Config:
+        relation = {"source": "user", "target": "item", "operator": self.operator, "two_sided": self.two_sided}
+        held = self.penalty and {"norm": self.penalty, "entities": 1e-3, "relations": 1e-3}
+        batches = {"batch_size": 50, "in_batch_negatives": 25, "uniform_negatives": 10}
+        training = {"dim": DIM, "comparator": self.comparator, "regularization": held, **batches, **LOSSES[self.loss]}
+        return small_config(output, relations={"like": relation}, training=training)
+
+    def run(self, output: Path | str = "unused") -> RunSettings:
+        return run_settings(self.config(output), ["like"], "run")
+
+
+def choices() -> Iterator[Choice]:
+    sidedness = (False, True)
+    for choice in itertools.product(get_args(Operator), get_args(Measure), sidedness, LOSSES, PENALTIES):
+        if choice[1] == "cosine" or choice[3] != "cosine_contrastive":
+            yield Choice(*choice)
