@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from tests.support.bare_worker import bare_workers
 from twhin_spark.tables.session import open_session
 
 # Small enough to run beside another one. Without the optimising compiler, whose work pays off after minutes only.
+# Workers have only their own libraries, so a module that needs another one there fails its test.
 _SMALL = {
+    **bare_workers(),
     "spark.master": "local[2]",
     "spark.driver.memory": "2g",
     "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -XX:TieredStopAtLevel=1",
