@@ -13,8 +13,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -25,14 +24,13 @@ import yaml
 from deltalake import DeltaTable
 
 from benchmarks.console import say
-from benchmarks.paths import BUILD, CONFIG_DATA, RECORDS, ROOT
+from benchmarks.paths import BUILD, CONFIG_DATA, ROOT
 from benchmarks.quality_page import write_page
 from benchmarks.quality_peer import peer_metrics
+from benchmarks.quality_records import STORE, Run, load_runs, model_key, recorded_run, store_run
 from benchmarks.quality_sets import SETS, SMALLER, DataSet
-from benchmarks.results import core_count, cpu_name, own_versions
+from benchmarks.results import core_count, cpu_name, own_versions, today
 
-_RUNS = RECORDS / "quality.json"
-_MODEL = ("kernels", "training", "evaluation")  # what decides a figure, beside the config and the graph
 NO_BASELINES = ("evaluation.als=null", "publishing.gates=[]")  # an ablation's baselines are those of the whole model
 
 
@@ -49,7 +47,7 @@ def main(name: str, seeds: tuple[int, ...], overrides: tuple[str, ...], variants
             for seed in seeds:
                 click.echo(json.dumps(measure(one, seed, [*overrides, *more], trial)))
     if not trial:
-        write_page(_runs())
+        write_page(load_runs())
 
 
 def _variants(data: DataSet) -> list[list[str]]:
@@ -61,12 +59,10 @@ def measure(name: str, seed: int, overrides: Sequence[str], trial: bool) -> dict
     """The line of one set and seed."""
     data = SETS[name]
     config = ROOT / "conf" / data.config
-    key = _digest(config)
-    if not trial:
-        for run in _runs():
-            if (*_identity(run), run["key"]) == (name, seed, list(overrides), key):
-                say(f"{name}: seed {seed} is in {_RUNS.relative_to(ROOT)} already")
-                return _line(run)
+    key = model_key(config)
+    if not trial and (recorded := recorded_run(name, seed, overrides, key)):
+        say(f"{name}: seed {seed} is recorded in {STORE.relative_to(ROOT)} already")
+        return _line(recorded)
     kind = ["trial"] * trial + ([_hash(overrides)] if overrides else [])
     output = BUILD / "quality" / "-".join([name, *kind])
     options = [f"output={output}", f"training.seed={seed}"]
@@ -100,18 +96,12 @@ def measure(name: str, seed: int, overrides: Sequence[str], trial: bool) -> dict
         "overrides": list(overrides),
         "config": _settings(config),
         "versions": own_versions(),
-        "date": datetime.now(UTC).date().isoformat(),
+        "date": today(),
         "machine": f"{core_count()} cores of {cpu_name()}",
     }
     if not trial:
-        kept = [one for one in _runs() if _identity(one) != _identity(run)]
-        _RUNS.write_text(json.dumps([*kept, run], indent=1, ensure_ascii=False) + "\n")
+        store_run(run)
     return _line(run)
-
-
-def _identity(run: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What a newer run takes the place of."""
-    return run["set"], run["seed"], run["overrides"]
 
 
 def _curve(output: Path, run_id: str) -> dict[str, list[float]]:
@@ -139,22 +129,8 @@ def _graph_id(output: Path) -> str:
     return newest
 
 
-def _line(run: Mapping[str, Any]) -> dict[str, Any]:
+def _line(run: Run) -> dict[str, Any]:
     return {name: run[name] for name in ("set", "metrics", "peers", "seed", "seconds")}
-
-
-def _runs() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(_RUNS.read_text()) if _RUNS.exists() else []
-    return found
-
-
-def _digest(config: Path) -> str:
-    """Of the config and of the code that makes the model."""
-    digest = hashlib.blake2b(digest_size=8)
-    sources = sorted(path for part in _MODEL for path in (ROOT / "twhin_spark" / part).rglob("*.py"))
-    for path in (config, *sources):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def _hash(overrides: Sequence[str]) -> str:

@@ -1,8 +1,9 @@
-"""docs/results/quality.md and its plots, from the stored runs alone."""
+"""Write docs/results/quality.md and its plots from the recorded runs."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from statistics import mean
 from typing import Any
 
@@ -11,10 +12,9 @@ import yaml
 from benchmarks import plots
 from benchmarks.benchmarks_page import table
 from benchmarks.paths import PAGES
+from benchmarks.quality_records import Run, current_runs
 from benchmarks.quality_sets import SETS, SMALLER
 
-PAGE = PAGES / "quality.md"
-Run = Mapping[str, Any]
 Ablations = Mapping[tuple[str, ...], Mapping[int, Run]]  # by overrides and seed
 
 _HEAD = """\
@@ -33,21 +33,42 @@ FB15k-237 .341 and .342, its translation .314, Last.fm .310, Gowalla .168 to .17
 
 Seconds are upper bounds: the machine often did other work at the same time.
 """
-_HELD = "a tenth of the training edges held out"
+_HELD_OUT = "a tenth of the training edges held out"
 
 
-def write_page(runs: Sequence[Run]) -> None:
-    """Writes the page and its plots. runs: the last of each set, overrides and seed, in the order of their ends."""
-    blocks = [_HEAD]
-    for name in SETS:
-        keys = [run["key"] for run in runs if run["set"] == name and not run["overrides"]]
-        if keys:  # what an older config or older code has given is not shown beside the newest
-            blocks.append(_section(name, [run for run in runs if (run["set"], run["key"]) == (name, keys[-1])]))
-    PAGE.write_text("\n".join(blocks))
+def write_page(runs: Sequence[Run], folder: Path = PAGES) -> None:
+    """Write the page and its plots into a folder.
+
+    Parameters
+    ----------
+    runs
+        The newest run of each data set, overrides and seed, in the order in which they ended.
+    folder
+        An existing folder.
+    """
+    sections = [_section(name, current, folder) for name in SETS if (current := current_runs(runs, name))]
+    (folder / "quality.md").write_text("\n".join([_HEAD, *sections]))
 
 
-def _section(name: str, runs: Sequence[Run]) -> str:
-    final = [run for run in runs if not run["overrides"]]
+def final_runs(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs of the config as it is: those without overrides."""
+    return [run for run in runs if not run["overrides"]]
+
+
+def mean_metrics(final: Sequence[Run]) -> dict[str, float]:
+    """Return each metric's mean over seeds."""
+    return {metric: mean(run["metrics"][metric] for run in final) for metric in final[0]["metrics"]}
+
+
+def mean_peers(name: str, final: Sequence[Run]) -> dict[str, float]:
+    """Return the published figures of a data set, and the means over seeds of the peers measured beside the model."""
+    peers = dict.fromkeys(peer for run in final for peer in run["peers"])
+    measured = {peer: mean(run["peers"][peer] for run in final if peer in run["peers"]) for peer in peers}
+    return {**measured, **SETS[name].peers}
+
+
+def _section(name: str, runs: Sequence[Run], folder: Path) -> str:
+    final = final_runs(runs)
     data = SETS[name]
     blocks = [f"## {name}\n", data.about + "\n", _figures(final), _peers(name, final)]
     if data.tuned:
@@ -55,12 +76,12 @@ def _section(name: str, runs: Sequence[Run]) -> str:
     ablations = _by_overrides(run for run in runs if run["overrides"][: len(SMALLER)] == SMALLER)
     if tuple(SMALLER) in ablations:
         blocks.append(_ablations(name, ablations))
-    first = [of_seed[min(of_seed)] for of_seed in ablations.values()]
-    held = [run for run in runs if data.curve and run["overrides"] == list(data.curve)]
-    shown = {_HELD: held[-1]} if held else {_label(run["overrides"]): run for run in (*final[:1], *first)}
+    first = [by_seed[min(by_seed)] for by_seed in ablations.values()]
+    held_out = [run for run in runs if data.curve and run["overrides"] == list(data.curve)]
+    shown = {_HELD_OUT: held_out[-1]} if held_out else {_label(run["overrides"]): run for run in (*final[:1], *first)}
     curves = {label: run["curve"] for label, run in shown.items() if run["curve"]["seconds"]}
     if curves:
-        plot = PAGE.with_name(f"quality-{name}.svg")
+        plot = folder / f"quality-{name}.svg"
         plots.curves(curves, "seconds", "mrr", plot)
         blocks.append(f"![MRR of a sample of validation edges, against the seconds of training]({plot.name})\n")
     last = final[-1]
@@ -71,17 +92,17 @@ def _section(name: str, runs: Sequence[Run]) -> str:
 
 
 def _figures(final: Sequence[Run]) -> str:
-    """A row for each metric: the mean and the spread over seeds, and each seed's value."""
+    """Return a table with each metric's mean and spread over seeds, and each seed's value."""
     rows = []
-    for metric in final[0]["metrics"]:
+    for metric, average in mean_metrics(final).items():
         values = {run["seed"]: run["metrics"][metric] for run in final}
         each = ", ".join(f"{value:.4f} (seed {seed})" for seed, value in sorted(values.items()))
-        rows.append((metric, f"**{mean(values.values()):.4f}**", _spread(values.values()), each))
+        rows.append((metric, f"**{average:.4f}**", _spread(values.values()), each))
     return table(("", "mean", "spread", "seeds"), rows) + "\n" + _seconds(final)
 
 
 def _seconds(final: Sequence[Run]) -> str:
-    """How long it took: the least of the seeds, as what else a machine did only adds to the others."""
+    """Return a sentence with the least seconds of all seeds, as other work of the machine only adds to them."""
     names = {
         "train": "Training took",
         "all": "with the graph and the evaluation",
@@ -92,41 +113,38 @@ def _seconds(final: Sequence[Run]) -> str:
 
 
 def _spread(values: Collection[float]) -> str:
-    """From the least to the greatest; of one value there is none."""
+    """Return the distance from the least to the greatest value, or a dash for a single value."""
     return f"{max(values) - min(values):.4f}" if len(values) > 1 else "–"
 
 
 def _peers(name: str, final: Sequence[Run]) -> str:
-    """Published figures, and the means over seeds of those that were measured beside ours."""
-    names = dict.fromkeys(peer for run in final for peer in run["peers"])
-    measured = {peer: mean(run["peers"][peer] for run in final if peer in run["peers"]) for peer in names}
-    return table(("peer", ""), [(peer, f"{value:.4f}") for peer, value in {**measured, **SETS[name].peers}.items()])
+    return table(("peer", ""), [(peer, f"{value:.4f}") for peer, value in mean_peers(name, final).items()])
 
 
 def _by_overrides(runs: Iterable[Run]) -> Ablations:
-    found: dict[tuple[str, ...], dict[int, Run]] = {}
+    grouped: dict[tuple[str, ...], dict[int, Run]] = {}
     for run in runs:
-        found.setdefault(tuple(run["overrides"]), {})[run["seed"]] = run
-    return found
+        grouped.setdefault(tuple(run["overrides"]), {})[run["seed"]] = run
+    return grouped
 
 
 def _ablations(name: str, ablations: Ablations) -> str:
-    """A row for each ablation: its headline metrics, and their shares of those of the model that it is an ablation of.
+    """Return a table with each ablation's headline metrics and their shares of the metrics of its base.
 
-    That is the same without groups, where it has groups; the smaller model, where it has none. Figures are means over
-    seeds, shares those of the seeds that both have.
+    The base of an ablation with groups is the same ablation without groups; the base of all others is the smaller
+    model. Metrics are means over seeds; shares are computed on the seeds that both have.
     """
-    base = ablations[tuple(SMALLER)]
+    smaller = ablations[tuple(SMALLER)]
     names = SETS[name].headline
     rows = []
     for overrides, runs in ablations.items():
-        alone = tuple(one for one in overrides if not one.startswith(("graph.partitions", "training.groups")))
-        of = base if alone == overrides else ablations.get(alone, base)
-        seeds = runs.keys() & of.keys()
+        ungrouped = tuple(item for item in overrides if not item.startswith(("graph.partitions", "training.groups")))
+        base = smaller if ungrouped == overrides else ablations.get(ungrouped, smaller)
+        seeds = runs.keys() & base.keys()
         cells = []
         for metric in names:
-            own, other = (sum(group[seed]["metrics"][metric] for seed in seeds) for group in (runs, of))
-            share = f"{own / other:.3f}" if seeds else "–"
+            ours, theirs = (sum(group[seed]["metrics"][metric] for seed in seeds) for group in (runs, base))
+            share = f"{ours / theirs:.3f}" if seeds else "–"
             cells += [f"{mean(run['metrics'][metric] for run in runs.values()):.4f}", share]
         rows.append((_label(overrides), ", ".join(map(str, sorted(runs))), *cells))
     return table(("ablation", "seeds", *(head for metric in names for head in (metric, "share"))), rows)

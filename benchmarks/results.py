@@ -40,7 +40,7 @@ class Result:
     parts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     parts_unit: str = "seconds"
-    date: str = field(default_factory=lambda: datetime.now(UTC).date().isoformat())
+    date: str = field(default_factory=lambda: today())
     cpu: str = field(default_factory=lambda: cpu_name())
     cores: int = field(default_factory=lambda: core_count())
 
@@ -75,6 +75,11 @@ def own_versions() -> dict[str, str]:
     blas = next(one for one in threadpool_info() if one["user_api"] == "blas")
     packages = {name: version(name) for name in ("twhin-spark", "numpy", "scipy", "pyspark", "delta-spark")}
     return {**packages, str(blas["internal_api"]): f"{blas['version']} {blas.get('architecture', '')}".strip()}
+
+
+def today() -> str:
+    """Return the date in UTC, as ISO 8601."""
+    return datetime.now(UTC).date().isoformat()
 
 
 def cpu_name() -> str:
