@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import click
 
+from benchmarks import readme_results
 from benchmarks.benchmarks_page import write_page
 from benchmarks.catalogue import ENTRIES
 from benchmarks.engine import engine_overhead, small_graph_overhead
@@ -13,6 +14,7 @@ from benchmarks.kernel import kernel
 from benchmarks.large_jobs import graph_build, whole_job
 from benchmarks.planted import Planted
 from benchmarks.ranking import ranking_share
+from benchmarks.result_pages import write_pages
 from benchmarks.results import Result, load, record
 from benchmarks.sgemm import sgemm_share
 
@@ -89,8 +91,9 @@ def run_all(context: click.Context) -> None:
 
 @cli.command("page")
 def page() -> None:
-    """Write the page and its plots from the stored results."""
-    write_page(load())
+    """Write all result pages, their plots and README's table from the stored records; measure nothing."""
+    write_pages()
+    readme_results.main()
 
 
 if __name__ == "__main__":

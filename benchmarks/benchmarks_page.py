@@ -1,15 +1,15 @@
-"""docs/results/benchmarks.md and its plots, from the stored results alone."""
+"""Write docs/results/benchmarks.md and its plots from the stored results."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from benchmarks import plots
 from benchmarks.catalogue import ENTRIES, Entry
 from benchmarks.paths import PAGES
 from benchmarks.results import Result, middle
 
-PAGE = PAGES / "benchmarks.md"
 _HEAD = """\
 # Benchmarks
 
@@ -22,19 +22,18 @@ these figures and which did not help.
 """
 
 
-def write_page(results: Mapping[str, Result]) -> None:
-    """Writes the page and the plots of all results."""
-    known = [(name, results[name]) for name in ENTRIES if name in results]
-    plots.ratios([(result, ENTRIES[name]) for name, result in known], PAGE.with_name("benchmarks-ratios.svg"))
-    blocks = [_HEAD, _summary(known), "![Ratios](benchmarks-ratios.svg)\n"]
-    for name, result in known:
-        blocks.append(_section(name, ENTRIES[name], result))
-    PAGE.write_text("\n".join(blocks))
+def write_page(results: Mapping[str, Result], folder: Path = PAGES) -> None:
+    """Write the page and the plots of all results into an existing folder."""
+    measured = [(name, results[name]) for name in ENTRIES if name in results]
+    plots.ratios([(result, ENTRIES[name]) for name, result in measured], folder / "benchmarks-ratios.svg")
+    blocks = [_HEAD, _summary(measured), "![Ratios](benchmarks-ratios.svg)\n"]
+    blocks += [_section(name, ENTRIES[name], result, folder) for name, result in measured]
+    (folder / "benchmarks.md").write_text("\n".join(blocks))
 
 
-def _summary(known: Iterable[tuple[str, Result]]) -> str:
+def _summary(measured: Iterable[tuple[str, Result]]) -> str:
     rows = []
-    for name, result in known:
+    for name, result in measured:
         entry = ENTRIES[name]
         sign = "≤" if entry.falling else "≥"
         rows.append(
@@ -50,7 +49,7 @@ def _summary(known: Iterable[tuple[str, Result]]) -> str:
     return table(("benchmark", "ours", "peer", "unit", "ratio", "goal", "aim"), rows)
 
 
-def _section(name: str, entry: Entry, result: Result) -> str:
+def _section(name: str, entry: Entry, result: Result, folder: Path) -> str:
     blocks = [f"## {entry.title}\n", f"`make bench-{name.replace('_', '-')}`. {entry.about}\n"]
     if result.repeats:
         rows = [
@@ -59,10 +58,10 @@ def _section(name: str, entry: Entry, result: Result) -> str:
         ]
         blocks.append(table((result.unit, "median", "all"), rows))
     if result.parts:
-        plot = PAGE.with_name(f"benchmarks-{name.replace('_', '-')}.svg")
+        plot = folder / f"benchmarks-{name.replace('_', '-')}.svg"
         plots.parts(result.parts, result.parts_unit, plot)
         blocks.append(f"![Where the time goes]({plot.name})\n")
-        blocks.append(_partstable(result.parts, result.parts_unit))
+        blocks.append(_parts_table(result.parts, result.parts_unit))
     if result.facts:
         blocks.append(table(("", ""), list(result.facts.items())))
     versions = ", ".join(f"{package} {version}" for package, version in result.versions.items())
@@ -70,7 +69,7 @@ def _section(name: str, entry: Entry, result: Result) -> str:
     return "\n".join(blocks)
 
 
-def _partstable(bars: Mapping[str, Mapping[str, float]], unit: str) -> str:
+def _parts_table(bars: Mapping[str, Mapping[str, float]], unit: str) -> str:
     rows = []
     for bar, parts in bars.items():
         total = sum(parts.values())
@@ -80,6 +79,7 @@ def _partstable(bars: Mapping[str, Mapping[str, float]], unit: str) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown, its last line ended."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +21,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from benchmarks import index_speed, mixtures
 from benchmarks.index_sets import Sizes, Vectors, index_sets
 from benchmarks.paths import RECORDS, ROOT
-from benchmarks.results import core_count, cpu_name, own_versions, rounded
+from benchmarks.results import core_count, cpu_name, own_versions, rounded, today
 from benchmarks.retrieval_page import write_page
 
 _STORE = RECORDS / "retrieval.json"
@@ -75,8 +74,11 @@ def _mixtures(config: str, output: Path, relation: str) -> dict[str, Any]:
 
 def _about() -> dict[str, Any]:
     libraries = {name: version(name) for name in ("faiss-cpu", "hnswlib", "usearch")}
-    date = datetime.now(UTC).date().isoformat()
-    return {"versions": {**own_versions(), **libraries}, "date": date, "machine": f"{core_count()} cores, {cpu_name()}"}
+    return {
+        "versions": {**own_versions(), **libraries},
+        "date": today(),
+        "machine": f"{core_count()} cores, {cpu_name()}",
+    }
 
 
 if __name__ == "__main__":

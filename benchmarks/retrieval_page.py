@@ -1,8 +1,9 @@
-"""docs/results/retrieval.md and its plots, from what is stored alone."""
+"""Write docs/results/retrieval.md and its plots from the stored measurements."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -13,7 +14,6 @@ from benchmarks.mixtures import KS
 from benchmarks.paths import PAGES
 from benchmarks.plots import save
 
-_PAGE = PAGES / "retrieval.md"
 AIM_RECALL, AIM_SPEED = 0.95, 20
 
 _TEXT = """\
@@ -62,18 +62,26 @@ the neighbours', 64" means `smoothing` 0.5 and `clusters` 64.
 Rows = Sequence[Mapping[str, Any]]
 
 
-def write_page(found: Mapping[str, Mapping[str, Any]]) -> None:
-    """found: by kind and name of a part, its rows and what they were measured with."""
+def write_page(measured: Mapping[str, Mapping[str, Any]], folder: Path = PAGES) -> None:
+    """Write the page and its plots into a folder.
+
+    Parameters
+    ----------
+    measured
+        By kind ("indexes", "mixtures") and name of a part: its rows, versions, date and machine.
+    folder
+        An existing folder.
+    """
     for kind, draw in (("indexes", _plot_indexes), ("mixtures", _plot_mixtures)):
-        if found[kind]:
-            _plot(found[kind], draw, f"retrieval-{kind}.svg")
-    _PAGE.write_text(
+        if measured[kind]:
+            _plot(measured[kind], draw, folder / f"retrieval-{kind}.svg")
+    (folder / "retrieval.md").write_text(
         _TEXT.format(
             aim_recall=AIM_RECALL,
             aim_speed=AIM_SPEED,
-            indexes="\n\n".join(_sections(found["indexes"], _index_table)),
-            codes="\n".join(_code_table(found["indexes"])),
-            mixtures="\n\n".join(_sections(found["mixtures"], _mixture_table)),
+            indexes="\n\n".join(_sections(measured["indexes"], _index_table)),
+            codes="\n".join(_code_table(measured["indexes"])),
+            mixtures="\n\n".join(_sections(measured["mixtures"], _mixture_table)),
         )
     )
 
@@ -87,18 +95,18 @@ def _sections(parts: Mapping[str, Any], table: Callable[[Rows], Iterator[str]]) 
 
 
 def _index_table(rows: Rows) -> Iterator[str]:
-    """Of each index the quickest setting with the recall that is aimed at, else the one with the highest recall."""
+    """Yield a line for each index: its fastest setting that reaches AIM_RECALL, or the one with the highest recall."""
     exact = {row["k"]: row for row in rows if row["index"] == EXACT}
     yield "| index | setting | recall@10 | sources/s | × exact | recall@100 | sources/s | × exact | build, s | MB |"
     yield "| --- | --- " + "| ---: " * 8 + "|"
     cells = [f"{1 / exact[k]['seconds']:,.0f} | 1" for k in (10, 100)]
     yield f"| exact | {exact[10]['share_of_sgemm']:.0%} of sgemm's speed | 1 | {cells[0]} | 1 | {cells[1]} | | |"
     for index in _names(rows):
-        mine = {(row["setting"], row["proposed"], row["k"]): row for row in rows if row["index"] == index}
-        tens = [row for (_, _, k), row in mine.items() if k == 10]
+        settings = {(row["setting"], row["proposed"], row["k"]): row for row in rows if row["index"] == index}
+        tens = [row for (_, _, k), row in settings.items() if k == 10]
         enough = [row for row in tens if row["recall"] >= AIM_RECALL]
         best = min(enough, key=_seconds) if enough else max(tens, key=lambda row: float(row["recall"]))
-        yield _index_line(index, best, mine.get((best["setting"], best["proposed"], 100)), exact)
+        yield _index_line(index, best, settings.get((best["setting"], best["proposed"], 100)), exact)
 
 
 def _index_line(index: str, ten: Mapping[str, Any], hundred: Mapping[str, Any] | None, exact: Mapping[int, Any]) -> str:
@@ -119,26 +127,26 @@ def _code_table(parts: Mapping[str, Any]) -> Iterator[str]:
     yield "| vectors | recall@10 | recall@100 | recall@10, 4 rescored | 16 rescored |"
     yield "| --- | ---: | ---: | ---: | ---: |"
     for name, part in parts.items():
-        found = {(row["k"], row["proposed"]): row["recall"] for row in part["rows"] if row["index"] == PQ}
-        cells = [f"{found[key]:.3f}" for key in ((10, 1), (100, 1), (10, 4), (10, 16))]
+        recall = {(row["k"], row["proposed"]): row["recall"] for row in part["rows"] if row["index"] == PQ}
+        cells = [f"{recall[key]:.3f}" for key in ((10, 1), (100, 1), (10, 4), (10, 16))]
         yield f"| {name} | {' | '.join(cells)} |"
 
 
 def _mixture_table(rows: Rows) -> Iterator[str]:
-    heads = [f"{what}@{k}" for what in ("recall", "clusters", "cosine") for k in KS]
+    heads = [f"{measure}@{k}" for measure in ("recall", "clusters", "cosine") for k in KS]
     yield f"| list | {' | '.join(heads)} |"
     yield "| --- " + "| ---: " * len(heads) + "|"
     for row in rows:
         cells = [
-            f"{row[what][str(k)]:{digits}}"
-            for what, digits in (("recall", ".4f"), ("clusters", ".1f"), ("similarity", ".3f"))
+            f"{row[measure][str(k)]:{digits}}"
+            for measure, digits in (("recall", ".4f"), ("clusters", ".1f"), ("similarity", ".3f"))
             for k in KS
         ]
         yield f"| {row['list']} | {' | '.join(cells)} |"
 
 
-def _plot(parts: Mapping[str, Any], draw: Callable[[Axes, Rows], None], name: str) -> None:
-    """A panel for each part, two in a row, with one legend."""
+def _plot(parts: Mapping[str, Any], draw: Callable[[Axes, Rows], None], path: Path) -> None:
+    """Draw a panel for each part, two in a row, with one legend."""
     lines = -(-len(parts) // 2)
     figure = Figure(figsize=(9, 0.8 + 3.2 * lines), layout="constrained")
     panels = figure.subplots(lines, 2, squeeze=False).ravel()
@@ -154,15 +162,17 @@ def _plot(parts: Mapping[str, Any], draw: Callable[[Axes, Rows], None], name: st
                 handles.append(handle)
                 labels.append(label)
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
-    save(figure, _PAGE.with_name(name))
+    save(figure, path)
 
 
 def _plot_indexes(axes: Axes, rows: Rows) -> None:
-    """Of each index the settings that no other of its own beats in both recall and speed."""
+    """Draw each index's settings that no other of its settings beats in both recall and speed."""
     exact = next(row["seconds"] for row in rows if row["index"] == EXACT and row["k"] == 10)
     for index in _names(rows):
-        mine = sorted((row for row in rows if row["index"] == index and row["k"] == 10), key=_seconds)
-        front = [row for at, row in enumerate(mine) if all(row["recall"] > one["recall"] for one in mine[:at])]
+        by_speed = sorted((row for row in rows if row["index"] == index and row["k"] == 10), key=_seconds)
+        front = [
+            row for at, row in enumerate(by_speed) if all(row["recall"] > faster["recall"] for faster in by_speed[:at])
+        ]
         axes.plot(
             [exact / row["seconds"] for row in front], [row["recall"] for row in front],
             marker="o", markersize=3, linewidth=2.5 if index == OURS else 1, label=index, color=_COLOURS[index],
@@ -174,7 +184,7 @@ def _plot_indexes(axes: Axes, rows: Rows) -> None:
 
 def _plot_mixtures(axes: Axes, rows: Rows) -> None:
     for row in rows:
-        xs, ys = ([row[what][str(k)] for k in KS] for what in ("similarity", "recall"))
+        xs, ys = ([row[measure][str(k)] for k in KS] for measure in ("similarity", "recall"))
         axes.plot(xs, ys, marker="o", markersize=4, label=row["list"])
     axes.set(xlabel="mean cosine within a list of 10, 50, 100", ylabel="recall")
 

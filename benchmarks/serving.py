@@ -26,7 +26,7 @@ import numpy as np
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 
-from benchmarks.serving_page import Load, Result, write_page
+from benchmarks.serving_page import PAGE, Load, ServiceResult, store_result, write_page
 from twhin_spark.kernels.arrays import Floats
 from twhin_spark.serving.store import RepresentationStore
 
@@ -188,7 +188,7 @@ def own_memory(pid: int) -> float:
     return int(found[1]) / 1024
 
 
-def measure(out: Path, vectors: int, dim: int, seconds: int) -> Result:
+def measure(out: Path, vectors: int, dim: int, seconds: int) -> ServiceResult:
     tables = out.absolute() / "tables"
     publish(tables, "v1", vectors, dim)
     loads = []
@@ -211,7 +211,7 @@ def measure(out: Path, vectors: int, dim: int, seconds: int) -> Result:
     started = time.perf_counter()
     RepresentationStore.open(out / "serving")
     opened = time.perf_counter() - started
-    return Result(vectors, dim, round(opened * 1000, 1), round(memory), checked, mixed, loads)
+    return ServiceResult(vectors, dim, round(opened * 1000, 1), round(memory), checked, mixed, loads, CONNECTIONS)
 
 
 def main() -> None:
@@ -222,10 +222,11 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("build/benchmarks/serving"), help="folder of tables and stores"
     )
-    parser.add_argument("--page", type=Path, default=Path("docs/results/serving.md"), help="where the table goes")
+    parser.add_argument("--page", type=Path, default=PAGE, help="where the table goes")
     options = parser.parse_args()
     result = measure(options.out, options.vectors, options.dim, options.seconds)
-    write_page(result, options.page, CONNECTIONS)
+    store_result(result)
+    write_page(result, options.page)
     sys.stdout.write(json.dumps(asdict(result)) + "\n")
 
 

@@ -1,24 +1,31 @@
-"""docs/results/serving.md and its plot, from what benchmarks/serving.py has measured."""
+"""Write docs/results/serving.md and its plot from the stored measurement of benchmarks/serving.py."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from benchmarks.benchmarks_page import table
+from benchmarks.paths import PAGES, RECORDS
 from benchmarks.plots import save
-from benchmarks.results import core_count, cpu_name
+from benchmarks.results import core_count, cpu_name, rounded, today
 
+STORE = RECORDS / "serving.json"
+PAGE = PAGES / "serving.md"
 AIM_MS, AIM_MB = 10, 200
 
 
 @dataclass(frozen=True)
 class Load:
-    """What wrk saw. Milliseconds are a request's; failed: answers that are not 2xx, and broken connections."""
+    """Measurements of one run of wrk.
+
+    Milliseconds are those of a request. failed: the number of responses without a 2xx status and of broken connections.
+    """
 
     ids: int
     accept: str
@@ -30,12 +37,14 @@ class Load:
 
 
 @dataclass(frozen=True)
-class Result:
-    """What was measured.
+class ServiceResult:
+    """Measurements of the service.
 
-    open_ms: to open the finished store, as a service does at its start. own_memory_mb: beyond the mapped files.
-    checked: answers of 100 ids whose every vector was compared with those of the version they name, while versions were
-    switched; mixed: those of them with another vector.
+    open_ms: milliseconds to open a finished store, as a service does when it starts.
+    own_memory_mb: memory of the process beyond the mapped files.
+    checked: responses to requests for 100 ids that were compared, vector by vector, with the version that they name,
+        while versions were switched.
+    mixed: the number of these responses that contain a vector of another version.
     """
 
     vectors: int
@@ -45,50 +54,61 @@ class Result:
     checked: int
     mixed: int
     loads: Sequence[Load]
+    connections: int
+    date: str = field(default_factory=lambda: today())
+    cpu: str = field(default_factory=lambda: cpu_name())
+    cores: int = field(default_factory=lambda: core_count())
 
 
 _PAGE = """\
 # The service under load
 
-`make bench-serving` writes this page. {vectors:,} vectors of {dim} dimensions; {connections} connections on
-loopback; the cores are shared by the service, the load (wrk) and, in the last rows, the build of a new version.
+`make bench-serving` writes this page; its measurements are in `benchmarks/results/serving.json`. The service holds
+{vectors:,} vectors of {dim} dimensions and answers on {connections} connections on loopback. The service, the load
+generator (wrk) and, in the last rows, the build of a new version share the cores.
 
 {table}
+At half the peak rate the 99th percentile is {p99:g} ms for one id (aim: {aim_ms} ms or less). {failed} requests failed
+in all. The process holds {own_memory_mb} MB beyond the mapped files (aim: {aim_mb} MB or less). Opening the store took
+{open_ms:g} ms.
 
-At half the peak rate the 99th percentile is {p99:g} ms for one id (aim: {aim_ms} ms or less); {failed} requests
-failed in all. The process holds {own_memory_mb} MB beyond the mapped files (aim: {aim_mb} MB or less). Opening the
-store took {open_ms:g} ms.
+During the rows `publish, rollback` a second version is published, built, served and rolled back. Meanwhile {checked:,}
+responses with 100 ids each were compared, vector by vector, with the version that they name; {mixed} of them contained
+a vector of another version.
 
-Rows `publish, rollback`: a second version is published, built, served, and rolled back meanwhile. {checked:,} answers
-of 100 ids were compared meanwhile, vector by vector, with the version that they name; {mixed} had a vector of another.
-
-![latency](serving.svg)
+![Latency](serving.svg)
 
 Measured on {date}, {cores} cores of {cpu}.
 """
 
 
-def write_page(result: Result, page: Path, connections: int) -> None:
-    """The table and the plot of a result."""
+def store_result(result: ServiceResult) -> None:
+    """Write a result to the store, in place of the earlier one."""
+    STORE.write_text(json.dumps(rounded(asdict(result)), indent=1) + "\n")
+
+
+def load_result() -> ServiceResult:
+    """Read the stored result."""
+    fields = json.loads(STORE.read_text())
+    return ServiceResult(**{**fields, "loads": [Load(**load) for load in fields["loads"]]})
+
+
+def write_page(result: ServiceResult, page: Path = PAGE) -> None:
+    """Write the page of a result, and its plot beside it."""
     heads = ("ids", "answer", "load", "requests/s", "p50, ms", "p99, ms", "failed")
     rows = [
-        (load.ids, load.accept.partition("/")[2], load.load, f"{load.requests_per_second:,.0f}", f"{load.p50_ms:.2f}",
-         f"{load.p99_ms:.2f}", load.failed)
+        (str(load.ids), load.accept.partition("/")[2], load.load, f"{load.requests_per_second:,.0f}",
+         f"{load.p50_ms:.2f}", f"{load.p99_ms:.2f}", str(load.failed))
         for load in result.loads
     ]  # fmt: skip
-    lines = [heads, ("---:", "---", "---", "---:", "---:", "---:", "---:"), *rows]
     page.write_text(
         _PAGE.format(
             **{name: value for name, value in vars(result).items() if name != "loads"},
-            connections=connections,
-            table="\n".join(f"| {' | '.join(map(str, line))} |" for line in lines),
+            table=table(heads, rows),
             p99=result.loads[1].p99_ms,
             failed=sum(load.failed for load in result.loads),
             aim_ms=AIM_MS,
             aim_mb=AIM_MB,
-            date=datetime.now(UTC).date().isoformat(),
-            cores=core_count(),
-            cpu=cpu_name(),
         )
     )
     _plot(result.loads, page.with_suffix(".svg"))
@@ -96,13 +116,13 @@ def write_page(result: Result, page: Path, connections: int) -> None:
 
 def _plot(loads: Sequence[Load], path: Path) -> None:
     names = [f"{load.load}: {load.ids} id{'s' if load.ids > 1 else ''}, {load.accept.split('/')[1]}" for load in loads]
-    places = np.arange(len(loads))
+    rows = np.arange(len(loads))
     figure = Figure(figsize=(9, 1.2 + 0.45 * len(loads)), layout="constrained")
     axes = figure.subplots()
-    axes.barh(places - 0.2, [load.p50_ms for load in loads], 0.4, label="50%")
-    axes.barh(places + 0.2, [load.p99_ms for load in loads], 0.4, label="99%")
+    axes.barh(rows - 0.2, [load.p50_ms for load in loads], 0.4, label="50%")
+    axes.barh(rows + 0.2, [load.p99_ms for load in loads], 0.4, label="99%")
     axes.axvline(AIM_MS, color="grey", linestyle="--", label=f"aim of the 99% at half the peak: {AIM_MS} ms")
-    axes.set(yticks=places, yticklabels=names, xlabel="milliseconds of a request", xscale="log")
+    axes.set(yticks=rows, yticklabels=names, xlabel="milliseconds of a request", xscale="log")
     axes.invert_yaxis()
     figure.legend(loc="outside lower center", ncols=3)
     save(figure, path)
