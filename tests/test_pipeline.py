@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from twhin_spark.config import Config, load_config
 from twhin_spark.evaluation.metrics import OVER_QUERIES, OVER_SOURCES
-from twhin_spark.stages import Summary, run_pipeline
+from twhin_spark.stages import Summary, pipeline
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGES, EMBEDDINGS, ENTITIES, MODEL_VERSIONS, RELATIONS
 
@@ -71,8 +71,8 @@ def library(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Li
     file = folder / "library.yaml"
     file.write_text(CONFIG.format(folder=folder), encoding="utf-8")
     config = load_config(file)
-    first = run_pipeline(spark, config, print)
-    second = run_pipeline(spark, load_config(file, ["training.dim=6", "training.seed=1"]), print)
+    first = pipeline(spark, config, progress=print)
+    second = pipeline(spark, load_config(file, ["training.dim=6", "training.seed=1"]), progress=print)
     return Library(config, TableStore(spark, config.output), first, second)
 
 

@@ -1,23 +1,23 @@
-"""The jobs: each runs its stages and says in one shape what it did."""
+"""The jobs: each runs its stages and returns a summary of what it did. These functions are the public API's."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from statistics import fmean
 from typing import Any
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from twhin_spark.config import Config
-from twhin_spark.evaluation.evaluate import evaluate
-from twhin_spark.graph.build import build_graph
+from twhin_spark.evaluation.evaluate import evaluate as evaluate_run
+from twhin_spark.graph.build import build_graph as build_tables
 from twhin_spark.graph.graph_version import GraphVersion, latest_graph
-from twhin_spark.publishing import publish as publishing
-from twhin_spark.retrieval.find_candidates import find_candidates
+from twhin_spark.publishing.publish import publish as publish_run
+from twhin_spark.retrieval.find_candidates import find_candidates as write_candidates
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import CANDIDATES, TABLES, Table
 from twhin_spark.training import train as training
@@ -26,15 +26,35 @@ from twhin_spark.training.planning.plan import Counts, count_graph
 
 Progress = Callable[[str], None]
 
+_ROW_COUNTS = ("read", "accepted", "replayed", "rejected", "rejected_by_reason", "left_out")
+
+
+def quiet(line: str) -> None:
+    """Drop a line of progress."""
+
 
 @dataclass
 class Summary:
-    """What a job did; the last line of its stdout is this as JSON.
+    """The result of a job. The command line prints it as JSON.
 
-    seconds: wall time of the job, and stages: of each of its stages, by name; neither counts Spark's start.
-    rows: read, accepted, replayed, rejected, rejected_by_reason and left_out of the graph's build.
-    tables: path and Delta version of each table that the job wrote.
-    metrics: each metric that the job measured, as the columns of `metrics` tell it.
+    Attributes
+    ----------
+    job
+        Name of the job.
+    run_id
+        The training run that belongs to this config and its latest graph, whether it was trained or not.
+    seconds
+        Wall time of the job, without Spark's start.
+    rows
+        Counts of the graph's build: read, accepted, replayed, rejected, rejected_by_reason and left_out.
+    tables
+        Path and Delta version of each table that the job wrote, by table name.
+    metrics
+        The metrics that the job measured, each with the columns of the table `metrics`.
+    report
+        Path or URI of the report, if the job wrote one.
+    stages
+        Wall time in seconds of each stage, by name.
     """
 
     job: str
@@ -52,10 +72,17 @@ class Summary:
 
 @dataclass
 class CandidatesSummary(Summary):
-    """What `candidates` did. run_id and rows are those of the version's training and graph.
+    """The result of `find_candidates`. `run_id` and `rows` are those of the version's training and graph.
 
-    queries: of each query its method, sources, targets, task_seconds, and the speed of an exact one: gflops a task, and
-    its share of sgemm's.
+    Attributes
+    ----------
+    model_version
+        The version whose vectors were compared.
+    candidates
+        Rows that were written.
+    queries
+        For each query its method, sources, targets and task_seconds; for an exact one also its gflops (10⁹ operations a
+        second and task), and their share of the speed of float32 matrix products alone.
     """
 
     model_version: str = ""
@@ -63,85 +90,185 @@ class CandidatesSummary(Summary):
     queries: list[dict[str, Any]] = field(default_factory=list)
 
 
-class Job:
-    """The summary of a running job, which its stages add to."""
+def build_graph(
+    spark: SparkSession, config: Config, *, logs: Mapping[str, DataFrame] | None = None, progress: Progress = quiet
+) -> Summary:
+    """Clean the logs and build the graph's tables.
 
-    def __init__(self, name: str, spark: SparkSession, config: Config, progress: Progress) -> None:
-        self.spark, self.config, self.progress = spark, config, progress
-        self.store = TableStore(spark, config.output)
-        self._started = time.monotonic()
-        self._summary = Summary(name, "", 0.0, {})
+    Parameters
+    ----------
+    spark
+        A session of `open_session`, or one with the same settings.
+    config
+        A config of `load_config`.
+    logs
+        Rows of logs by name, in place of the files of `logs.NAME.path`. The log's `where` and `select` are applied to
+        the DataFrame's columns. A log with `format: dataframe` needs it.
+    progress
+        Receives each line of progress. The default drops them.
 
-    def build_graph(self) -> GraphVersion:
-        with self._stage("build-graph"):
-            graph = build_graph(self.spark, self.config, self.progress)
-            self._on(graph, training.run_id_of(self.config, graph))
-            self._wrote({**graph.tables, "graph_versions": self._version("graph_versions")})
-        return graph
+    Returns
+    -------
+    Summary
+        With the counts of rows, and the versions of the tables.
 
-    def train(self, *, resume: bool, take_over: bool) -> training.TrainedRun:
-        with self._stage("train"):
-            run = training.train(self.spark, self.config, self.progress, resume=resume, take_over=take_over)
-            self._on(run.graph, run.run_id)
-            self._wrote({name: self._version(name) for name in ("training_claims", "training_rounds")})
-        return run
-
-    def find_run(self) -> training.TrainedRun:
-        run = training.find_run(self.config, self.store)
-        self._on(run.graph, run.run_id)
-        return run
-
-    def evaluate(self, run: training.TrainedRun) -> None:
-        with self._stage("evaluate"):
-            evaluated = evaluate(self.spark, self.config, run, self.progress)
-            self._wrote({"metrics": self._version("metrics")})
-        self._summary.metrics = evaluated.metrics
-        self._summary.report = evaluated.report
-
-    def publish(self, run: training.TrainedRun) -> None:
-        with self._stage("publish"):
-            self._wrote(publishing.publish(self.spark, self.config, run, self.progress).tables)
-
-    def summary(self) -> Summary:
-        self._summary.seconds = round(time.monotonic() - self._started, 1)
-        return self._summary
-
-    @contextmanager
-    def _stage(self, name: str) -> Iterator[None]:
-        started = time.monotonic()
-        yield
-        self._summary.stages[name] = round(time.monotonic() - started, 1)
-
-    def _on(self, graph: GraphVersion, run_id: str) -> None:
-        self._summary.run_id = run_id
-        counts = ("read", "accepted", "replayed", "rejected", "rejected_by_reason", "left_out")
-        self._summary.rows = {name: graph.rows[name] for name in counts}
-
-    def _wrote(self, versions: dict[str, int]) -> None:
-        for name, version in versions.items():
-            self._summary.tables[name] = {"path": self.store.path(_table(name)), "version": version}
-
-    def _version(self, name: str) -> int:
-        version = self.store.version(_table(name))
-        assert version is not None, name
-        return version
-
-
-def run_build_graph(spark: SparkSession, config: Config, progress: Progress) -> Summary:
-    job = Job("build-graph", spark, config, progress)
-    job.build_graph()
+    Raises
+    ------
+    ConfigError
+        An option or an expression of the config is wrong.
+    InputError
+        A log cannot be read, too many of its rows are rejected, or no training edge is left.
+    """
+    job = _Job("build-graph", spark, config, progress)
+    job.build_graph(logs or {})
     return job.summary()
 
 
-def run_train(
-    spark: SparkSession, config: Config, progress: Progress, *, resume: bool = False, take_over: bool = False
+def train(
+    spark: SparkSession,
+    config: Config,
+    *,
+    resume: bool = False,
+    take_over: bool = False,
+    progress: Progress = quiet,
 ) -> Summary:
-    job = Job("train", spark, config, progress)
+    """Train the vectors on the latest graph.
+
+    Parameters
+    ----------
+    spark, config, progress
+        As for `build_graph`.
+    resume
+        Continue after the last committed round of this config's training, if it was stopped.
+    take_over
+        Train although another driver holds the run. Only for a driver that is known to be dead.
+
+    Raises
+    ------
+    ConfigError
+        The model does not fit `training.task_memory_gb`, or the run to resume had other settings.
+    InputError
+        There is no graph, or a state file is damaged.
+    TrainingError
+        The loss is not finite, a disk is full, or another driver holds the run.
+    """
+    job = _Job("train", spark, config, progress)
     job.train(resume=resume, take_over=take_over)
     return job.summary()
 
 
-def make_plan(
+def evaluate(spark: SparkSession, config: Config, *, progress: Progress = quiet) -> Summary:
+    """Measure the config's trained run and its baselines on the test split; write `metrics` and the report.
+
+    Parameters
+    ----------
+    spark, config, progress
+        As for `build_graph`.
+
+    Returns
+    -------
+    Summary
+        With the metrics, and the report's path.
+
+    Raises
+    ------
+    InputError
+        This config has no complete training on the latest graph.
+    """
+    job = _Job("evaluate", spark, config, progress)
+    job.evaluate(job.find_run())
+    return job.summary()
+
+
+def publish(spark: SparkSession, config: Config, *, progress: Progress = quiet) -> Summary:
+    """Commit the config's trained run as the current model version.
+
+    Parameters
+    ----------
+    spark, config, progress
+        As for `build_graph`.
+
+    Raises
+    ------
+    InputError
+        This config has no complete training on the latest graph.
+    TwhinError
+        The run does not pass the gates of `publishing.gates`.
+    """
+    job = _Job("publish", spark, config, progress)
+    job.publish(job.find_run())
+    return job.summary()
+
+
+def pipeline(
+    spark: SparkSession,
+    config: Config,
+    *,
+    logs: Mapping[str, DataFrame] | None = None,
+    resume: bool = False,
+    take_over: bool = False,
+    progress: Progress = quiet,
+) -> Summary:
+    """Run `build_graph`, `train`, `evaluate` and `publish`, one after the other.
+
+    Parameters
+    ----------
+    spark, config, logs, progress
+        As for `build_graph`.
+    resume, take_over
+        As for `train`.
+
+    Returns
+    -------
+    Summary
+        Of all four stages together.
+
+    Raises
+    ------
+    TwhinError
+        As the four stages do.
+    """
+    job = _Job("pipeline", spark, config, progress)
+    job.build_graph(logs or {})
+    run = job.train(resume=resume, take_over=take_over)
+    job.evaluate(run)
+    job.publish(run)
+    return job.summary()
+
+
+def find_candidates(spark: SparkSession, config: Config, *, progress: Progress = quiet) -> CandidatesSummary:
+    """Find candidates for the queries of `retrieval` in a published version; write the table `candidates`.
+
+    Parameters
+    ----------
+    spark, config, progress
+        As for `build_graph`.
+
+    Raises
+    ------
+    ConfigError
+        `retrieval` names something that Spark or the graph does not know.
+    InputError
+        There is no such version.
+    """
+    started = time.monotonic()
+    found = write_candidates(spark, config, progress)
+    return CandidatesSummary(
+        job="candidates",
+        run_id=found.version.model_version,
+        seconds=round(time.monotonic() - started, 1),
+        rows={name: found.version.graph.rows[name] for name in _ROW_COUNTS},
+        tables={
+            "candidates": {"path": TableStore(spark, config.output).path(CANDIDATES), "version": found.table_version}
+        },
+        metrics=found.recall,
+        model_version=found.version.model_version,
+        candidates=found.rows,
+        queries=[asdict(query) for query in found.found],
+    )
+
+
+def plan(
     config: Config,
     *,
     entities: int | None,
@@ -150,9 +277,9 @@ def make_plan(
     edges_per_second: float | None,
     open_session: Callable[[], SparkSession],
 ) -> Forecast:
-    """What training will take. Without both counts, a session is opened and the latest graph counted.
+    """Forecast a training. Unless both counts are given, a session is opened and the latest graph counted.
 
-    Of a graph that is not counted, the relations are taken to have equally many edges.
+    The relations of a graph that is not counted are assumed to have equally many edges.
     """
     partitions = config.graph.partitions
     sampling = fmean(relation.sampling for relation in config.relations.values())
@@ -175,47 +302,66 @@ def make_plan(
     )
 
 
-def run_evaluate(spark: SparkSession, config: Config, progress: Progress) -> Summary:
-    job = Job("evaluate", spark, config, progress)
-    job.evaluate(job.find_run())
-    return job.summary()
+class _Job:
+    """The summary of a running job, which its stages complete."""
 
+    def __init__(self, name: str, spark: SparkSession, config: Config, progress: Progress) -> None:
+        self.spark, self.config, self.progress = spark, config, progress
+        self.store = TableStore(spark, config.output)
+        self._started = time.monotonic()
+        self._summary = Summary(name, "", 0.0, {})
 
-def run_publish(spark: SparkSession, config: Config, progress: Progress) -> Summary:
-    job = Job("publish", spark, config, progress)
-    job.publish(job.find_run())
-    return job.summary()
+    def build_graph(self, logs: Mapping[str, DataFrame]) -> None:
+        with self._stage("build-graph"):
+            graph = build_tables(self.spark, self.config, self.progress)
+            self._add_run(graph, training.run_id_of(self.config, graph))
+            self._add_tables({**graph.tables, "graph_versions": self._version("graph_versions")})
 
+    def train(self, *, resume: bool, take_over: bool) -> training.TrainedRun:
+        with self._stage("train"):
+            run = training.train(self.spark, self.config, self.progress, resume=resume, take_over=take_over)
+            self._add_run(run.graph, run.run_id)
+            self._add_tables({name: self._version(name) for name in ("training_claims", "training_rounds")})
+        return run
 
-def run_pipeline(
-    spark: SparkSession, config: Config, progress: Progress, *, resume: bool = False, take_over: bool = False
-) -> Summary:
-    """build-graph, train, evaluate, publish."""
-    job = Job("pipeline", spark, config, progress)
-    job.build_graph()
-    run = job.train(resume=resume, take_over=take_over)
-    job.evaluate(run)
-    job.publish(run)
-    return job.summary()
+    def find_run(self) -> training.TrainedRun:
+        run = training.find_run(self.config, self.store)
+        self._add_run(run.graph, run.run_id)
+        return run
 
+    def evaluate(self, run: training.TrainedRun) -> None:
+        with self._stage("evaluate"):
+            evaluation = evaluate_run(self.spark, self.config, run, self.progress)
+            self._add_tables({"metrics": self._version("metrics")})
+        self._summary.metrics = evaluation.metrics
+        self._summary.report = evaluation.report
 
-def run_candidates(spark: SparkSession, config: Config, progress: Progress) -> CandidatesSummary:
-    started = time.monotonic()
-    found = find_candidates(spark, config, progress)
-    counts = ("read", "accepted", "replayed", "rejected", "rejected_by_reason", "left_out")
-    return CandidatesSummary(
-        job="candidates",
-        run_id=found.version.model_version,
-        seconds=round(time.monotonic() - started, 1),
-        rows={name: found.version.graph.rows[name] for name in counts},
-        tables={
-            "candidates": {"path": TableStore(spark, config.output).path(CANDIDATES), "version": found.table_version}
-        },
-        metrics=found.recall,
-        model_version=found.version.model_version,
-        candidates=found.rows,
-        queries=[asdict(query) for query in found.found],
-    )
+    def publish(self, run: training.TrainedRun) -> None:
+        with self._stage("publish"):
+            self._add_tables(publish_run(self.spark, self.config, run, self.progress).tables)
+
+    def summary(self) -> Summary:
+        self._summary.seconds = round(time.monotonic() - self._started, 1)
+        return self._summary
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self._summary.stages[name] = round(time.monotonic() - started, 1)
+
+    def _add_run(self, graph: GraphVersion, run_id: str) -> None:
+        self._summary.run_id = run_id
+        self._summary.rows = {name: graph.rows[name] for name in _ROW_COUNTS}
+
+    def _add_tables(self, versions: Mapping[str, int]) -> None:
+        for name, version in versions.items():
+            self._summary.tables[name] = {"path": self.store.path(_table(name)), "version": version}
+
+    def _version(self, name: str) -> int:
+        version = self.store.version(_table(name))
+        assert version is not None, name
+        return version
 
 
 def _table(name: str) -> Table:

@@ -27,9 +27,12 @@ def _twhin(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str
             "logs.activity.path: found no file at 'nowhere/*.gz'",
         ),
         (("demo", "--scale", "0.001"), "scale: found 0.001; allowed: 0.01 or more"),
+        (("train",), "error: Missing option '--config'; see `twhin-spark train --help`"),
+        (("trian", "--config", "conf/demo.yaml"), "No such command 'trian'. Did you mean 'train'?"),
+        (("plan", "--config", "conf/demo.yaml", "--slots", "none"), "Invalid value for '--slots': 'none' is not"),
     ],
 )
-def test_what_is_wrong_before_spark_starts_is_a_line_and_exit_code_2(
+def test_a_mistake_found_before_spark_starts_is_one_line_and_exit_code_2(
     arguments: tuple[str, ...], line: str, tmp_path: Path
 ) -> None:
     if arguments[0] == "demo":
@@ -37,12 +40,24 @@ def test_what_is_wrong_before_spark_starts_is_a_line_and_exit_code_2(
     done = _twhin(*arguments)
     assert done.returncode == 2
     assert line in done.stderr
+    assert len([line for line in done.stderr.splitlines() if line.startswith("error: ")]) == 1
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize("job", ["build_graph", "candidates", "evaluate", "pipeline", "publish", "train"])
+def test_a_job_of_spark_submit_without_a_config_is_one_line_and_exit_code_2(job: str) -> None:
+    done = subprocess.run([sys.executable, f"jobs/{job}.py"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == f"error: Missing option '--config'; see `twhin-spark {job.replace('_', '-')} --help`\n"
+
+
 @pytest.mark.parametrize(
-    "command", ["build-graph", "train", "evaluate", "publish", "pipeline", "demo", "higgs", "describe", "plan"]
+    "command",
+    [
+        *("build-graph", "train", "evaluate", "publish", "pipeline", "candidates"),
+        *("demo", "higgs", "describe", "plan", "serve", "sql"),
+    ],
 )
 def test_help_shows_options_and_defaults(command: str) -> None:
     done = _twhin(command, "--help")
@@ -91,6 +106,7 @@ def test_the_demo_runs_and_a_missing_run_is_a_line(tmp_path: Path) -> None:
     assert summary["rows"]["rejected"] == sum(sum(log["rejected_by_reason"].values()) for log in counts)
     assert summary["rows"]["read"] == sum(log["lines"] for log in counts)
     assert Path(summary["report"]).exists()
+    assert json.loads((tmp_path / "demo" / "runs" / summary["run_id"] / "result.json").read_text()) == summary
     assert "times the chance rate" in done.stderr
     assert "WARN" not in done.stderr
 

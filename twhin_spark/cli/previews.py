@@ -1,11 +1,13 @@
-"""A few candidates, to be looked at when the job has ended."""
+"""Tables that show a job's result when it has ended."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
+from rich.markup import escape
 from rich.table import Table
 
 from twhin_spark.cli.console import Printer
@@ -13,37 +15,96 @@ from twhin_spark.config import Config
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import CANDIDATES
 
-SOURCES = 3  # of each query or blend
-CANDIDATES_SHOWN = 5
+_SOURCES = 3  # of each query or blend
+_CANDIDATES = 5  # of each source
+_METRICS = (
+    "mrr",
+    "hits@1",
+    "hits@3",
+    "hits@10",
+    *(f"{name}@{k}" for name in ("recall", "ndcg") for k in (10, 20, 50, 100)),
+)
 
 
-def show_candidates(spark: SparkSession, config: Config, summary: dict[str, Any], printer: Printer) -> None:
-    """Prints the first candidates of some sources, for each query and blend, and SQL to go on with."""
+def show_summary(summary: Mapping[str, Any], printer: Printer) -> None:
+    """Print the rows, metrics, tables and report of a job's result."""
+    rows = summary["rows"]
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in rows["rejected_by_reason"].items())
+    counts = ", ".join(f"{name} {rows[name]:,}" for name in ("read", "accepted", "replayed", "rejected"))
+    printer.line(f"\nrows: {counts}" + (f" ({reasons})" if reasons else ""))
+    if summary["metrics"]:
+        printer.table(metrics_table(summary["metrics"]))
+    for name, table in summary["tables"].items():
+        printer.line(f"{name}: {table['path']} version {table['version']}")
+    if summary["report"]:
+        printer.line(f"report: {summary['report']}")
+
+
+def metrics_table(metrics: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the metrics by relation and model, each relation's best in bold; averages over relations come last."""
+    several = len({row["relation"] for row in metrics} - {None}) > 1
+    named = [
+        {**row, "relation": row["relation"] or f"all, {row['average']}"}
+        for row in metrics
+        if several or row["relation"] is not None
+    ]
+    values = {(row["relation"], row["model"], row["metric"]): row["value"] for row in named}
+    queries = {row["relation"]: row["queries"] for row in reversed(named)}
+    measured = {metric for _, _, metric in values}
+    columns = [*(name for name in _METRICS if name in measured), *sorted(measured - set(_METRICS))]
+    table = _table("Test split", "relation", "queries", "model", *columns, right=("queries", *columns))
+    for relation in dict.fromkeys(relation for relation, _, _ in values):
+        models = [model for name, model, metric in values if name == relation and metric == columns[0]]
+        best = {metric: max(values[relation, model, metric] for model in models) for metric in columns}
+        for model in models:
+            first = model == models[0]
+            cells = [
+                f"[bold]{value:.4f}[/bold]" if value == best[metric] else f"{value:.4f}"
+                for metric in columns
+                for value in [values[relation, model, metric]]
+            ]
+            names = (relation, f"{queries[relation]:,}") if first else ("", "")
+            table.add_row(*names, model, *cells, end_section=model == models[-1])
+    return table
+
+
+def show_candidates(spark: SparkSession, config: Config, summary: Mapping[str, Any], printer: Printer) -> None:
+    """Print the first candidates of some sources for each query and blend, and an SQL query for more of them."""
     store = TableStore(spark, config.output)
     rows = store.read(CANDIDATES, summary["tables"]["candidates"]["version"])
     first = rows.where(F.col("rank") == 1).groupBy("query").agg(F.sort_array(F.collect_set("source_id")).alias("ids"))
-    examples = first.select("query", F.explode(F.slice("ids", 1, SOURCES)).alias("source_id"))
+    examples = first.select("query", F.explode(F.slice("ids", 1, _SOURCES)).alias("source_id"))
     shown = (
-        rows.where(F.col("rank") <= CANDIDATES_SHOWN)
+        rows.where(F.col("rank") <= _CANDIDATES)
         .join(F.broadcast(examples), ["query", "source_id"])
         .orderBy("query", "source_id", "rank")
         .collect()
     )
-    table = Table(title="Some candidates, with their scores", title_justify="left")
-    for heading in ("query", "source", "candidates"):
-        table.add_column(heading)
-    lines: dict[tuple[str, str], list[str]] = {}
+    candidates: dict[tuple[str, str], list[str]] = {}
     for row in shown:
-        line = lines.setdefault((row["query"], f"{row['source_type']} {row['source_id']}"), [])
-        line.append(f"{row['candidate_id']} {row['score']:.3f}")
-    for (query, source), candidates in lines.items():
-        table.add_row(query, source, "  ".join(candidates))
-    printer.console.print(table)
-    path = store.path(CANDIDATES)
+        source = (row["query"], f"{row['source_type']} {row['source_id']}")
+        candidates.setdefault(source, []).append(f"{row['candidate_id']} {row['score']:.3f}")
+    table = _table("Some candidates, with their scores", "query", "source", "candidates")
+    for source, texts in candidates.items():
+        table.add_row(*map(escape, source), escape("  ".join(texts)))
+    printer.table(table)
     for row in shown[:1]:
-        condition = f'query = "{row["query"]}" AND source_id = "{row["source_id"]}"'
-        printer.console.print(
-            f"\n.venv/bin/twhin-spark sql 'SELECT rank, candidate_id, score, tags FROM delta.`{path}` "
-            f"WHERE {condition} ORDER BY rank'\n",
-            markup=False,
+        printer.line(
+            f"\ntwhin-spark sql 'SELECT rank, candidate_id, score, tags FROM delta.`{store.path(CANDIDATES)}` "
+            f'WHERE query = "{row["query"]}" AND source_id = "{row["source_id"]}" ORDER BY rank\'\n'
         )
+
+
+def show_clusters(nearest: Sequence[tuple[float, int, Sequence[str]]], printer: Printer) -> None:
+    """Print clusters of content: cosine to the entity, number of members, most typical members."""
+    table = _table("Nearest clusters", "cosine", "size", "most typical members", right=("cosine", "size"))
+    for cosine, size, typical in nearest:
+        table.add_row(f"{cosine:.3f}", f"{size:,}", escape(" ".join(typical)))
+    printer.table(table)
+
+
+def _table(title: str, *headings: str, right: Sequence[str] = ()) -> Table:
+    table = Table(title=title, title_justify="left")
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading in right else "left")
+    return table

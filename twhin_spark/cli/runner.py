@@ -1,4 +1,4 @@
-"""A job from its config to the end of the process: whatever happens, the user gets one line and an exit code."""
+"""A command from its options to the end of the process: a result on stdout, or one line and an exit code."""
 
 from __future__ import annotations
 
@@ -6,84 +6,131 @@ import json
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import click
-from pyspark.sql import SparkSession
-
-from twhin_spark import stages
 from twhin_spark.cli.console import Printer
-from twhin_spark.config import Config, load_config
 from twhin_spark.errors import InputError, TwhinError
-from twhin_spark.logs.clean import check_inputs
-from twhin_spark.tables.session import open_session
 
-RunJob = Callable[..., stages.Summary]  # of a session, a config and a function that takes progress
-Show = Callable[[SparkSession, Config, dict[str, Any], Printer], None]  # says more of a job's summary
+if TYPE_CHECKING:  # modules that take long to import are imported by the commands that need them
+    from pyspark.sql import SparkSession
 
-
-def run_to_end(
-    run: RunJob,
-    config_file: str,
-    overrides: Sequence[str],
-    verbose: bool,
-    *,
-    reads_logs: bool,
-    then: Show | None = None,
-) -> None:
-    """Runs a job and ends the process."""
-    printer = Printer()
-    log_file: Path | None = None
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: a training says how it is resumed
-    try:
-        config = load_config(config_file, overrides)
-        if reads_logs:
-            check_inputs(config)
-        log_file = log_file_of(config)
-        spark = open_session(f"twhin-spark {config.name}", verbose=verbose, log_file=log_file)
-        summary = run(spark, config, printer.progress).as_dict()
-        printer.summary(summary)
-        if then:
-            then(spark, config, summary, printer)
-        spark.stop()
-    except Exception as error:  # whatever it is, the user gets one line and an exit code
-        fail(printer, error, log_file, verbose=verbose)
-    except KeyboardInterrupt:
-        printer.error("interrupted")
-        sys.exit(1)
-    click.echo(json.dumps(summary))
+    from twhin_spark.config import Config
 
 
-def log_file_of(config: Config) -> Path | None:
-    """Where Spark's own log goes: beside the tables if they are on a local disk."""
-    if "://" in config.output:
+class CommandRun:
+    """One run of a command. As a context manager it turns an error into one line on stderr and an exit code."""
+
+    def __init__(self, config_file: str | None, overrides: Sequence[str], *, verbose: bool) -> None:
+        self.printer = Printer()
+        self.overrides = list(overrides)
+        self._config_file, self._verbose = config_file, verbose
+        self._log_file: Path | None = None
+
+    @property
+    def has_config(self) -> bool:
+        return self._config_file is not None
+
+    @cached_property
+    def config(self) -> Config:
+        """The config of `--config` and `--set`."""
+        from twhin_spark.config import load_config
+
+        assert self._config_file is not None
+        return load_config(self._config_file, self.overrides)
+
+    @cached_property
+    def spark(self) -> SparkSession:
+        """The session, started on first use. Its log is `spark.log` in the output if that is a local folder."""
+        name = "sql"
+        if self.has_config:
+            name, self._log_file = self.config.name, _log_file(self.config.output)
+        from twhin_spark.tables.session import open_session
+
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: a training says how it is resumed
+        return open_session(f"twhin-spark {name}", verbose=self._verbose, log_file=self._log_file)
+
+    def stop(self) -> None:
+        """Stop Spark if it was started."""
+        if "spark" in self.__dict__:
+            self.spark.stop()
+
+    def job(self, name: str, **flags: bool) -> dict[str, Any]:
+        """Run a function of `stages`; return its summary, which was shown and written to the run's folder."""
+        if name in ("build_graph", "pipeline"):
+            from twhin_spark.logs.path_checks import check_inputs
+
+            check_inputs(self.config)
+        spark = self.spark
+        from twhin_spark import stages
+        from twhin_spark.cli.previews import show_summary
+
+        summary: dict[str, Any] = getattr(stages, name)(
+            spark, self.config, progress=self.printer.progress, **flags
+        ).as_dict()
+        show_summary(summary, self.printer)
+        folder = f"{self.config.output.rstrip('/')}/runs/{summary['run_id']}"
+        self.printer.line(f"result: {_write_result(folder, summary)}")
+        return summary
+
+    def __enter__(self) -> CommandRun:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            self.printer.error("interrupted")
+            sys.exit(1)
+        if isinstance(error, Exception):
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> NoReturn:
+        if self._verbose:
+            traceback.print_exception(error)
+        message, exit_code = explain(error)
+        if not isinstance(error, TwhinError):
+            message += f"; Spark's log is {self._log_file}" if self._log_file else ""
+            message += "" if self._verbose else "; --verbose shows all"
+        self.printer.error(message)
+        sys.exit(exit_code)
+
+
+def explain(error: Exception) -> tuple[str, int]:
+    """Return the message and the exit code that an error ends a command with."""
+    if isinstance(error, TwhinError):
+        return str(error), error.exit_code
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    own = next((line for line in lines if line.startswith("twhin_spark.errors.")), None)
+    if own is not None:  # raised by a worker, quoted within Spark's message
+        return own.partition(": ")[2], InputError.exit_code if "InputError" in own else 1
+    return f"{type(error).__name__}: {next(iter(lines), '')}", 1
+
+
+def _log_file(output: str) -> Path | None:
+    if "://" in output:
         return None
-    folder = Path(config.output)
+    folder = Path(output)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise TwhinError(f"output: cannot write to '{config.output}': {error.strerror}") from None
+        raise TwhinError(f"output: cannot write to '{output}': {error.strerror}") from None
     return folder / "spark.log"
 
 
-def fail(printer: Printer, error: Exception, log_file: Path | None = None, *, verbose: bool | None = None) -> NoReturn:
-    """Ends the process with one line that says what is wrong, and its exit code.
+def _write_result(run_folder: str, summary: Mapping[str, Any]) -> str:
+    """Write result.json, whole or not at all; return its absolute path or URI."""
+    from pyarrow import fs
 
-    verbose: whether the trace is shown first; None where the command has no such option.
-    """
-    if verbose:
-        traceback.print_exception(error)
-    if isinstance(error, TwhinError):
-        printer.error(str(error))
-        sys.exit(error.exit_code)
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    if ours := next((line for line in lines if line.startswith("twhin_spark.errors.")), None):
-        printer.error(ours.partition(": ")[2])  # raised on a worker, told in the middle of Spark's report
-        sys.exit(InputError.exit_code if "InputError" in ours else 1)
-    first_line = next(iter(lines), "")
-    where = f"; Spark's log is {log_file}" if log_file else ""
-    more = "; --verbose shows all" if verbose is False else ""
-    printer.error(f"{type(error).__name__}: {first_line}{where}{more}")
-    sys.exit(1)
+    from twhin_spark.training.state.run_folder import absolute
+
+    location = f"{absolute(run_folder)}/result.json"
+    filesystem, path = fs.FileSystem.from_uri(location)
+    filesystem.create_dir(path.rpartition("/")[0])
+    with filesystem.open_output_stream(f"{path}.new") as stream:
+        stream.write(json.dumps(summary, indent=2).encode())
+    filesystem.move(f"{path}.new", path)
+    return location

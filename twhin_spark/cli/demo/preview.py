@@ -43,14 +43,14 @@ def show_demo(spark: SparkSession, config: Config, summary: dict[str, Any], prin
             f"{entity_type}: {share:.1%} of {NEIGHBOURS} neighbours share the community, "
             f"{share / chance:.0f} times the chance rate of {chance:.1%}"
         )
-    printer.console.print()
-    printer.console.print(table)
+    printer.line()
+    printer.table(table)
     for line in shares:
-        printer.console.print(line, markup=False)
-    printer.console.print("\nSQL to try, each by: .venv/bin/twhin-spark sql '...'")
+        printer.line(line)
+    printer.line("\nSQL to try, each by: twhin-spark sql '...'")
     for query in queries(store, str(known["entity_id"].iloc[0]), str(known["entity_type"].iloc[0])):
-        printer.console.print(f"\n{query}", markup=False)
-    printer.console.print()
+        printer.line(f"\n{query}")
+    printer.line()
 
 
 def nearest(vectors: Floats, rows: Integers, count: int) -> Integers:
