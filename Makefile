@@ -6,6 +6,7 @@ SCALE ?= 1
 SEED ?= 0
 demo: OUT ?= build/demo
 higgs candidates: OUT ?= build/higgs
+higgs candidates bench-retrieval: export TWHIN_DATA_HOME ?= ../shared/data
 
 VENV := .venv
 BIN := $(VENV)/bin

@@ -1,4 +1,4 @@
-"""Where the logs of `demo` and `higgs` come from, as overrides of their configs."""
+"""Sources of the logs of `demo` and `higgs`, as overrides of their configs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from twhin_spark.cli.demo.generate import generate
 from twhin_spark.errors import InputError
 
 HIGGS_FILE = "higgs-activity_time.txt.gz"
@@ -15,10 +14,8 @@ HIGGS_URL = f"https://snap.stanford.edu/data/{HIGGS_FILE}"
 _DOWNLOAD_SECONDS = 60
 
 
-def demo_overrides(out: Path, scale: float, progress: Callable[[str], None]) -> list[str]:
-    """Generates the planted logs under `out`."""
-    progress(f"generating logs in {out / 'logs'}")
-    generate(out / "logs", scale=scale)
+def demo_overrides(out: Path) -> list[str]:
+    """Return the paths of the planted logs under `out`."""
     return [
         f"output={out}",
         f"logs.interactions.path={out / 'logs' / 'interactions'}",
@@ -27,31 +24,33 @@ def demo_overrides(out: Path, scale: float, progress: Callable[[str], None]) -> 
 
 
 def higgs_overrides(out: Path, progress: Callable[[str], None]) -> list[str]:
-    """Finds the Higgs log: $TWHIN_DATA_HOME, else ../shared/data, else a download to `out`.
+    """Find the Higgs log in `higgs-twitter/` under TWHIN_DATA_HOME, or download it to `out`.
 
-    Raises InputError where it is nowhere to be had.
+    Raises
+    ------
+    InputError
+        The log is not there and cannot be downloaded.
     """
     return [f"output={out}", f"logs.activity.path={_higgs_log(out, progress)}"]
 
 
 def _higgs_log(out: Path, progress: Callable[[str], None]) -> Path:
-    homes = [Path(os.environ["TWHIN_DATA_HOME"])] if os.environ.get("TWHIN_DATA_HOME") else [Path("../shared/data")]
-    for home in homes:
-        if (file := home / "higgs-twitter" / HIGGS_FILE).exists():
+    home = os.environ.get("TWHIN_DATA_HOME")
+    downloaded = out / "download" / HIGGS_FILE
+    files = [*([Path(home) / "higgs-twitter" / HIGGS_FILE] if home else []), downloaded]
+    for file in files:
+        if file.exists():
             return file
-    target = out / "download" / HIGGS_FILE
-    if target.exists():
-        return target
-    progress(f"no {HIGGS_FILE} under {homes[0]}; downloading it from {HIGGS_URL}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix(".part")
+    progress(f"{files[0]} does not exist; downloading it from {HIGGS_URL}")
+    downloaded.parent.mkdir(parents=True, exist_ok=True)
+    part = downloaded.with_suffix(".part")
     try:
         with urllib.request.urlopen(HIGGS_URL, timeout=_DOWNLOAD_SECONDS) as response:
             part.write_bytes(response.read())
     except OSError as error:  # URLError and time-outs are OSErrors
         raise InputError(
-            f"the Higgs log is neither under {homes[0]} (higgs-twitter/{HIGGS_FILE}) nor to be had from {HIGGS_URL}: "
-            f"{error}; fetch it by hand and set TWHIN_DATA_HOME to the folder that holds higgs-twitter/"
+            f"cannot download the Higgs log from {HIGGS_URL}: {error}; download it by hand to "
+            f"FOLDER/higgs-twitter/{HIGGS_FILE} and set TWHIN_DATA_HOME to FOLDER"
         ) from None
-    part.rename(target)
-    return target
+    part.rename(downloaded)
+    return downloaded
