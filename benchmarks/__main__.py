@@ -8,15 +8,15 @@ import click
 
 from benchmarks import readme_results
 from benchmarks.benchmarks_page import write_page
-from benchmarks.catalogue import ENTRIES
-from benchmarks.engine import engine_overhead, small_graph_overhead
+from benchmarks.catalogue import BENCHMARKS
 from benchmarks.kernel import kernel
 from benchmarks.large_jobs import graph_build, whole_job
-from benchmarks.planted import Planted
+from benchmarks.planted import PlantedGraph
 from benchmarks.ranking import ranking_share
 from benchmarks.result_pages import write_pages
 from benchmarks.results import Result, load, record
 from benchmarks.sgemm import sgemm_share
+from benchmarks.training_overhead import engine_overhead, small_graph_overhead
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -31,7 +31,7 @@ def _benchmark(run: Callable[..., Result], name: str, *options: Callable[..., Ca
 
     for option in options:
         command = option(command)
-    entry = ENTRIES[name]
+    entry = BENCHMARKS[name]
     cli.command(name.replace("_", "-"), help=f"{entry.title}. {entry.about}")(command)
 
 
@@ -64,15 +64,15 @@ _benchmark(_kernel("kernel_d100_50_50", 100, 50), "kernel_d100_50_50", _number("
 _benchmark(lambda repeats: sgemm_share(128, 500, repeats), "sgemm_share_d128", _repeats(5))
 _benchmark(lambda repeats: ranking_share(128, 4, 16, repeats), "ranking_share_d128", _repeats(5))
 _benchmark(
-    lambda entities, edges, repeats: engine_overhead(Planted(entities, edges), 128, 500, repeats),
+    lambda entities, edges, repeats: engine_overhead(PlantedGraph(entities, edges), 128, 500, repeats),
     "engine_overhead", _EDGES, _ENTITIES, _repeats(1),
 )  # fmt: skip
 _benchmark(
-    lambda entities, edges, repeats, peer_share: graph_build(Planted(entities, edges), repeats, peer_share),
+    lambda entities, edges, repeats, peer_share: graph_build(PlantedGraph(entities, edges), repeats, peer_share),
     "graph_build", _PEER_SHARE, _EDGES, _ENTITIES, _repeats(1),
 )  # fmt: skip
 _benchmark(
-    lambda entities, edges, repeats, peer_share: whole_job(Planted(entities, edges), repeats, peer_share),
+    lambda entities, edges, repeats, peer_share: whole_job(PlantedGraph(entities, edges), repeats, peer_share),
     "whole_job", _PEER_SHARE, _EDGES, _ENTITIES, _repeats(1),
 )  # fmt: skip
 _benchmark(
@@ -85,7 +85,7 @@ _benchmark(
 @click.pass_context
 def run_all(context: click.Context) -> None:
     """All benchmarks with their defaults, one after the other: about half an hour on two cores."""
-    for name in ENTRIES:
+    for name in BENCHMARKS:
         context.invoke(cli.commands[name.replace("_", "-")])
 
 

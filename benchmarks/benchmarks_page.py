@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 
 from benchmarks import plots
-from benchmarks.catalogue import ENTRIES, Entry
+from benchmarks.catalogue import BENCHMARKS, Benchmark
 from benchmarks.paths import PAGES
-from benchmarks.results import Result, middle
+from benchmarks.results import Result
 
 _HEAD = """\
 # Benchmarks
@@ -24,18 +25,18 @@ these figures and which did not help.
 
 def write_page(results: Mapping[str, Result], folder: Path = PAGES) -> None:
     """Write the page and the plots of all results into an existing folder."""
-    measured = [(name, results[name]) for name in ENTRIES if name in results]
-    plots.ratios([(result, ENTRIES[name]) for name, result in measured], folder / "benchmarks-ratios.svg")
+    measured = [(name, results[name]) for name in BENCHMARKS if name in results]
+    plots.ratios([(result, BENCHMARKS[name]) for name, result in measured], folder / "benchmarks-ratios.svg")
     blocks = [_HEAD, _summary(measured), "![Ratios](benchmarks-ratios.svg)\n"]
-    blocks += [_section(name, ENTRIES[name], result, folder) for name, result in measured]
+    blocks += [_section(name, BENCHMARKS[name], result, folder) for name, result in measured]
     (folder / "benchmarks.md").write_text("\n".join(blocks))
 
 
 def _summary(measured: Iterable[tuple[str, Result]]) -> str:
     rows = []
     for name, result in measured:
-        entry = ENTRIES[name]
-        sign = "≤" if entry.falling else "≥"
+        entry = BENCHMARKS[name]
+        sign = "≤" if entry.lower_is_better else "≥"
         rows.append(
             (
                 f"[{name}](#{entry.title.lower().replace(' ', '-').replace(',', '').replace(chr(39), '')})",
@@ -49,11 +50,11 @@ def _summary(measured: Iterable[tuple[str, Result]]) -> str:
     return table(("benchmark", "ours", "peer", "unit", "ratio", "goal", "aim"), rows)
 
 
-def _section(name: str, entry: Entry, result: Result, folder: Path) -> str:
+def _section(name: str, entry: Benchmark, result: Result, folder: Path) -> str:
     blocks = [f"## {entry.title}\n", f"`make bench-{name.replace('_', '-')}`. {entry.about}\n"]
     if result.repeats:
         rows = [
-            (contender, f"**{_number(middle(list(values)))}**", ", ".join(map(_number, values)))
+            (contender, f"**{_number(median(list(values)))}**", ", ".join(map(_number, values)))
             for contender, values in result.repeats.items()
         ]
         blocks.append(table((result.unit, "median", "all"), rows))

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Entry:
+class Benchmark:
     """goal and aim: bounds of the ratio, where there are any. falling: a small ratio is a good one."""
 
     title: str
     about: str
     goal: float | None
     aim: float | None
-    falling: bool = False
+    lower_is_better: bool = False
 
 
 _KERNEL = (
@@ -30,10 +30,10 @@ _KERNEL = (
 
 AIMED_OVERHEAD = 0.05  # of an epoch's wall time, outside kernels
 
-ENTRIES = {
-    "kernel_d128_500_500": Entry("Kernel, large", _KERNEL.format(dim=128, negatives=500), 3.5, 4.2),
-    "kernel_d100_50_50": Entry("Kernel, small", _KERNEL.format(dim=100, negatives=50), 2.0, 3.0),
-    "sgemm_share_d128": Entry(
+BENCHMARKS = {
+    "kernel_d128_500_500": Benchmark("Kernel, large", _KERNEL.format(dim=128, negatives=500), 3.5, 4.2),
+    "kernel_d100_50_50": Benchmark("Kernel, small", _KERNEL.format(dim=100, negatives=50), 2.0, 3.0),
+    "sgemm_share_d128": Benchmark(
         "Share of the matrix product's speed",
         "One process on one core: the floating-point operations of the score and gradient products that `train_edges`"
         " needs (6·dim·(B² + 2·B·U) in a chunk of B edges and U uniform negatives a side) over its time, beside what "
@@ -43,7 +43,7 @@ ENTRIES = {
         None,
         0.8,
     ),
-    "ranking_share_d128": Entry(
+    "ranking_share_d128": Benchmark(
         "Ranking's share of the matrix product's speed",
         "One process on one core: the floating-point operations of the scores that `evaluate` compares, over the time "
         "of a ranking, beside a plain float32 product as above. Ranks are exact: scores are computed in float64, which "
@@ -51,7 +51,7 @@ ENTRIES = {
         None,
         None,
     ),
-    "engine_overhead": Entry(
+    "engine_overhead": Benchmark(
         "What the engine adds",
         "One epoch on a planted graph, 128 dimensions, 500 in-batch and 500 uniform negatives, through the training "
         "stage on all cores. Ours: the share of the epoch's wall time in which a task slot runs no kernel, from the "
@@ -60,9 +60,9 @@ ENTRIES = {
         "goal.",
         2.0,
         1.0,
-        falling=True,
+        lower_is_better=True,
     ),
-    "graph_build": Entry(
+    "graph_build": Benchmark(
         "Building the graph",
         "From a TSV file on disk (source, relation, target) to the graph's tables: `twhin-spark build-graph`, a "
         "process of its own with the start of its JVM, against `torchbiggraph_import_from_tsv` of the same kind of "
@@ -71,7 +71,7 @@ ENTRIES = {
         10.0,
         20.0,
     ),
-    "whole_job": Entry(
+    "whole_job": Benchmark(
         "The whole job",
         "From a TSV file on disk to published vectors, one epoch at 100 dimensions with 50 in-batch and 50 uniform "
         "negatives a side and 1,000 edges a gradient step: `twhin-spark pipeline`, with the start of its JVM, against "
@@ -80,13 +80,13 @@ ENTRIES = {
         5.0,
         10.0,
     ),
-    "small_graph_overhead": Entry(
+    "small_graph_overhead": Benchmark(
         "A small graph",
         "20 epochs of FB15k-237 at 100 dimensions, 50 in-batch and 50 uniform negatives, through the training stage "
         "on all cores. Ours: wall seconds of the stage, from the run's claim to its last row in training_rounds, the "
         "session's start not counted. Peer: seconds in kernels, a round's being the mean over the task slots in use.",
         1.5,
         None,
-        falling=True,
+        lower_is_better=True,
     ),
 }

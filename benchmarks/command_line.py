@@ -14,10 +14,10 @@ import yaml
 
 from benchmarks import fb15k
 from benchmarks.paths import ROOT
-from benchmarks.planted import RELATIONS, TYPES, Planted
+from benchmarks.planted import RELATIONS, TYPES, PlantedGraph
 
 
-def planted_config(graph: Planted, training: Mapping[str, Any]) -> Path:
+def planted_config(graph: PlantedGraph, training: Mapping[str, Any]) -> Path:
     """The config of a planted graph, written beside its edges. All edges train, as PyTorch-BigGraph's do."""
     relations = {name: {"source": source, "target": target} for name, (source, target, _) in RELATIONS.items()}
     return _write_config(graph.folder, "planted", list(TYPES), relations, graph.file(), training)

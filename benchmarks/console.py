@@ -1,8 +1,9 @@
-"""Progress goes to stderr; stdout carries the JSON lines alone."""
+"""Progress lines on stderr; stdout carries the JSON lines alone."""
 
 import sys
 
 
-def say(line: str) -> None:
+def progress(line: str) -> None:
+    """Write a line of progress to stderr."""
     sys.stderr.write(f"bench: {line}\n")
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""FB15k-237's training edges: as the TSV that PyTorch-BigGraph imports, and in rows as the kernels train them."""
+"""FB15k-237's training edges, as a TSV file and as arrays of the kernels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TSV = BUILD / "fb15k-237" / "train.tsv"
 
 
 def edges_file() -> Path:
-    """The training edges, one line of head, relation and tail each; unpacked into build/ once."""
+    """Return a TSV file of the training edges (head, relation, tail), which is unpacked into build/ once."""
     if not TSV.exists():
         packed = data_file("fb15k-237/train.txt.gz")
         TSV.parent.mkdir(parents=True, exist_ok=True)
@@ -23,11 +23,12 @@ def edges_file() -> Path:
 
 
 def relation_names() -> list[str]:
+    """Return the names of all relations, sorted."""
     return sorted({line.split("\t")[1] for line in edges_file().read_text().splitlines()})
 
 
 def numbered_edges() -> tuple[Edges, int, int]:
-    """The edges, all of weight 1, in rows of entities numbered from 0; how many entities and relations there are."""
+    """Return the edges, all of weight 1, with entities and relations numbered from 0, and the numbers of both."""
     columns = np.array([line.split("\t") for line in edges_file().read_text().splitlines()]).T  # (3, n)
     entities, ends = np.unique(columns[[0, 2]], return_inverse=True)
     relations, relation = np.unique(columns[1], return_inverse=True)

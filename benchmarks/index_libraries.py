@@ -30,7 +30,7 @@ Search = Callable[[Floats, int], Integers]
 
 
 @dataclass(frozen=True)
-class Built:
+class BuiltIndex:
     """seconds: CPU time of the build. refined: whether proposals are to be scored exactly. searches: by setting."""
 
     seconds: float
@@ -39,10 +39,10 @@ class Built:
     searches: Iterator[tuple[str, Search]]
 
 
-def builders(targets: Floats, sources: Floats, measure: str) -> dict[str, Callable[[], Built]]:
+def builders(targets: Floats, sources: Floats, measure: str) -> dict[str, Callable[[], BuiltIndex]]:
     """What builds each index over targets (n, dim) in fixed point. sources: some that may be looked at for that."""
     lists, codes = lists_for(len(targets), None), f"PQ{targets.shape[1] // 2}x4fs"
-    found: dict[str, Callable[[], Built]] = {
+    found: dict[str, Callable[[], BuiltIndex]] = {
         OURS: lambda: _own(targets, sources, measure),
         "faiss IVF": lambda: _faiss(targets, f"IVF{lists},Flat", "nprobe", PROBES),
         PQ: lambda: _faiss(targets, codes, "", (0,)),
@@ -55,17 +55,17 @@ def builders(targets: Floats, sources: Floats, measure: str) -> dict[str, Callab
     return found
 
 
-def _own(targets: Floats, sources: Floats, measure: str) -> Built:
+def _own(targets: Floats, sources: Floats, measure: str) -> BuiltIndex:
     vectors, dim = targets.shape
     contents = Contents("bench", 0, "user", measure, "user", vectors, dim, lists_for(vectors, None))
     seconds, index = _timed(lambda: Index.build(lambda: iter([targets]), sources, contents))
 
     searches = ((f"nprobe {probes}", partial(index.search, probes=probes)) for probes in PROBES)
     with tempfile.TemporaryDirectory() as folder:
-        return Built(seconds, index.write(Path(folder, "index"), pa.array([], pa.string())), True, searches)
+        return BuiltIndex(seconds, index.write(Path(folder, "index"), pa.array([], pa.string())), True, searches)
 
 
-def _faiss(targets: Floats, recipe: str, parameter: str, values: Sequence[int]) -> Built:
+def _faiss(targets: Floats, recipe: str, parameter: str, values: Sequence[int]) -> BuiltIndex:
     index: Any = faiss.index_factory(targets.shape[1], recipe, faiss.METRIC_INNER_PRODUCT)
     if "HNSW" in recipe:
         index.hnsw.efConstruction = _BUILD_EFFORT
@@ -75,10 +75,10 @@ def _faiss(targets: Floats, recipe: str, parameter: str, values: Sequence[int]) 
         index.add(targets)
 
     seconds, _ = _timed(build)
-    return Built(seconds, faiss.serialize_index(index).nbytes, "PQ" in recipe, _settings(index, parameter, values))
+    return BuiltIndex(seconds, faiss.serialize_index(index).nbytes, "PQ" in recipe, _settings(index, parameter, values))
 
 
-def _lengthened(targets: Floats) -> Built:
+def _lengthened(targets: Floats) -> BuiltIndex:
     """Inner products as distances: x becomes (x, sqrt(M² - |x|²)), M the longest; a source's further number is 0.
 
     (Y. Bachrach et al.: Speeding Up the Xbox Recommender System Using a Euclidean Transformation for Inner-Product
@@ -95,7 +95,7 @@ def _lengthened(targets: Floats) -> Built:
 
     plain = _settings(index, "efSearch", EFFORTS)
     searches = ((setting, partial(search, found=found)) for setting, found in plain)
-    return Built(seconds, faiss.serialize_index(index).nbytes, False, searches)
+    return BuiltIndex(seconds, faiss.serialize_index(index).nbytes, False, searches)
 
 
 def _settings(index: Any, parameter: str, values: Sequence[int]) -> Iterator[tuple[str, Search]]:
@@ -105,7 +105,7 @@ def _settings(index: Any, parameter: str, values: Sequence[int]) -> Iterator[tup
         yield f"{parameter} {value}" if parameter else "", lambda sources, k: index.search(sources, k)[1]
 
 
-def _hnswlib(targets: Floats) -> Built:
+def _hnswlib(targets: Floats) -> BuiltIndex:
     index = hnswlib.Index("ip", targets.shape[1])
     index.init_index(len(targets), M=_LINKS, ef_construction=_BUILD_EFFORT, random_seed=0)
     seconds, _ = _timed(lambda: index.add_items(targets, num_threads=1))
@@ -120,10 +120,10 @@ def _hnswlib(targets: Floats) -> Built:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "index")
         index.save_index(str(path))
-        return Built(seconds, path.stat().st_size, False, searches)
+        return BuiltIndex(seconds, path.stat().st_size, False, searches)
 
 
-def _usearch(targets: Floats) -> Built:
+def _usearch(targets: Floats) -> BuiltIndex:
     index = UsearchIndex(
         ndim=targets.shape[1], metric="ip", dtype="f32", connectivity=_LINKS, expansion_add=_BUILD_EFFORT
     )
@@ -136,7 +136,7 @@ def _usearch(targets: Floats) -> Built:
 
     searches = ((f"ef {effort}", partial(search, effort=effort)) for effort in EFFORTS)
 
-    return Built(seconds, int(index.serialized_length), False, searches)
+    return BuiltIndex(seconds, int(index.serialized_length), False, searches)
 
 
 def _timed(work: Callable[[], Any]) -> tuple[float, Any]:

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.console import say
-from benchmarks.index_libraries import Built, Search, builders
+from benchmarks.console import progress
+from benchmarks.index_libraries import BuiltIndex, Search, builders
 from benchmarks.index_names import EXACT
-from benchmarks.index_sets import Vectors
+from benchmarks.vector_sets import VectorSet
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.exact_ranks import CANDIDATE_TILE, QUERY_TILE, Excluded
 from twhin_spark.kernels.topk import Candidates, TopK, exact_scores
@@ -27,7 +27,7 @@ _REPEATS = 3
 
 
 @dataclass(frozen=True)
-class Row:
+class IndexRow:
     """One setting of one index. seconds: of CPU, a source; build_seconds too. bytes: of its file.
 
     proposed: targets that are scored exactly for each one wanted; 0 where the index' own scores are the last word.
@@ -44,34 +44,34 @@ class Row:
     share_of_sgemm: float | None = None
 
 
-def measure(name: str, vectors: Vectors, dot: bool, only: str = "") -> list[Row]:
+def measure(name: str, vectors: VectorSet, dot: bool, only: str = "") -> list[IndexRow]:
     """All indexes whose name has `only` in it, at all settings; the exact search comes first."""
     rows, truth = _exact(vectors)
     for row in rows:
-        say(f"{name}: {_shown(row)}")
+        progress(f"{name}: {_shown(row)}")
     sources, measured = np.ascontiguousarray(vectors.sources[:_SEARCHED]), "dot" if dot else "cosine"
     for index, build in builders(vectors.targets, vectors.sources[_SEARCHED:], measured).items():
         if only in index:
             built = build()
-            say(f"{name}: {index}, {built.seconds:.0f} s to build, {built.size / 1e6:.0f} MB")
+            progress(f"{name}: {index}, {built.seconds:.0f} s to build, {built.size / 1e6:.0f} MB")
             for row in _searched(index, built, sources, vectors.targets, truth):
-                say(f"{name}: {_shown(row)}")
+                progress(f"{name}: {_shown(row)}")
                 rows.append(row)
     return rows
 
 
-def _exact(vectors: Vectors) -> tuple[list[Row], dict[int, Integers]]:
+def _exact(vectors: VectorSet) -> tuple[list[IndexRow], dict[int, Integers]]:
     """Rows of the exact search, and for each k what it finds for the first sources (_SEARCHED, k)."""
     rows, truth = [], {}
     products = _products_alone(vectors)
     for k in KS:
         seconds, found = _cpu(lambda: _top(vectors, k))  # noqa: B023 - called at once
         truth[k] = found[:_SEARCHED]
-        rows.append(Row(EXACT, "", k, 1.0, seconds / len(vectors.sources), share_of_sgemm=products / seconds))
+        rows.append(IndexRow(EXACT, "", k, 1.0, seconds / len(vectors.sources), share_of_sgemm=products / seconds))
     return rows, truth
 
 
-def _products_alone(vectors: Vectors) -> float:
+def _products_alone(vectors: VectorSet) -> float:
     """Seconds that the float32 products of all sources and targets take, in the kernel's tiles and with no top k."""
     left, right = vectors.sources[:QUERY_TILE], vectors.targets[:CANDIDATE_TILE].T
     out = np.empty((len(left), right.shape[1]), np.float32)
@@ -79,7 +79,7 @@ def _products_alone(vectors: Vectors) -> float:
     return seconds / _PRODUCTS / out.size * len(vectors.sources) * len(vectors.targets)
 
 
-def _top(vectors: Vectors, k: int) -> Integers:
+def _top(vectors: VectorSet, k: int) -> Integers:
     none = Excluded(np.zeros(0, np.int64), np.zeros(0, np.int64))
     top = TopK(vectors.sources, k)
     for part in np.array_split(np.arange(len(vectors.targets)), _PARTS):
@@ -87,13 +87,15 @@ def _top(vectors: Vectors, k: int) -> Integers:
     return top.best().places
 
 
-def _searched(index: str, built: Built, sources: Floats, targets: Floats, truth: dict[int, Integers]) -> Iterator[Row]:
+def _searched(
+    index: str, built: BuiltIndex, sources: Floats, targets: Floats, truth: dict[int, Integers]
+) -> Iterator[IndexRow]:
     for setting, search in built.searches:
         for k in KS:
             for refine in [one for one in _REFINES if one * k <= _MOST_PROPOSED] if built.refined else [0]:
                 seconds, found = _quickest(lambda: _refined(search, sources, targets, k, refine))  # noqa: B023
                 recall = _recall(found, truth[k])
-                yield Row(index, setting, k, recall, seconds / len(sources), built.seconds, built.size, refine)
+                yield IndexRow(index, setting, k, recall, seconds / len(sources), built.seconds, built.size, refine)
 
 
 def _refined(search: Search, sources: Floats, targets: Floats, k: int, refine: int) -> Integers:
@@ -125,6 +127,6 @@ def _cpu(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.process_time() - started, result
 
 
-def _shown(row: Row) -> str:
+def _shown(row: IndexRow) -> str:
     proposed = f", {row.proposed} proposed for each" if row.proposed else ""
     return f"{row.index} {row.setting}{proposed}: recall@{row.k} {row.recall:.3f}, {1 / row.seconds:,.0f} a second"

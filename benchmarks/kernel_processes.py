@@ -1,4 +1,4 @@
-"""Our kernels as two training tasks run them: processes of their own, each with half of the edges and its own model."""
+"""Training speed of the kernels in two processes, each with half of the edges and a model of its own, as two tasks."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ PROCESSES = 2
 
 
 @dataclass(frozen=True)
-class Work:
-    """What is trained: a loss without logQ, and sizes. chunk: edges that are each other's in-batch negatives."""
+class KernelSettings:
+    """A loss without logQ correction, and sizes. chunk: the number of edges that share their in-batch negatives."""
 
     loss: str
     dim: int
@@ -35,7 +35,7 @@ class Work:
     batch_size: int = 1000
     learning_rate: float = 0.1
 
-    def settings(self) -> TrainSettings:
+    def train_settings(self) -> TrainSettings:
         return TrainSettings(
             loss=LossSettings(LOSSES[self.loss](), logq=False),
             batch_size=self.batch_size,
@@ -46,24 +46,24 @@ class Work:
         )
 
 
-def fresh_model(entities: int, relations: int, work: Work) -> Model:
-    """First vectors as training makes them, and relations that change nothing yet."""
-    vectors = initial_vectors(np.arange(entities), work.dim, 0.01, 0)
+def fresh_model(entities: int, relations: int, settings: KernelSettings) -> Model:
+    """Return a model with first vectors as training makes them, and relations that change nothing yet."""
+    vectors = initial_vectors(np.arange(entities), settings.dim, 0.01, 0)
     rows = {"entity": EntityRows(vectors, np.zeros(entities, np.float32))}
 
     def fresh() -> Parameters:
-        values = OPERATORS["translation"].initial_parameters(work.dim)
+        values = OPERATORS["translation"].initial_parameters(settings.dim)
         return Parameters(values, np.zeros_like(values))
 
     numbered = {
-        number: Relation("entity", "entity", "translation", 1.0, fresh(), fresh() if work.two_sided else None)
+        number: Relation("entity", "entity", "translation", 1.0, fresh(), fresh() if settings.two_sided else None)
         for number in range(relations)
     }
     return Model(rows, numbered)
 
 
 def halves(edges: Edges) -> list[Edges]:
-    """The edges dealt at random over the processes, the same on every call."""
+    """Deal the edges at random over the processes, in the same way on every call."""
     order = np.random.default_rng(0).permutation(len(edges.source))
     return [
         Edges(edges.source[part], edges.target[part], edges.relation[part], edges.weight[part])
@@ -71,35 +71,38 @@ def halves(edges: Edges) -> list[Edges]:
     ]
 
 
-def epoch_rates(work: Work, epochs: int) -> list[float]:
-    """Edges a second of each epoch after a first one that is warm-up, from the first start to the last end of it."""
+def epoch_rates(settings: KernelSettings, epochs: int) -> list[float]:
+    """Return the edges a second of each epoch; a first epoch is warm-up and does not count.
+
+    An epoch lasts from the first process' start to the last process' end.
+    """
     spawn = multiprocessing.get_context("spawn")
     barrier = spawn.Barrier(PROCESSES)
     pipes = [spawn.Pipe(duplex=False) for _ in range(PROCESSES)]
     processes = [
-        spawn.Process(target=_train, args=(rank, work, epochs + 1, barrier, sender))
+        spawn.Process(target=_train, args=(rank, settings, epochs + 1, barrier, sender))
         for rank, (_, sender) in enumerate(pipes)
     ]
     for process in processes:
         process.start()
     for _, sender in pipes:
-        sender.close()  # so that a process that died is an end of file, not a wait
+        sender.close()  # a process that dies is then an end of file, not an endless wait
     try:
         spans = np.array([receiver.recv() for receiver, _ in pipes])  # (processes, epochs + 1, begin and end)
     except EOFError:
-        raise SystemExit("a training process died; what it said is above") from None
+        raise SystemExit("a training process died; see its output above") from None
     for process in processes:
         process.join()
     seconds = spans[:, 1:, 1].max(axis=0) - spans[:, 1:, 0].min(axis=0)
-    total = len(fb15k.numbered_edges()[0].source)
-    return [float(total / one) for one in seconds]
+    edges = len(fb15k.numbered_edges()[0].source)
+    return [edges / float(epoch) for epoch in seconds]
 
 
-def _train(rank: int, work: Work, epochs: int, barrier: Any, sender: Connection) -> None:
-    """Runs in a process of its own: sends begin and end of every epoch, on the machine's monotonic clock."""
+def _train(rank: int, settings: KernelSettings, epochs: int, barrier: Any, sender: Connection) -> None:
+    """Train in a process of its own and send begin and end of every epoch, by the machine's monotonic clock."""
     edges, entities, relations = fb15k.numbered_edges()
-    mine = halves(edges)[rank]
-    model = fresh_model(entities, relations, work)
+    half = halves(edges)[rank]
+    model = fresh_model(entities, relations, settings)
     rng = np.random.default_rng(rank)
     spans = []
     try:
@@ -107,7 +110,7 @@ def _train(rank: int, work: Work, epochs: int, barrier: Any, sender: Connection)
             for _ in range(epochs):
                 barrier.wait()
                 begin = time.monotonic()
-                done = train_edges(model, mine, work.settings(), rng)
+                done = train_edges(model, half, settings.train_settings(), rng)
                 spans.append((begin, time.monotonic()))
                 if done.non_finite is not None:
                     raise SystemExit(f"the loss of relation {done.non_finite} is not finite")

@@ -1,40 +1,55 @@
-"""Where a kernel's time goes, by the profiler: `other` is what `train_edges` does beside the functions named here."""
+"""Seconds of each part of a training pass, by Python's profiler."""
 
 from __future__ import annotations
 
 import cProfile
 import pstats
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-# By part, functions of twhin_spark/kernels with all that they call.
-_PARTS = {
-    "deal batches": ["batches.deal_batches"],
-    "draw negatives, gather": ["train._ends"],
-    "weights, masks": ["step._side"],
-    "loss": ["losses.both_sides", "pairs.both_sides", "comparators.greatest_norm"],
-    "operator": ["operators.apply", "operators.backward"],
-    "sum of equal rows": ["train._row_step"],
-    "update": ["adagrad.take", "families.update"],
+from twhin_spark.kernels import adagrad, batches, gradients, relation_batches, training_pass
+from twhin_spark.kernels.losses import Softmax
+from twhin_spark.kernels.operators import Translation
+from twhin_spark.kernels.similarity import Dot
+
+# Functions of each part, with all that they call. They are named as objects, so that a renaming cannot miss them.
+_PARTS: Mapping[str, Sequence[Any]] = {
+    "deal batches": [batches.deal_batches],
+    "draw negatives, gather": [training_pass._FamilyPass._ends],
+    "weights, masks": [gradients._side],
+    "loss": [Softmax.both_sides, Dot.greatest_norm],
+    "operator": [Translation.apply, Translation.backward],
+    "sum of equal rows": [training_pass._row_step],
+    "update": [adagrad.RowStep.take, relation_batches.Family.update],
 }
-# Matrix products are operators, which the profiler leaves on the account of the function that has them.
-_PRODUCTS = "step._one_sided"
+# Matrix products are operators, whose time the profiler counts as that of the function that contains them.
+_PRODUCTS = gradients._one_sided
 
 
 def profiled(run: Callable[[], object]) -> dict[str, float]:
-    """Seconds of each part of `run`, which trains one-sided relations between entities of one type."""
+    """Profile a training pass.
+
+    Parameters
+    ----------
+    run
+        A call of `train_edges` with the softmax loss, dot products and one-sided translations between entities of one
+        type.
+
+    Returns
+    -------
+    dict
+        Seconds by part; "other" is what `train_edges` does outside the named parts.
+    """
     profiler = cProfile.Profile()
     profiler.runcall(run)
     entries: dict[tuple[str, int, str], Any] = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
-    own: dict[str, float] = {}
-    with_callees: dict[str, float] = {}
-    for (file, _, function), (_, _, seconds, cumulative, _) in entries.items():
-        if "kernels" in Path(file).parts:
-            name = f"{Path(file).stem}.{function}"
-            own[name] = own.get(name, 0.0) + seconds
-            with_callees[name] = with_callees.get(name, 0.0) + cumulative
-    parts = {"matrix products": own[_PRODUCTS]}
-    parts |= {part: sum(with_callees.get(name, 0.0) for name in names) for part, names in _PARTS.items()}
-    parts["other"] = with_callees["train.train_edges"] - sum(parts.values())
+
+    def seconds(function: Any, *, with_callees: bool = True) -> float:
+        code = function.__code__
+        _, _, alone, cumulative, _ = entries[code.co_filename, code.co_firstlineno, code.co_name]
+        return float(cumulative if with_callees else alone)
+
+    parts = {"matrix products": seconds(_PRODUCTS, with_callees=False)}
+    parts |= {part: sum(map(seconds, functions)) for part, functions in _PARTS.items()}
+    parts["other"] = seconds(training_pass.train_edges) - sum(parts.values())
     return parts

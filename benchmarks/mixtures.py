@@ -15,7 +15,7 @@ import yaml
 from deltalake import DeltaTable
 
 from benchmarks.command_line import run_job
-from benchmarks.console import say
+from benchmarks.console import progress
 from benchmarks.paths import BUILD
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.clusters import nearest_centroids, spherical_kmeans, unit_rows
@@ -36,7 +36,7 @@ TRIED: Mapping[str, Mapping[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class Row:
+class MixtureRow:
     """By k: recall of new test edges, distinct clusters of a list's targets, mean cosine of two of them."""
 
     list: str
@@ -46,7 +46,7 @@ class Row:
     similarity: Mapping[str, float]
 
 
-def measure(config: Path, output: Path, relation: str) -> list[Row]:
+def measure(config: Path, output: Path, relation: str) -> list[MixtureRow]:
     """Rows of a set whose vectors are published under `output`, for one of its relations."""
     answers = _Answers.read(output / "tables", relation)
     targets = _Targets.read(output / "tables", answers.target_type)
@@ -54,7 +54,7 @@ def measure(config: Path, output: Path, relation: str) -> list[Row]:
     for name, settings in [(SINGLE, None), *TRIED.items()]:
         lists = _lists(config, output, relation, answers.sources, settings)
         rows.append(_measured(name, lists, answers, targets))
-        say(f"{config.stem}, {rows[-1]}")
+        progress(f"{config.stem}, {rows[-1]}")
     return rows
 
 
@@ -128,7 +128,7 @@ class _Targets:
         return cls(units, nearest_centroids(units, centroids)[0], place)
 
 
-def _measured(name: str, lists: Mapping[str, Sequence[str]], answers: _Answers, targets: _Targets) -> Row:
+def _measured(name: str, lists: Mapping[str, Sequence[str]], answers: _Answers, targets: _Targets) -> MixtureRow:
     ranks, source = [], []
     for number, (one, mine) in enumerate(answers.by_source.items()):
         at = {candidate: rank for rank, candidate in enumerate(lists[one], 1)}
@@ -140,7 +140,7 @@ def _measured(name: str, lists: Mapping[str, Sequence[str]], answers: _Answers, 
         recall[str(k)] = recall_at(k, np.array(ranks), np.array(source))
         pairs = list(_diversity([one[:k] for one in places], targets))
         clusters[str(k)], similarity[str(k)] = np.mean(pairs, axis=0).tolist()
-    return Row(name, len(answers.by_source), recall, clusters, similarity)
+    return MixtureRow(name, len(answers.by_source), recall, clusters, similarity)
 
 
 def _diversity(lists: Sequence[Integers], targets: _Targets) -> Iterator[tuple[int, float]]:

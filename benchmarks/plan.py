@@ -9,21 +9,23 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from statistics import median
 from typing import Any
 
 import click
 
-from benchmarks.planned_trainings import Shape, train_shape
-from benchmarks.results import middle
+from benchmarks.planned_trainings import TrainingCase, train_case
 from twhin_spark import __version__
 
-SHAPES = {
+CASES = {
     # Fits one task, which trains several epochs between commits.
-    "small": Shape(15_000, 250_000, 32, {"dim": 100, "in_batch_negatives": 50, "uniform_negatives": 50, "epochs": 24}),
+    "small": TrainingCase(
+        15_000, 250_000, 32, {"dim": 100, "in_batch_negatives": 50, "uniform_negatives": 50, "epochs": 24}
+    ),
     # Many edges for its entities: the kernels take nearly all of the time.
-    "dense": Shape(250_000, 2_000_000, 32, {"dim": 128, "in_batch_negatives": 500, "uniform_negatives": 500}),
+    "dense": TrainingCase(250_000, 2_000_000, 32, {"dim": 128, "in_batch_negatives": 500, "uniform_negatives": 500}),
     # Many entities for its edges, and little memory: tasks walk super-groups, and moving state takes its share.
-    "large": Shape(
+    "large": TrainingCase(
         1_500_000,
         3_000_000,
         128,
@@ -33,7 +35,7 @@ SHAPES = {
 
 
 def main() -> None:
-    for name in SHAPES:
+    for name in CASES:
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks.plan", name], stdout=subprocess.PIPE, text=True, check=True
         )
@@ -42,13 +44,13 @@ def main() -> None:
 
 def measure(name: str) -> dict[str, Any]:
     """Trains a shape in this process; returns what was predicted and what was measured."""
-    shape = SHAPES[name]
-    found, reports = train_shape(name, shape)
+    shape = CASES[name]
+    found, reports = train_case(name, shape)
     last = [report for report in reports if report.epoch == reports[-1].epoch]
     usages = [usage for report in reports for usage in report.tasks]
     seconds = sum(report.seconds for report in last)
     peak = max(usage.peak_rss_bytes for usage in usages)
-    slowest = [max(u.seconds for u in r.tasks) / middle([u.seconds for u in r.tasks]) for r in last if r.tasks]
+    slowest = [max(u.seconds for u in r.tasks) / median([u.seconds for u in r.tasks]) for r in last if r.tasks]
     return {
         "name": f"plan_{name}",
         "groups": found.plan.layout.groups,

@@ -23,7 +23,7 @@ _RELATIONS = ("follow", "like")
 
 
 @dataclass(frozen=True)
-class Shape:
+class TrainingCase:
     """A graph and how it is trained."""
 
     entities: int
@@ -32,7 +32,7 @@ class Shape:
     training: dict[str, Any]
 
 
-def train_shape(name: str, shape: Shape) -> tuple[Forecast, list[RoundReport]]:
+def train_case(name: str, shape: TrainingCase) -> tuple[Forecast, list[RoundReport]]:
     """Makes the graph, plans, trains, and removes what was written."""
     config = _config(name, shape)
     shutil.rmtree(config.output, ignore_errors=True)
@@ -55,7 +55,7 @@ def train_shape(name: str, shape: Shape) -> tuple[Forecast, list[RoundReport]]:
     return found, reports
 
 
-def _config(name: str, shape: Shape) -> Config:
+def _config(name: str, shape: TrainingCase) -> Config:
     return Config.model_validate(
         {
             "name": name,

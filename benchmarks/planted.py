@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from benchmarks.console import say
+from benchmarks.console import progress
 from benchmarks.paths import BUILD
 from twhin_spark.kernels.arrays import Floats, Integers
 
@@ -26,7 +26,7 @@ _TAIL = 1.5  # Pareto's exponent: the lower, the heavier
 
 
 @dataclass(frozen=True)
-class Planted:
+class PlantedGraph:
     """A graph of these sizes, in a folder of its own."""
 
     entities: int
@@ -40,7 +40,7 @@ class Planted:
         """TSV of source, relation and target; made once."""
         path = self.folder / "edges.tsv"
         if not path.exists():
-            say(f"planting {self.edges:,} edges of {self.entities:,} entities in {path}")
+            progress(f"planting {self.edges:,} edges of {self.entities:,} entities in {path}")
             self.folder.mkdir(parents=True, exist_ok=True)
             part = path.with_suffix(".part")
             options = pyarrow.csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")

@@ -9,13 +9,13 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks.catalogue import Entry
+from benchmarks.catalogue import Benchmark
 from benchmarks.results import Result
 
 _STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "twhin-spark", "font.size": 9}
 
 
-def ratios(results: Sequence[tuple[Result, Entry]], path: Path) -> None:
+def ratios(results: Sequence[tuple[Result, Benchmark]], path: Path) -> None:
     """One bar for each result, on a logarithmic scale, with its goal and its aim as marks."""
     figure = Figure(figsize=(7.5, 0.8 + 0.42 * len(results)), layout="constrained")
     axes = figure.subplots()
@@ -24,7 +24,7 @@ def ratios(results: Sequence[tuple[Result, Entry]], path: Path) -> None:
         for bound, style in ((entry.goal, "-"), (entry.aim, ":")):
             if bound is not None:
                 axes.plot([bound, bound], [row - 0.38, row + 0.38], color="black", linestyle=style)
-    labels = [f"{one.name} ({'less' if entry.falling else 'more'} is better)" for one, entry in results]
+    labels = [f"{one.name} ({'less' if entry.lower_is_better else 'more'} is better)" for one, entry in results]
     axes.set(yticks=range(len(results)), yticklabels=labels, xscale="log", xlabel="ratio")
     axes.invert_yaxis()
     axes.set_title("solid: goal; dotted: aim", fontsize="medium")

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.console import say
+from benchmarks.console import progress
 from benchmarks.paths import BUILD, ROOT
 from twhin_spark.kernels.arrays import Floats
 
@@ -27,7 +27,7 @@ _TRAINED = re.compile(r"Processed (\d+) edges in ([\d.]+) s ")
 
 
 @dataclass(frozen=True)
-class Relation:
+class PeerRelation:
     """A relation of PyTorch-BigGraph's config: its name, the entity types at its ends, and its operator."""
 
     name: str
@@ -37,14 +37,14 @@ class Relation:
 
 
 @dataclass(frozen=True)
-class Settings:
+class PeerSettings:
     """What is trained: relations (one that stands for all where they are dynamic), loss, sizes, epochs.
 
     dynamic: a batch mixes relations, and each relation has a vector for either direction. Otherwise the edges of a
     batch have one relation, whose vector serves both.
     """
 
-    relations: tuple[Relation, ...]
+    relations: tuple[PeerRelation, ...]
     dynamic: bool
     loss: str
     dim: int
@@ -75,7 +75,7 @@ class Project:
     def has_graph(self) -> bool:
         return (self.folder / "imported").exists()
 
-    def import_edges(self, settings: Settings, edges: Path) -> float:
+    def import_edges(self, settings: PeerSettings, edges: Path) -> float:
         """Imports a TSV file of source, relation, target; returns the seconds that the process took."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
@@ -88,7 +88,7 @@ class Project:
         (self.folder / "imported").touch()
         return seconds
 
-    def train(self, settings: Settings) -> tuple[float, list[Epoch]]:
+    def train(self, settings: PeerSettings) -> tuple[float, list[Epoch]]:
         """Trains from the first vectors: the seconds that the process took, and what it logged of its epochs."""
         shutil.rmtree(self._checkpoint, ignore_errors=True)
         self._write_config(settings)
@@ -109,7 +109,7 @@ class Project:
         table = pd.read_csv(self.folder / "entities.tsv", sep="\t", header=None, index_col=0, dtype={0: str})
         return table.index, table.to_numpy(np.float32)
 
-    def _write_config(self, settings: Settings) -> None:
+    def _write_config(self, settings: PeerSettings) -> None:
         types = {name for relation in settings.relations for name in (relation.source, relation.target)}
         config = {
             "entity_path": str(self._entities),
@@ -142,7 +142,7 @@ def install() -> None:
     marker = VENV / ".installed"
     if marker.exists() and marker.read_text() == "\n".join(PINS):
         return
-    say(f"installing PyTorch-BigGraph into {VENV.relative_to(ROOT)}")
+    progress(f"installing PyTorch-BigGraph into {VENV.relative_to(ROOT)}")
     pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "-qq"]
     tools = [pin for pin in PINS if pin.startswith(("setuptools", "wheel"))]
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=True, stdout=sys.stderr)

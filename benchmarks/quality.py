@@ -23,7 +23,7 @@ import click
 import yaml
 from deltalake import DeltaTable
 
-from benchmarks.console import say
+from benchmarks.console import progress
 from benchmarks.paths import BUILD, CONFIG_DATA, ROOT
 from benchmarks.quality_page import write_page
 from benchmarks.quality_peer import peer_metrics
@@ -61,7 +61,7 @@ def measure(name: str, seed: int, overrides: Sequence[str], trial: bool) -> dict
     config = ROOT / "conf" / data.config
     key = model_key(config)
     if not trial and (recorded := recorded_run(name, seed, overrides, key)):
-        say(f"{name}: seed {seed} is recorded in {STORE.relative_to(ROOT)} already")
+        progress(f"{name}: seed {seed} is recorded in {STORE.relative_to(ROOT)} already")
         return _line(recorded)
     kind = ["trial"] * trial + ([_hash(overrides)] if overrides else [])
     output = BUILD / "quality" / "-".join([name, *kind])
@@ -80,8 +80,8 @@ def measure(name: str, seed: int, overrides: Sequence[str], trial: bool) -> dict
         others = data.figures(_run("evaluate", config, [*options, *more, *NO_BASELINES])["metrics"])
         metrics |= {f"{metric}, {ablation}": value for metric, value in others.items()}
     peers = {**data.peers, **data.measured_peers(found)}
-    if data.big_graph is not None and seed == 0 and not (overrides or trial):
-        theirs, seconds["PyTorch-BigGraph"] = peer_metrics(f"quality-{name}", output / "tables", data.big_graph)
+    if data.peer is not None and seed == 0 and not (overrides or trial):
+        theirs, seconds["PyTorch-BigGraph"] = peer_metrics(f"quality-{name}", output / "tables", data.peer)
         peers |= {f"PyTorch-BigGraph {metric}": theirs[metric] for metric in data.headline}
     run = {
         "set": name,
@@ -157,7 +157,7 @@ def _settings(config: Path) -> dict[str, Any]:
 
 def _run(job: str, config: Path, options: Sequence[str]) -> dict[str, Any]:
     """Runs a job to its end, its progress on our stderr; returns its result."""
-    say(f"{job} {' '.join(options)}")
+    progress(f"{job} {' '.join(options)}")
     command = [str(Path(sys.executable).parent / "twhin-spark"), job, "--config", str(config)]
     command += [part for option in options for part in ("--set", option)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)

@@ -11,7 +11,7 @@ import pandas as pd
 from deltalake import DeltaTable
 
 from benchmarks import pytorch_biggraph as pbg
-from benchmarks.console import say
+from benchmarks.console import progress
 from benchmarks.paths import BUILD
 from twhin_spark.evaluation.metrics import metrics_of, totals_of
 from twhin_spark.evaluation.ranking import Ranks
@@ -21,14 +21,14 @@ _COLUMNS = ["relation", "source_type", "source_id", "target_type", "target_id", 
 
 
 @dataclass(frozen=True)
-class Peer:
+class PeerTraining:
     """How PyTorch-BigGraph is trained, and the relation whose test edges are asked for."""
 
     relation: str
-    settings: pbg.Settings
+    settings: pbg.PeerSettings
 
 
-def peer_metrics(name: str, tables: Path, peer: Peer) -> tuple[dict[str, float], float]:
+def peer_metrics(name: str, tables: Path, peer: PeerTraining) -> tuple[dict[str, float], float]:
     """Trains PyTorch-BigGraph on the training edges of a graph's tables.
 
     Returns its metrics by name, and the seconds of import, training and export.
@@ -42,7 +42,7 @@ def peer_metrics(name: str, tables: Path, peer: Peer) -> tuple[dict[str, float],
     tsv.parent.mkdir(parents=True, exist_ok=True)
     trained[["source", "relation", "target"]].to_csv(tsv, sep="\t", header=False, index=False)
     project = pbg.Project(tsv.with_suffix(""))
-    say(f"{name}: training PyTorch-BigGraph")
+    progress(f"{name}: training PyTorch-BigGraph")
     started = time.perf_counter()
     project.import_edges(peer.settings, tsv)
     project.train(peer.settings)

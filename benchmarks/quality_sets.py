@@ -8,10 +8,10 @@ from typing import Any
 
 from benchmarks import pytorch_biggraph as pbg
 from benchmarks.paths import CONFIG_DATA
-from benchmarks.quality_peer import Peer
+from benchmarks.quality_peer import PeerTraining
 
-Metrics = Sequence[Mapping[str, Any]]  # rows of `metrics`
-Figures = Callable[[Metrics], dict[str, float]]
+MetricRows = Sequence[Mapping[str, Any]]  # rows of `metrics`
+Figures = Callable[[MetricRows], dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class DataSet:
     peers: published figures, or those measured by other means, by name.
     measured_peers: figures of the baselines that `evaluate` ranks beside the model.
     tuned: how the baselines that are measured here were tuned.
-    big_graph: how PyTorch-BigGraph is trained on the same graph, beside seed 0; its headline is a peer, too.
+    peer: how PyTorch-BigGraph is trained on the same graph, beside seed 0; its headline is a peer, too.
     ablations: by name, overrides of another training on the same graph, which answers the same queries.
     variants: overrides of runs of their own, which `make quality-ablations` measures with seed 0. They are of a smaller
         model, SMALLER, and compared with that: it trains in a fraction of the time.
@@ -41,7 +41,7 @@ class DataSet:
     peers: Mapping[str, float] = field(default_factory=dict)
     measured_peers: Figures = lambda metrics: {}
     tuned: str = ""
-    big_graph: Peer | None = None
+    peer: PeerTraining | None = None
     ablations: Mapping[str, Sequence[str]] = field(default_factory=dict)
     variants: Sequence[Sequence[str]] = ()
     curve: Sequence[str] = ()
@@ -50,7 +50,7 @@ class DataSet:
 def knowledge_graph(questions: int) -> Figures:
     """Filtered MRR and hits@k over all questions of the protocol; one with an end that is not in training counts 0."""
 
-    def figures(metrics: Metrics) -> dict[str, float]:
+    def figures(metrics: MetricRows) -> dict[str, float]:
         mine = [row for row in metrics if row["model"] == "twhin" and row["average"] == "micro"]
         found = {row["metric"]: row["value"] * row["queries"] / questions for row in mine}
         return {name: found[name] for name in ("mrr", "hits@1", "hits@3", "hits@10")}
@@ -59,9 +59,9 @@ def knowledge_graph(questions: int) -> Figures:
 
 
 def recommendation(relation: str, *names: str, model: str = "twhin") -> Figures:
-    """Metrics of a relation, with the ends of their intervals."""
+    """MetricRows of a relation, with the ends of their intervals."""
 
-    def figures(metrics: Metrics) -> dict[str, float]:
+    def figures(metrics: MetricRows) -> dict[str, float]:
         found = {}
         for row in metrics:
             if (row["relation"], row["model"]) == (relation, model) and row["metric"] in names:
@@ -75,7 +75,7 @@ def recommendation(relation: str, *names: str, model: str = "twhin") -> Figures:
 def baselines(relation: str, *names: str) -> Figures:
     """The same of ALS and popularity, by the names of both."""
 
-    def figures(metrics: Metrics) -> dict[str, float]:
+    def figures(metrics: MetricRows) -> dict[str, float]:
         return {
             f"{model} {name}": value
             for model in ("als", "popularity")
@@ -93,11 +93,13 @@ def alone(*others: str) -> list[str]:
     return [f"relations.{name}.sampling=1.0e-9" for name in others]
 
 
-def big_graph(relation: str, ends: Mapping[str, tuple[str, str]], epochs: int, learning_rate: float) -> Peer:
+def peer_training(
+    relation: str, ends: Mapping[str, tuple[str, str]], epochs: int, learning_rate: float
+) -> PeerTraining:
     """PyTorch-BigGraph without operators: what is asked is one relation, and a translation moves no target."""
-    relations = tuple(pbg.Relation(name, source, target, "none") for name, (source, target) in ends.items())
-    settings = pbg.Settings(relations, False, "softmax", 128, 50, 200, epochs, learning_rate=learning_rate)
-    return Peer(relation, settings)
+    relations = tuple(pbg.PeerRelation(name, source, target, "none") for name, (source, target) in ends.items())
+    settings = pbg.PeerSettings(relations, False, "softmax", 128, 50, 200, epochs, learning_rate=learning_rate)
+    return PeerTraining(relation, settings)
 
 
 # A tenth of a user's training places, by a hash of both.
@@ -204,7 +206,7 @@ SETS = {
             "three relations: rates of .1 .142, .02 .200 (20 epochs) and .185 (40), .01 .210 (30), .005 .201 (40); its "
             "logistic loss .139, cosines .049."
         ),
-        big_graph=big_graph(
+        peer=peer_training(
             "listen", {"friend": ("user", "user"), "listen": ("user", "artist"), "tag": ("artist", "tag")}, 30, 0.01
         ),
         ablations={"listens alone": alone("friend", "tag")},
@@ -227,7 +229,7 @@ SETS = {
             "with alphas of 10, 40, 100. PyTorch-BigGraph, 128 dimensions, 10 epochs, all three relations: recall@10 "
             "with rates of .1 .048, .02 .073, .01 .070."
         ),
-        big_graph=big_graph("retweet", dict.fromkeys(("mention", "reply", "retweet"), ("user", "user")), 10, 0.02),
+        peer=peer_training("retweet", dict.fromkeys(("mention", "reply", "retweet"), ("user", "user")), 10, 0.02),
         ablations={"retweets alone": alone("mention", "reply")},
         curve=(*_MEASURED, "split.validation=0.1"),
     ),

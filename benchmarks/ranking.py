@@ -1,14 +1,15 @@
-"""ranking_share_d128: how fast exact ranking goes through its products, beside a plain matrix product."""
+"""The benchmark ranking_share_d128: floating-point operations a second of exact ranking and of a plain product."""
 
 from __future__ import annotations
 
 import time
+from statistics import median
 
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from benchmarks.console import say
-from benchmarks.results import Result, middle, own_versions
+from benchmarks.console import progress
+from benchmarks.results import Result, own_versions
 from benchmarks.sgemm import product_speed
 from twhin_spark.kernels.exact_ranks import Excluded, Positives, count_above, positive_scores
 
@@ -17,9 +18,9 @@ _SOURCES, _CANDIDATES = 4096, 65_536
 
 
 def ranking_share(dim: int, answers: int, known: int, repeats: int) -> Result:
-    """The product and the ranking, one after the other, `repeats` times; a first ranking is warm-up.
+    """Measure the product and the ranking, one after the other, `repeats` times; a first ranking is warm-up.
 
-    answers, known: how many candidates of each source are to be ranked, and how many do not count.
+    answers, known: the numbers of candidates of each source that are ranked and that are left out.
     """
     rng = np.random.default_rng(0)
     sources = rng.standard_normal((_SOURCES, dim)).astype(np.float32)
@@ -32,7 +33,7 @@ def ranking_share(dim: int, answers: int, known: int, repeats: int) -> Result:
     speeds: dict[str, list[float]] = {"ranking": [], "sgemm 512x128x512": []}
     with threadpool_limits(1):
         for repeat in range(repeats + 1):
-            say(f"{_NAME}: {f'repeat {repeat} of {repeats}' if repeat else 'warm-up'}")
+            progress(f"{_NAME}: {f'repeat {repeat} of {repeats}' if repeat else 'warm-up'}")
             peak = product_speed(dim)
             began = time.perf_counter()
             count_above(sources, candidates, positives, excluded)
@@ -40,7 +41,7 @@ def ranking_share(dim: int, answers: int, known: int, repeats: int) -> Result:
             if repeat:
                 speeds["ranking"].append(operations / seconds / 1e9)
                 speeds["sgemm 512x128x512"].append(peak)
-    ours, peer = (middle(values) for values in speeds.values())
+    ours, peer = (median(values) for values in speeds.values())
     facts = {
         "the work": f"{_SOURCES:,} sources by {_CANDIDATES:,} candidates, {answers} answers and {known} known each",
         "ranks a second": f"{ours * 1e9 / operations * len(query):,.0f}",

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
@@ -63,10 +62,6 @@ def load(path: Path = STORE) -> dict[str, Result]:
     if not path.exists():
         return {}
     return {name: Result(**fields) for name, fields in json.loads(path.read_text()).items()}
-
-
-def middle(values: list[float]) -> float:
-    return float(median(values))
 
 
 def own_versions() -> dict[str, str]:

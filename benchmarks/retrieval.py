@@ -19,10 +19,10 @@ import faiss
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmarks import index_speed, mixtures
-from benchmarks.index_sets import Sizes, Vectors, index_sets
 from benchmarks.paths import RECORDS, ROOT
 from benchmarks.results import core_count, cpu_name, own_versions, rounded, today
 from benchmarks.retrieval_page import write_page
+from benchmarks.vector_sets import Sizes, VectorSet, vector_sets
 
 _STORE = RECORDS / "retrieval.json"
 _OUTPUT = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -51,7 +51,7 @@ def main(vectors: int, dim: int, higgs: Path, lastfm: Path, only: tuple[str, ...
 
 def _parts(sizes: Sizes, higgs: Path, lastfm: Path) -> dict[tuple[str, str], Callable[[], dict[str, Any]]]:
     """What measures each part, by its kind and its name."""
-    indexes = {("indexes", name): partial(_indexes, name, make) for name, make in index_sets(sizes, higgs).items()}
+    indexes = {("indexes", name): partial(_indexes, name, make) for name, make in vector_sets(sizes, higgs).items()}
     return {
         **indexes,
         ("mixtures", "Last.fm, listen"): partial(_mixtures, "lastfm", lastfm, "listen"),
@@ -59,7 +59,7 @@ def _parts(sizes: Sizes, higgs: Path, lastfm: Path) -> dict[tuple[str, str], Cal
     }
 
 
-def _indexes(name: str, make: Callable[[], Vectors]) -> dict[str, Any]:
+def _indexes(name: str, make: Callable[[], VectorSet]) -> dict[str, Any]:
     faiss.omp_set_num_threads(1)
     with threadpool_limits(1):
         vectors = make()

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from benchmarks.planned_trainings import Shape, train_shape
+from benchmarks.planned_trainings import TrainingCase, train_case
 from twhin_spark import __version__
 
 _TRAINING = {
@@ -34,7 +34,7 @@ def main(entities: int, edges: int, share: float, only: str | None) -> None:
     """Trains a model larger than a task's memory beside one that fits; the last line is JSON."""
     if only is not None:
         factor = share if only == _FITS else 1.0
-        shape = Shape(round(entities * factor), round(edges * factor), 256, _TRAINING)
+        shape = TrainingCase(round(entities * factor), round(edges * factor), 256, _TRAINING)
         click.echo(json.dumps(_measure(only, shape)))
         return
     sizes = ["--entities", str(entities), "--edges", str(edges), "--share", str(share)]
@@ -48,8 +48,8 @@ def main(entities: int, edges: int, share: float, only: str | None) -> None:
     click.echo(json.dumps(line))
 
 
-def _measure(name: str, shape: Shape) -> dict[str, Any]:
-    forecast, reports = train_shape(f"scale-{name}", shape)
+def _measure(name: str, shape: TrainingCase) -> dict[str, Any]:
+    forecast, reports = train_case(f"scale-{name}", shape)
     usages = [usage for report in reports for usage in report.tasks]
     edges = sum(sum(report.edges.values()) for report in reports)
     seconds = sum(report.seconds for report in reports)

@@ -1,49 +1,50 @@
-"""sgemm_share_d128: the floating-point operations a second of the kernel beside those of a plain matrix product."""
+"""The benchmark sgemm_share_d128: floating-point operations a second of the kernel and of a plain matrix product."""
 
 from __future__ import annotations
 
 import time
+from statistics import median
 
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmarks import fb15k
-from benchmarks.console import say
-from benchmarks.kernel_processes import Work, fresh_model
+from benchmarks.console import progress
+from benchmarks.kernel_processes import KernelSettings, fresh_model
 from benchmarks.kernel_profile import profiled
-from benchmarks.results import Result, middle, own_versions
+from benchmarks.results import Result, own_versions
 from benchmarks.work_units import floating_point_operations, our_batches, sizes_of
 from twhin_spark.kernels.training_pass import train_edges
 
 _NAME = "sgemm_share_d128"
 _PEAK_SECONDS = 1.0
-_PRODUCTS = 100  # between two looks at the clock
+_PRODUCTS = 100  # between two readings of the clock
 
 
 def sgemm_share(dim: int, negatives: int, repeats: int) -> Result:
-    """The product and a pass over FB15k-237, one after the other, `repeats` times; a first pass is warm-up."""
-    work = Work("softmax", dim, negatives, negatives)
+    """Measure the product and a pass over FB15k-237, one after the other, `repeats` times; a first pass is warm-up."""
+    settings = KernelSettings("softmax", dim, negatives, negatives)
     edges, entities, relations = fb15k.numbered_edges()
-    model = fresh_model(entities, relations, work)
+    model = fresh_model(entities, relations, settings)
     rng = np.random.default_rng(0)
-    chunks = sizes_of(our_batches(edges, work))
-    operations = floating_point_operations(chunks, work)
+    chunks = sizes_of(our_batches(edges, settings))
+    operations = floating_point_operations(chunks, settings)
     speeds: dict[str, list[float]] = {"kernel": [], "sgemm 512x128x512": []}
     with threadpool_limits(1):
         for repeat in range(repeats + 1):
-            say(f"{_NAME}: {f'repeat {repeat} of {repeats}' if repeat else 'warm-up'}")
+            progress(f"{_NAME}: {f'repeat {repeat} of {repeats}' if repeat else 'warm-up'}")
             peak = product_speed(dim)
             began = time.perf_counter()
-            train_edges(model, edges, work.settings(), rng)
+            train_edges(model, edges, settings.train_settings(), rng)
             seconds = time.perf_counter() - began
             if repeat:
                 speeds["kernel"].append(operations / seconds / 1e9)
                 speeds["sgemm 512x128x512"].append(peak)
-        say(f"{_NAME}: profile")
-        parts = profiled(lambda: train_edges(model, edges, work.settings(), rng))
+        progress(f"{_NAME}: profile")
+        parts = profiled(lambda: train_edges(model, edges, settings.train_settings(), rng))
     per_edge = {part: 1e6 * seconds / len(edges.source) for part, seconds in parts.items()}
-    ours, peer = (middle(values) for values in speeds.values())
-    full = floating_point_operations(np.array([negatives]), work)
+    ours, peer = (median(values) for values in speeds.values())
+    full = floating_point_operations(np.array([negatives]), settings)
     facts = {
         "operations an edge": f"{operations / len(edges.source) / 1e6:.3f} MFLOP",
         "operations an edge in full chunks": f"{full / negatives / 1e6:.3f} MFLOP",
@@ -65,7 +66,7 @@ def sgemm_share(dim: int, negatives: int, repeats: int) -> Result:
 
 
 def product_speed(dim: int) -> float:
-    """GFLOP/s of 512xdim times dimx512 in float32."""
+    """Return the GFLOP/s of a product of 512 x dim and dim x 512 in float32."""
     rng = np.random.default_rng(0)
     left, right = (rng.standard_normal(shape, np.float32) for shape in ((512, dim), (dim, 512)))
     product = np.empty((512, 512), np.float32)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.command_line import run_job
-from benchmarks.console import say
+from benchmarks.console import progress
 from twhin_spark.config import load_config
 from twhin_spark.tables.session import open_session
 from twhin_spark.training.state.manifest import TaskUsage
@@ -25,7 +25,7 @@ _PARTS = {
 
 
 @dataclass(frozen=True)
-class Trained:
+class StageTiming:
     """A training. Seconds: of the stage, and from the commit of its first vectors to its end.
 
     parts: what those later seconds went to, averaged over the task slots in use.
@@ -44,11 +44,11 @@ class Trained:
         return self.parts[KERNELS]
 
 
-def train_and_account(config_file: Path) -> Trained:
+def train_and_time(config_file: Path) -> StageTiming:
     """Builds the graph where there is none yet, and trains on it, on all cores of this machine."""
     config = load_config(config_file, [])
     if not (Path(config.output) / "tables" / "graph_versions").exists():
-        say("building the graph")
+        progress("building the graph")
         run_job("build-graph", config_file)
     said: list[str] = []
     spark = open_session("twhin-spark benchmark")
@@ -67,7 +67,7 @@ def train_and_account(config_file: Path) -> Trained:
     rounds = [report.tasks for report in reports if report.tasks]
     tasks = [len(usages) for usages in rounds]
     plan = next(line for line in said if line.startswith("run "))
-    return Trained(ended - begun, seconds, _parts(rounds, slots, seconds), tasks, edges, plan.partition(": ")[2])
+    return StageTiming(ended - begun, seconds, _parts(rounds, slots, seconds), tasks, edges, plan.partition(": ")[2])
 
 
 def _parts(rounds: Sequence[Sequence[TaskUsage]], slots: int, seconds: float) -> dict[str, float]:

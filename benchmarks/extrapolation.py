@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.planted import Planted
+from benchmarks.planted import PlantedGraph
 
 
 @dataclass(frozen=True)
-class Scaled:
+class PeerSeconds:
     """Seconds on a graph of `edges`: of the graph itself, or on the line through two smaller ones (edges, seconds)."""
 
     edges: int
@@ -23,17 +23,17 @@ class Scaled:
         return f"not run on {self.edges:,} edges; the line through {measured} gives {self.seconds:,.0f} s"
 
 
-def smaller_graphs(graph: Planted, share: float) -> list[Planted]:
+def smaller_graphs(graph: PlantedGraph, share: float) -> list[PlantedGraph]:
     """The graph itself where `share` is 1; else graphs of that share and of a tenth of it, as dense as the whole."""
     shares = [1.0] if share == 1 else [share, share / 10]
-    return [Planted(round(graph.entities * one), round(graph.edges * one)) for one in shares]
+    return [PlantedGraph(round(graph.entities * one), round(graph.edges * one)) for one in shares]
 
 
-def scale(graph: Planted, graphs: Sequence[Planted], seconds: Callable[[Planted], float]) -> Scaled:
+def scale(graph: PlantedGraph, graphs: Sequence[PlantedGraph], seconds: Callable[[PlantedGraph], float]) -> PeerSeconds:
     """Runs `seconds` on each of the graphs. On a line, the time of starting a process is not multiplied."""
     points = tuple((one.edges, seconds(one)) for one in graphs)
     if len(points) == 1:
-        return Scaled(graph.edges, points[0][1], points)
+        return PeerSeconds(graph.edges, points[0][1], points)
     (large, long), (small, short) = points
     slope = (long - short) / (large - small)
-    return Scaled(graph.edges, long + slope * (graph.edges - large), points)
+    return PeerSeconds(graph.edges, long + slope * (graph.edges - large), points)

@@ -19,7 +19,7 @@ _NORM_SPREAD = 0.5  # of the logarithm of norms
 
 
 @dataclass(frozen=True)
-class Vectors:
+class VectorSet:
     """sources (m, dim), targets (n, dim): float32, in fixed point; their dot products are the measure.
 
     No source is among the targets, so none is found as its own neighbour.
@@ -37,34 +37,34 @@ class Sizes:
     dim: int
 
 
-def clustered_cosine(sizes: Sizes) -> Vectors:
+def clustered_cosine(sizes: Sizes) -> VectorSet:
     return _split(unit_vectors(_clustered(sizes)))
 
 
-def clustered_through(sizes: Sizes) -> Vectors:
+def clustered_through(sizes: Sizes) -> VectorSet:
     """Sources are translated by a vector as long as a typical one of them; norms are log-normal."""
     rng = np.random.default_rng(1)
     norms = rng.lognormal(0, _NORM_SPREAD, (sizes.vectors + SOURCES, 1)).astype(np.float32)
     translation = unit_vectors(rng.standard_normal((1, sizes.dim), dtype=np.float32))
     plain = _split(unit_vectors(_clustered(sizes)) * norms)
-    return Vectors(in_fixed_point(plain.sources + translation), in_fixed_point(plain.targets))
+    return VectorSet(in_fixed_point(plain.sources + translation), in_fixed_point(plain.targets))
 
 
-def published_cosine(output: Path) -> Vectors:
+def published_cosine(output: Path) -> VectorSet:
     return _split(unit_vectors(_published(output)))
 
 
-def published_through(output: Path, relation: str) -> Vectors:
+def published_through(output: Path, relation: str) -> VectorSet:
     """Sources as a relation of the current version shows them, which translates them."""
     plain = _split(_published(output))
     rows = DeltaTable(output / "tables/relations").to_pyarrow_table().to_pylist()
     current = DeltaTable(output / "tables/embeddings").to_pyarrow_dataset().head(1)["model_version"][0].as_py()
     wanted = {"model_version": current, "relation": relation, "side": "target", "operator": "translation"}
     (translation,) = (row["parameters"] for row in rows if wanted.items() <= row.items())
-    return Vectors(in_fixed_point(plain.sources + np.array(translation, np.float32)), in_fixed_point(plain.targets))
+    return VectorSet(in_fixed_point(plain.sources + np.array(translation, np.float32)), in_fixed_point(plain.targets))
 
 
-def index_sets(sizes: Sizes, higgs: Path) -> dict[str, Callable[[], Vectors]]:
+def vector_sets(sizes: Sizes, higgs: Path) -> dict[str, Callable[[], VectorSet]]:
     """By the name that the page has for them."""
     return {
         "Clustered, cosine": lambda: clustered_cosine(sizes),
@@ -75,7 +75,7 @@ def index_sets(sizes: Sizes, higgs: Path) -> dict[str, Callable[[], Vectors]]:
 
 
 def _clustered(sizes: Sizes) -> Floats:
-    """Vectors around random centres of different sizes: float32 (vectors + SOURCES, dim)."""
+    """VectorSet around random centres of different sizes: float32 (vectors + SOURCES, dim)."""
     rng = np.random.default_rng(0)
     centres = rng.standard_normal((_CLUSTERS, sizes.dim), dtype=np.float32)
     shares = rng.dirichlet(np.ones(_CLUSTERS))
@@ -92,7 +92,7 @@ def _published(output: Path) -> Floats:
     return vectors
 
 
-def _split(vectors: Floats) -> Vectors:
+def _split(vectors: Floats) -> VectorSet:
     """SOURCES of the vectors, drawn at random, and the others."""
     order = np.random.default_rng(2).permutation(len(vectors))
-    return Vectors(vectors[order[:SOURCES]], vectors[np.sort(order[SOURCES:])])
+    return VectorSet(vectors[order[:SOURCES]], vectors[np.sort(order[SOURCES:])])
