@@ -10,17 +10,18 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "twhin_spark"
-BELOW = ("errors", "config", "tables", "kernels")
+BELOW = ("errors", "locations", "config", "tables", "kernels")
 FLOW = ("logs", "graph", "training", "evaluation", "publishing")
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "locations": set(),
     "kernels": set(),
     "config": {"errors"},
-    "tables": {"errors", "config"},
+    "tables": {"errors", "locations", "config"},
     **{stage: {*BELOW, *FLOW[:number]} for number, stage in enumerate(FLOW)},
-    "representations": {"errors", "config", "kernels"},
+    "representations": {"errors", "locations", "config", "kernels"},
     "retrieval": {*BELOW, *FLOW, "representations"},
-    "serving": {"errors", "config", "kernels", "representations"},
+    "serving": {"errors", "locations", "config", "kernels", "representations"},
     "sql": {*BELOW, "representations", "serving"},
     "stages": {*BELOW, *FLOW, "representations", "retrieval"},
     "cli": {*BELOW, *FLOW, "representations", "retrieval", "serving", "sql", "stages"},

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from twhin_spark.cli.console import Printer
 from twhin_spark.errors import InputError, TwhinError
+from twhin_spark.locations import is_uri
 
 if TYPE_CHECKING:  # modules that take long to import are imported by the commands that need them
     from pyspark.sql import SparkSession
@@ -112,6 +113,7 @@ def explain(error: Exception) -> tuple[str, int]:
 
 def _log_file(output: str) -> Path | None:
     if "://" in output:
+from twhin_spark.locations import is_uri
         return None
     folder = Path(output)
     try:

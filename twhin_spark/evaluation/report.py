@@ -14,9 +14,9 @@ from pyspark.sql import functions as F
 from twhin_spark.config import Config
 from twhin_spark.evaluation import charts, report_summary
 from twhin_spark.evaluation.charts import MODEL_COLOURS
+from twhin_spark.locations import absolute
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGES, ENTITIES, TRAINING_ROUNDS
-from twhin_spark.training.state.run_folder import absolute
 from twhin_spark.training.train import TrainedRun
 
 _CHARTS = {

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyarrow import fs
 
-from twhin_spark.training.state.run_folder import absolute
+from twhin_spark.locations import absolute
 
 Arrays = dict[str, NDArray[Any]]
 

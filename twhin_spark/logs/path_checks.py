@@ -6,6 +6,7 @@ from pathlib import Path
 
 from twhin_spark.config import Config
 from twhin_spark.errors import ConfigError, InputError
+from twhin_spark.locations import is_uri
 
 # The accounting of rows rests on these: they are the reader's own.
 _RESERVED_OPTIONS = {
@@ -35,7 +36,7 @@ def check_inputs(config: Config) -> None:
         for path in log.path:
             if log.format == "delta" and _is_glob(path):
                 raise ConfigError(f"logs.{name}.path: found '{path}'; allowed with format: delta: a table's folder")
-            if "://" not in path and not _matches(path):
+            if not is_uri(path) and not _matches(path):
                 raise InputError(
                     f"logs.{name}.path: found no file at '{path}' (seen from {Path.cwd()}); "
                     "give a file, a folder with files, a glob, or a URI"

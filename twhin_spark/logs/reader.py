@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import reduce
-from pathlib import Path
 from urllib.parse import unquote
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -18,6 +17,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from twhin_spark.config.sections import Log
 from twhin_spark.errors import ConfigError, InputError
+from twhin_spark.locations import absolute, is_uri
 from twhin_spark.logs.spark_errors import FAILURES, REFUSALS, one_line
 
 KIND = "__kind"  # row, malformed, or header: a line that names the columns (its raw is the file's path)
@@ -174,7 +174,7 @@ def _declared(spark: SparkSession, name: str, log: Log) -> StructType | None:
 
 def paths_of(log: Log) -> list[str]:
     """Paths as Spark gets them: one without a scheme lies on this machine, whatever Spark's default file system is."""
-    return [path if "://" in path else f"file:{Path(path).absolute()}" for path in log.path]
+    return [path if is_uri(path) else f"file:{absolute(path)}" for path in log.path]
 
 
 def _options(log: Log) -> dict[str, str]:

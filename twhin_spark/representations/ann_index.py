@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from twhin_spark.errors import ConfigError
 from twhin_spark.kernels.arrays import Floats, Integers
+from twhin_spark.locations import is_uri
 
 _TRAINING_VECTORS = 39  # of each list: Faiss' own least for a sound k-means
 _FEW = 1000  # vectors; so few are kept as they are, in no lists
@@ -133,7 +134,7 @@ def lists_for(vectors: int, wanted: int | None) -> int | None:
 
 def index_path(output: str, model_version: str, entity_type: str, measure: str, via: str) -> Path:
     """Where the index is. Raises ConfigError where the output is not local, as Faiss reads and writes local files."""
-    if "://" in output:
+    if is_uri(output):
         raise ConfigError(f"retrieval: found method ann with output '{output}'; allowed: with a local output")
     return Path(output).absolute() / "indexes" / model_version / f"{entity_type}-{measure}-{via}.faiss"
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from delta.tables import DeltaTable
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from twhin_spark.locations import absolute
 from twhin_spark.tables.schemas import Table
 
 # Time travel reaches as far as the log and the files do. Delta's 30 and 7 days would end a model version's life early.
@@ -32,8 +31,7 @@ class TableStore:
 
     def path(self, table: Table) -> str:
         """Absolute path or URI of a table."""
-        folder = f"{self.output}/tables/{table.name}"
-        return folder if "://" in folder else str(Path(folder).absolute())
+        return absolute(f"{self.output}/tables/{table.name}")
 
     def exists(self, table: Table) -> bool:
         return DeltaTable.isDeltaTable(self.spark, self.path(table))

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from twhin_spark.config.retrieval import Ann
 from twhin_spark.config.serving import Serving
 from twhin_spark.errors import ConfigError, InputError
+from twhin_spark.locations import absolute, is_uri
 from twhin_spark.representations.family import Family, latest_commit
 from twhin_spark.serving.neighbours import exact_index
 from twhin_spark.serving.store import DEFAULT_FAMILY
@@ -32,7 +33,7 @@ def serve(settings: Serving, output: str, ann: Ann) -> None:
     for family in families:
         if not (root / family.name).exists():
             latest_commit(family.table)  # nothing stored, and nothing to store: better told now than by /ready
-    index_of = exact_index if "://" in output else Indexes(Path(output), ann)
+    index_of = exact_index if is_uri(output) else Indexes(Path(output), ann)
     app = create_app(settings, root, families, token=read_token(settings), index_of=index_of)
     listening = _listen(settings)
     log_to_stderr()
@@ -59,7 +60,7 @@ def store_folder(settings: Serving, output: str) -> Path:
     """Where the stores are: a local folder, as they are mapped into memory."""
     if settings.store is not None:
         return Path(settings.store).absolute()
-    if "://" in output:
+    if is_uri(output):
         raise ConfigError(f"serving.store: found nothing with output '{output}'; required where output is not local")
     return Path(output).absolute() / "serving"
 
@@ -68,7 +69,7 @@ def published_families(settings: Serving, output: str) -> list[Family]:
     """The family that `publish` writes, and those that the config adds."""
     if DEFAULT_FAMILY in settings.families:
         raise ConfigError(f"serving.families: found '{DEFAULT_FAMILY}'; allowed: names beside that of `publish`")
-    tables = f"{output.rstrip('/')}/tables" if "://" in output else str(Path(output).absolute() / "tables")
+    tables = absolute(f"{output.rstrip('/')}/tables")
     own = Family(DEFAULT_FAMILY, f"{tables}/embeddings", f"{tables}/relations", f"{tables}/model_versions")
     return [own, *(Family(name, family.table) for name, family in settings.families.items())]
 

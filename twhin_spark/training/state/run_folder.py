@@ -11,7 +11,6 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from pyarrow import fs
 
 from twhin_spark.errors import InputError, TrainingError
 from twhin_spark.kernels.arrays import Floats
+from twhin_spark.locations import absolute
 from twhin_spark.training.state.disk_errors import no_space_is_a_line
 from twhin_spark.training.state.manifest import BestEpoch, Manifest, RoundReport, StateFile
 from twhin_spark.training.state.relation_state import RelationState
@@ -227,8 +227,3 @@ def _blocks(state: Iterable[EntityState]) -> Iterator[memoryview]:
             content = array.reshape(-1).view(np.uint8).data
             for begin in range(0, len(content), _BLOCK_BYTES):
                 yield content[begin : begin + _BLOCK_BYTES]
-
-
-def absolute(location: str) -> str:
-    """A URI as it is; a local path made absolute, which pyarrow.fs asks for."""
-    return location if "://" in location else str(Path(location).absolute())
