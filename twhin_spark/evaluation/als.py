@@ -12,15 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 from pyspark.ml.recommendation import ALS
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from twhin_spark.evaluation.known_positives import unpack
 from twhin_spark.evaluation.scoring_models import Factors, Model
 from twhin_spark.evaluation.scratch import Scratch
+from twhin_spark.tables.session_settings import ARROW_ROWS, spark_setting
 
 _EDGES_IN_BLOCK = 5_000_000
-_ARROW_ROWS = "spark.sql.execution.arrow.maxRecordsPerBatch"
 
 
 @dataclass(frozen=True)
@@ -93,22 +93,12 @@ def _edges(buckets: DataFrame, relation: int, partitions: int) -> Iterator[DataF
 
     edges = buckets.mapInArrow(unpacked, "source BIGINT, target BIGINT, weight FLOAT").persist()
     try:
-        with _few_rows_in_batch(buckets.sparkSession):
+        # A row is a block of many edges: the default of 10,000 rows would make gigabytes a batch.
+        with spark_setting(buckets.sparkSession, ARROW_ROWS, "16"):
             edges.count()
         yield edges
     finally:
         edges.unpersist()
-
-
-@contextmanager
-def _few_rows_in_batch(spark: SparkSession) -> Iterator[None]:
-    """A row of edge_buckets is a block of many edges: 10,000 of them, the default, would make gigabytes a batch."""
-    before = spark.conf.get(_ARROW_ROWS)
-    spark.conf.set(_ARROW_ROWS, "16")
-    try:
-        yield
-    finally:
-        spark.conf.set(_ARROW_ROWS, str(before))
 
 
 def _write(factors: DataFrame, to: Factors, partitions: int) -> None:
