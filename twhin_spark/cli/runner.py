@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from twhin_spark.cli.console import Printer
 from twhin_spark.errors import InputError, TwhinError
-from twhin_spark.locations import is_uri
+from twhin_spark.locations import absolute, is_uri
 
 if TYPE_CHECKING:  # modules that take long to import are imported by the commands that need them
     from pyspark.sql import SparkSession
@@ -112,8 +112,7 @@ def explain(error: Exception) -> tuple[str, int]:
 
 
 def _log_file(output: str) -> Path | None:
-    if "://" in output:
-from twhin_spark.locations import is_uri
+    if is_uri(output):
         return None
     folder = Path(output)
     try:
@@ -126,8 +125,6 @@ from twhin_spark.locations import is_uri
 def _write_result(run_folder: str, summary: Mapping[str, Any]) -> str:
     """Write result.json, whole or not at all; return its absolute path or URI."""
     from pyarrow import fs
-
-    from twhin_spark.training.state.run_folder import absolute
 
     location = f"{absolute(run_folder)}/result.json"
     filesystem, path = fs.FileSystem.from_uri(location)
