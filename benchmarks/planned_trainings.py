@@ -14,8 +14,8 @@ from twhin_spark.graph.graph_version import latest_graph
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.session import open_session
 from twhin_spark.training.planning.forecast import Forecast, forecast
-from twhin_spark.training.planning.plan import count_graph
-from twhin_spark.training.state.manifest import RoundReport
+from twhin_spark.training.planning.plan import measure_graph
+from twhin_spark.training.state.round_report import RoundReport
 from twhin_spark.training.train import train
 
 _BUILD = Path("build/bench-plan")
@@ -47,7 +47,9 @@ def train_case(name: str, shape: TrainingCase) -> tuple[Forecast, list[RoundRepo
     )
     store = TableStore(spark, config.output)
     slots = spark.sparkContext.defaultParallelism
-    found = forecast(config, count_graph(store, latest_graph(store), config), partitions=shape.partitions, slots=slots)
+    found = forecast(
+        config, measure_graph(store, latest_graph(store), config), partitions=shape.partitions, slots=slots
+    )
     run = train(spark, config, Printer().progress)
     reports = run.folder.reports()
     spark.stop()

@@ -11,7 +11,7 @@ from benchmarks.command_line import run_job
 from benchmarks.console import progress
 from twhin_spark.config import load_config
 from twhin_spark.tables.session import open_session
-from twhin_spark.training.state.manifest import TaskUsage
+from twhin_spark.training.state.round_report import TaskUsage
 from twhin_spark.training.train import train
 
 KERNELS = "kernels"

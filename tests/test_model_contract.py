@@ -16,10 +16,11 @@ from twhin_spark.kernels.model import Edges, EntityRows, Model
 from twhin_spark.kernels.operators import OPERATORS
 from twhin_spark.kernels.topk import comparable
 from twhin_spark.kernels.training_pass import train_edges
+from twhin_spark.training.run_settings import RunSettings
 from twhin_spark.training.state.manifest import Manifest
 from twhin_spark.training.state.relation_state import from_kernel, initial_state, to_kernel
-from twhin_spark.training.state.run_folder import EntityState, RunFolder
-from twhin_spark.training.workers.round_task import RunSettings
+from twhin_spark.training.state.run_folder import RunFolder
+from twhin_spark.training.state.state_files import EntityState
 
 each_choice = pytest.mark.parametrize("choice", list(choices()), ids=str)
 

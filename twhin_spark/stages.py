@@ -22,7 +22,8 @@ from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import CANDIDATES, TABLES, Table
 from twhin_spark.training import train as training
 from twhin_spark.training.planning.forecast import Forecast, forecast
-from twhin_spark.training.planning.plan import Counts, count_graph
+from twhin_spark.training.planning.plan import GraphSize, measure_graph
+from twhin_spark.training.trained_run import TrainedRun, find_run, run_id_of
 
 Progress = Callable[[str], None]
 
@@ -287,7 +288,7 @@ def plan(
         spark = open_session()
         store = TableStore(spark, config.output)
         graph = latest_graph(store)
-        counts = count_graph(store, graph, config)
+        counts = measure_graph(store, graph, config)
         entities = counts.entities if entities is None else entities
         edges = counts.edges if edges is None else edges
         partitions, sampling = graph.partitions, counts.sampling
@@ -295,7 +296,7 @@ def plan(
         spark.stop()
     return forecast(
         config,
-        Counts(entities, edges, sampling),
+        GraphSize(entities, edges, sampling),
         partitions=partitions,
         slots=slots or os.cpu_count() or 1,
         edges_per_second=edges_per_second,
@@ -314,29 +315,29 @@ class _Job:
     def build_graph(self, logs: Mapping[str, DataFrame]) -> None:
         with self._stage("build-graph"):
             graph = build_tables(self.spark, self.config, self.progress)
-            self._add_run(graph, training.run_id_of(self.config, graph))
+            self._add_run(graph, run_id_of(self.config, graph))
             self._add_tables({**graph.tables, "graph_versions": self._version("graph_versions")})
 
-    def train(self, *, resume: bool, take_over: bool) -> training.TrainedRun:
+    def train(self, *, resume: bool, take_over: bool) -> TrainedRun:
         with self._stage("train"):
             run = training.train(self.spark, self.config, self.progress, resume=resume, take_over=take_over)
             self._add_run(run.graph, run.run_id)
             self._add_tables({name: self._version(name) for name in ("training_claims", "training_rounds")})
         return run
 
-    def find_run(self) -> training.TrainedRun:
-        run = training.find_run(self.config, self.store)
+    def find_run(self) -> TrainedRun:
+        run = find_run(self.config, self.store)
         self._add_run(run.graph, run.run_id)
         return run
 
-    def evaluate(self, run: training.TrainedRun) -> None:
+    def evaluate(self, run: TrainedRun) -> None:
         with self._stage("evaluate"):
             evaluation = evaluate_run(self.spark, self.config, run, self.progress)
             self._add_tables({"metrics": self._version("metrics")})
         self._summary.metrics = evaluation.metrics
         self._summary.report = evaluation.report
 
-    def publish(self, run: training.TrainedRun) -> None:
+    def publish(self, run: TrainedRun) -> None:
         with self._stage("publish"):
             self._add_tables(publish_run(self.spark, self.config, run, self.progress).tables)
 

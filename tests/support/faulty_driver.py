@@ -69,7 +69,7 @@ def main(config_file: str, master: str, fault: str, scratch: str, *properties: s
     spark = open_session("faulty", log_file=Path(scratch).with_suffix(".log"), extra={"spark.master": master, **extra})
     if fault != "none":
         rounds.RoundTask = clumsy(rounds.RoundTask, fault, scratch)  # type: ignore[assignment,misc]
-        trainer.EpochsTask = clumsy(trainer.EpochsTask, fault, scratch)  # type: ignore[assignment,misc]
+        trainer.SingleTask = clumsy(trainer.SingleTask, fault, scratch)  # type: ignore[assignment,misc]
     if fault == "lost":
         threading.Thread(target=kill_executor, args=(Path(scratch),), daemon=True).start()
     training.train(spark, load_config(Path(config_file)), lambda line: sys.stderr.write(f"{line}\n"))

@@ -12,8 +12,8 @@ from tests.support.configs import small_config
 from twhin_spark.config import Config
 from twhin_spark.config.base import Measure
 from twhin_spark.config.sections import Operator, Regularization
+from twhin_spark.training.run_settings import RunSettings
 from twhin_spark.training.settings import run_settings
-from twhin_spark.training.workers.round_task import RunSettings
 
 DIM, USERS, ITEMS, EDGES, EPOCHS = 8, 30, 40, 600, 6
 LOSSES: dict[str, dict[str, Any]] = {

@@ -25,8 +25,9 @@ from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES, METRICS, TRAINING_ROUNDS, ddl
 from twhin_spark.training.state.manifest import Manifest
 from twhin_spark.training.state.relation_state import RelationState
-from twhin_spark.training.state.run_folder import EntityState, RunFolder
-from twhin_spark.training.train import TrainedRun
+from twhin_spark.training.state.run_folder import RunFolder
+from twhin_spark.training.state.state_files import EntityState
+from twhin_spark.training.trained_run import TrainedRun
 
 DIM = 4
 PARTITIONS = 3

@@ -7,10 +7,11 @@ import numpy as np
 from twhin_spark.kernels.gradients import LossSettings
 from twhin_spark.kernels.losses import Logistic
 from twhin_spark.kernels.training_pass import TrainSettings
+from twhin_spark.training.run_settings import RunSettings
 from twhin_spark.training.state.manifest import Manifest
 from twhin_spark.training.state.relation_state import RelationSettings, initial_state
-from twhin_spark.training.state.run_folder import EntityState, RunFolder
-from twhin_spark.training.workers.round_task import RunSettings
+from twhin_spark.training.state.run_folder import RunFolder
+from twhin_spark.training.state.state_files import EntityState
 
 PARTITIONS, ROWS, DIM, EDGES = 4, 6, 8, 10  # rows of each type in a partition, edges in a block
 RELATIONS = (

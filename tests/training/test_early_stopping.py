@@ -16,6 +16,7 @@ from twhin_spark.graph.graph_version import latest_graph
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGES, ENTITIES, TRAINING_ROUNDS
 from twhin_spark.training import train as training
+from twhin_spark.training.trained_run import TrainedRun, find_run
 from twhin_spark.training.validation.validation_loss import ROW_BITS
 
 
@@ -46,7 +47,7 @@ def test_training_ends_early_and_keeps_the_best_epoch(spark: SparkSession, file:
     assert last is not None
     assert last.epoch == 2  # no reciprocal rank rises by 2, so two epochs after the first one it ends
     assert run.manifest.epoch == int(np.argmax(last.history))
-    assert training.find_run(config, TableStore(spark, config.output)).manifest == run.manifest
+    assert find_run(config, TableStore(spark, config.output)).manifest == run.manifest
     assert lines[-2:] == [
         "stopped early, after epoch 3: no improvement in the last epochs",
         f"kept: epoch {run.manifest.epoch + 1}, the best one ({max(last.history):.4f})",
@@ -65,8 +66,8 @@ def test_training_ends_early_and_keeps_the_best_epoch(spark: SparkSession, file:
     assert rates == pytest.approx([0.1 * (1 - (i + 0.5) / (9 * rounds)) for i in range(3 * rounds)])
 
 
-def _sample(run: training.TrainedRun):  # type: ignore[no-untyped-def]
-    return run.folder.sample()
+def _sample(run: TrainedRun):  # type: ignore[no-untyped-def]
+    return run.folder.validation_sample()
 
 
 def test_what_is_drawn_is_new_known_and_as_much_as_asked_for(spark: SparkSession, file: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.support.toy_graph import run_settings
 from twhin_spark.config.sections import Schedule, Training
 from twhin_spark.training.bucket_schedule import rounds_of_epoch
-from twhin_spark.training.learning_rate_schedule import at_round, factor
+from twhin_spark.training.learning_rate_schedule import factor, settings_at_round
 
 EPOCHS = 10
 
@@ -64,6 +64,6 @@ def test_a_round_takes_the_rates_at_its_middle() -> None:
     )
     settings = run_settings("unused").train
     rounds = [this for epoch in range(2) for this in rounds_of_epoch(8, 4, 4, 0, epoch)]
-    found = [at_round(settings, training, this, 3) for this in rounds]
+    found = [settings_at_round(settings, training, this, 3) for this in rounds]
     np.testing.assert_allclose([one.entity_learning_rate for one in found], 0.8 * (11 - 2 * np.arange(6)) / 12)
     np.testing.assert_allclose([one.relation_learning_rate for one in found], 0.4 * np.array([1, 3, 5, 6, 6, 6]) / 6)

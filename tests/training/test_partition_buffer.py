@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from twhin_spark.training.bucket_schedule import Round, rounds_of_epoch
-from twhin_spark.training.state.manifest import StateFile
-from twhin_spark.training.state.run_folder import EntityState, RunFolder, state_name
-from twhin_spark.training.workers.partition_buffer import Block, HeldGroups, edges_of
+from twhin_spark.training.state.run_folder import RunFolder
+from twhin_spark.training.state.state_files import EntityState, StateFile, state_name
+from twhin_spark.training.workers.partition_buffer import Block, PartitionBuffer, edges_of
 
 TYPES, DIM = ("user", "tweet"), 3
 
@@ -30,8 +30,8 @@ def _write(folder: RunFolder, rows: list[tuple[int, int]]) -> list[StateFile]:
     return files
 
 
-def _held(folder: RunFolder, files: list[StateFile], this: Round, task: int) -> HeldGroups:
-    return HeldGroups(folder, files, TYPES, this, this.walks[task], lambda p: state_name(p, 1, "a-0123456789ab"))
+def _held(folder: RunFolder, files: list[StateFile], this: Round, task: int) -> PartitionBuffer:
+    return PartitionBuffer(folder, files, TYPES, this, this.walks[task], lambda p: state_name(p, 1, "a-0123456789ab"))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
@@ -48,8 +48,8 @@ def test_a_step_holds_the_rows_of_its_two_groups_and_each_keeps_what_was_done_to
         held = _held(folder, files, this, task)
         steps_with = dict.fromkeys(range(len(rows)), 0)
         for pair in walk:
-            held.let_go(pair)
-            held.take(pair)
+            held.evict(pair)
+            held.load(pair)
             mine = [p for group in pair for p in this.partitions_of(group)]
             first_rows = held.first_rows()
             assert sorted(first_rows) == sorted(mine)
@@ -64,7 +64,7 @@ def test_a_step_holds_the_rows_of_its_two_groups_and_each_keeps_what_was_done_to
                 entities.vectors += 100
             for p in mine:
                 steps_with[p] += 1
-        held.let_go()
+        held.evict()
         for p, file in held.written.items():
             for state in folder.read_partition(file, TYPES).values():
                 assert (state.vectors == p + 100 * steps_with[p]).all()
@@ -76,7 +76,7 @@ def test_edges_point_at_the_rows_of_their_entities(tmp_path: Path) -> None:
     files = _write(folder, [(2, 1), (3, 2), (0, 4), (1, 1)])
     this = rounds_of_epoch(4, 2, 2, 0, 0)[0]
     held = _held(folder, files, this, 0)
-    held.take((0, 1))
+    held.load((0, 1))
     blocks = deque(
         Block(
             source,
@@ -102,7 +102,7 @@ def test_memory_is_made_for_the_largest_two_groups_only(tmp_path: Path) -> None:
     files = _write(folder, [(10, 1)] * 16)
     this = rounds_of_epoch(16, 16, 4, 0, 0)[0]
     held = _held(folder, files, this, 0)
-    held.take(this.walks[0][0])
+    held.load(this.walks[0][0])
     entities = held.entities()
     assert {name: len(rows.vectors) for name, rows in entities.items()} == {"user": 20, "tweet": 2}
     assert all(rows.vectors.base is not None for rows in entities.values())
@@ -114,7 +114,7 @@ def test_a_single_group_is_held_whole(tmp_path: Path, partitions: int) -> None:
     files = _write(folder, [(2, 1)] * partitions)
     this = rounds_of_epoch(partitions, 1, 1, 0, 0)[0]
     held = _held(folder, files, this, 0)
-    held.take(this.walks[0][0])
+    held.load(this.walks[0][0])
     assert len(held.entities()["user"].vectors) == 2 * partitions
-    held.let_go()
+    held.evict()
     assert sorted(held.written) == list(range(partitions))

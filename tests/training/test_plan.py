@@ -14,7 +14,7 @@ from twhin_spark.graph.graph_version import GraphVersion
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import ENTITIES, ddl
 from twhin_spark.training.planning.costs import (
-    Layout,
+    GroupLayout,
     Workload,
     epoch_seconds,
     nominal_speed,
@@ -37,35 +37,35 @@ def _plan(
 
 
 def test_groups_are_twice_the_slots() -> None:
-    assert _plan(MIDDLE, slots=2).layout == Layout(256, 4, 4)
-    assert _plan(MIDDLE, slots=8).layout == Layout(256, 16, 16)
+    assert _plan(MIDDLE, slots=2).layout == GroupLayout(256, 4, 4)
+    assert _plan(MIDDLE, slots=8).layout == GroupLayout(256, 16, 16)
 
 
 def test_a_single_slot_takes_all_at_once_if_it_fits() -> None:
-    assert _plan(MIDDLE, slots=1, memory=2).layout == Layout(256, 1, 1)
+    assert _plan(MIDDLE, slots=1, memory=2).layout == GroupLayout(256, 1, 1)
 
 
 def test_a_small_graph_does_not_pay_for_rounds() -> None:
     plan = _plan(SMALL, slots=2)
-    assert plan.layout == Layout(256, 1, 1)
+    assert plan.layout == GroupLayout(256, 1, 1)
     assert plan.reasons[0].startswith("1 group: the graph is small")
 
 
 def test_a_model_larger_than_a_task_is_cut_into_super_groups() -> None:
     # 5.16 GB: two of 12 groups (22 of 256 partitions each) hold 0.89 GB, two of 16 0.65 GB; a process has 0.15 GB.
     plan = _plan(LARGE)
-    assert plan.layout == Layout(256, 16, 4)
+    assert plan.layout == GroupLayout(256, 16, 4)
     assert "times 4, so that two groups with their edges fit 1.00 GB" in plan.reasons[0]
 
 
 def test_a_walk_through_super_groups_moves_far_fewer_bytes_than_rounds_of_groups() -> None:
-    flat, walked = (state_bytes_moved(LARGE, Layout(256, 16, super_groups)) for super_groups in (16, 4))
+    flat, walked = (state_bytes_moved(LARGE, GroupLayout(256, 16, super_groups)) for super_groups in (16, 4))
     assert flat == 15 * 2 * LARGE.model_bytes  # an epoch reads and writes the model groups - 1 times
     assert walked < 0.6 * flat
 
 
 def test_what_is_trained_more_than_once_takes_longer_and_has_its_own_memory() -> None:
-    layout, speed = Layout(256, 4, 4), nominal_speed(MIDDLE)
+    layout, speed = GroupLayout(256, 4, 4), nominal_speed(MIDDLE)
     thrice, half = replace(MIDDLE, sampling=3.0), replace(MIDDLE, sampling=0.5)
     assert (thrice.trained, half.trained) == (30_000_000, 5_000_000)
     once, more, less = (epoch_seconds(work, layout, 2, speed) for work in (MIDDLE, thrice, half))
@@ -92,7 +92,7 @@ def test_the_mean_sampling_is_that_of_the_graphs_edges(spark: SparkSession, tmp_
 
 
 def test_never_more_groups_than_partitions() -> None:
-    assert _plan(MIDDLE, slots=8, partitions=3).layout == Layout(3, 3, 3)
+    assert _plan(MIDDLE, slots=8, partitions=3).layout == GroupLayout(3, 3, 3)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_never_more_groups_than_partitions() -> None:
 def test_configured_groups_are_walked_by_as_many_tasks_as_there_are_slots(
     slots: int, groups: int, super_groups: int
 ) -> None:
-    assert _plan(SMALL, slots=slots, groups=groups).layout == Layout(256, groups, super_groups)
+    assert _plan(SMALL, slots=slots, groups=groups).layout == GroupLayout(256, groups, super_groups)
 
 
 def test_few_partitions_for_the_groups_are_warned_of() -> None:
@@ -193,7 +193,7 @@ def test_no_batch_is_small_enough_for_a_task_that_python_alone_fills() -> None:
 )
 def test_more_groups_hold_less_and_move_more(entities: int, edges: int, members: int, super_groups: int) -> None:
     work = replace(LARGE, entities=entities, edges=edges)
-    fewer, more = (Layout(10_000, super_groups * n, super_groups) for n in (members, members + 1))
+    fewer, more = (GroupLayout(10_000, super_groups * n, super_groups) for n in (members, members + 1))
     assert task_bytes(work, more).total <= task_bytes(work, fewer).total
     assert state_bytes_moved(work, more) >= state_bytes_moved(work, fewer)
     assert epoch_seconds(work, more, super_groups // 2, nominal_speed(work)) > 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from twhin_spark.training.progress import Narration
-from twhin_spark.training.state.manifest import Manifest, RoundReport
+from twhin_spark.training.progress import TrainingProgress
+from twhin_spark.training.state.manifest import Manifest
+from twhin_spark.training.state.round_report import RoundReport
 
 
 def _after(epoch: int, number: int, edges: int, *, complete: bool = False) -> Manifest:
@@ -14,7 +15,7 @@ def _after(epoch: int, number: int, edges: int, *, complete: bool = False) -> Ma
 
 def test_an_epoch_ends_with_its_last_round_however_many_edges_were_drawn() -> None:
     lines: list[str] = []
-    narration = Narration(lines.append, epochs=2, rounds=3, edges=300, earlier=[])
+    narration = TrainingProgress(lines.append, epochs=2, rounds=3, edges=300, earlier=[])
     for epoch, drawn in enumerate([(110, 100, 80), (120, 100, 95)]):
         for number, edges in enumerate(drawn):
             narration.tell(_after(epoch, number, edges, complete=(epoch, number) == (1, 2)))
@@ -31,6 +32,6 @@ def test_an_epoch_ends_with_its_last_round_however_many_edges_were_drawn() -> No
 def test_a_resumed_epoch_counts_the_rounds_before() -> None:
     lines: list[str] = []
     earlier = _after(0, 0, 110).reports
-    narration = Narration(lines.append, epochs=1, rounds=2, edges=200, earlier=earlier)
+    narration = TrainingProgress(lines.append, epochs=1, rounds=2, edges=200, earlier=earlier)
     narration.tell(_after(0, 1, 90, complete=True))
     assert lines == ["epoch 1/1: loss 2.0000, 200 edges, 10 edges/s, 0 s left"]

@@ -26,6 +26,7 @@ from twhin_spark.training import train as training
 from twhin_spark.training import trainer
 from twhin_spark.training.state.manifest import Manifest
 from twhin_spark.training.state.run_folder import RunFolder
+from twhin_spark.training.trained_run import run_id_of
 
 CONFIG = """
 name: small
@@ -160,8 +161,8 @@ def test_what_decides_how_state_is_read_makes_another_run(config: Config) -> Non
         "training": config.training.model_copy(update={"dim": 9}),
     }
     both = config.model_copy(update={"entity_types": ["user", "tweet"]})
-    ids = [training.run_id_of(both.model_copy(update={name: value}), graph) for name, value in other.items()]
-    assert len({training.run_id_of(both, graph), *ids}) == 4
+    ids = [run_id_of(both.model_copy(update={name: value}), graph) for name, value in other.items()]
+    assert len({run_id_of(both, graph), *ids}) == 4
 
 
 def test_a_driver_that_dies_between_its_last_commit_and_its_log_is_made_up_for(

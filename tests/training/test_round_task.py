@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.toy_graph import EDGES, blocks, first_manifest, run_settings
 from twhin_spark.training.bucket_schedule import rounds_of_epoch
-from twhin_spark.training.workers.round_task import RoundTask, TaskResult
+from twhin_spark.training.workers.round_task import RoundTask, RoundTaskResult
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_a_task_trains_every_edge_and_writes_its_partitions(task: RoundTask) -> 
     assert sum(result.edges.values()) == _batch().num_rows * EDGES  # two groups: a single round has them all
     assert sorted(result.files) == [0, 1, 2, 3]
     assert set(result.relations) == {"follow", "like"}
-    assert TaskResult.from_json(result.to_json()) == result
+    assert RoundTaskResult.from_json(result.to_json()) == result
 
 
 def test_a_relation_is_trained_as_often_as_its_sampling_says(task: RoundTask) -> None:
@@ -60,6 +60,6 @@ def test_a_task_without_edges_returns_no_row(task: RoundTask) -> None:
 def test_a_damaged_state_file_is_a_line_in_the_result(task: RoundTask) -> None:
     (Path(task.run.output) / "runs" / "run" / "state" / task.files[2].name).write_bytes(b"")
     (row,) = list(task([_batch()]))
-    error = TaskResult.from_json(row["result"][0].as_py()).error
+    error = RoundTaskResult.from_json(row["result"][0].as_py()).error
     assert error is not None
     assert "the state file is corrupt" in error

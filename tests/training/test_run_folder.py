@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from twhin_spark.errors import InputError, TrainingError
-from twhin_spark.training.state.manifest import BestEpoch, Manifest, RoundReport, StateFile
+from twhin_spark.training.state.manifest import BestEpoch, Manifest
 from twhin_spark.training.state.relation_state import RelationState
-from twhin_spark.training.state.run_folder import EntityState, RunFolder, state_name
-from twhin_spark.training.validation.validation_loss import Measured
+from twhin_spark.training.state.round_report import RoundReport, ValidationResult
+from twhin_spark.training.state.run_folder import RunFolder
+from twhin_spark.training.state.state_files import EntityState, StateFile, state_name
 
 TYPES = ("user", "tweet")
 
@@ -100,7 +101,7 @@ def test_the_highest_claim_counts_and_ends_the_one_before(folder: RunFolder) -> 
 
 def test_reports_are_those_of_the_rounds_that_count(folder: RunFolder) -> None:
     def commit(fence: int, number: int, seconds: float) -> RoundReport:
-        report = RoundReport(0, number, seconds, {"like": 5}, {"like": 0.5}, held_out=Measured({}, {}, {}, 0.0))
+        report = RoundReport(0, number, seconds, {"like": 5}, {"like": 0.5}, held_out=ValidationResult({}, {}, {}, 0.0))
         folder.commit(replace(_manifest([]), fence=fence, round=number, reports=[report]))
         return report
 
@@ -131,7 +132,7 @@ def test_a_damaged_manifest_is_a_line_with_its_path(folder: RunFolder, content: 
 
 def test_damaged_settings_and_samples_are_lines_with_their_paths(folder: RunFolder) -> None:
     Path(folder.root).mkdir(parents=True)
-    for name, read in (("settings.json", folder.settings), ("validation.arrow", folder.sample)):
+    for name, read in (("settings.json", folder.settings), ("validation.arrow", folder.validation_sample)):
         assert read() is None
         (Path(folder.root) / name).write_bytes(b"ARROW1, or so")
         with pytest.raises(InputError, match=rf"{name}: the file is damaged"):

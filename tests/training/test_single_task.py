@@ -14,37 +14,38 @@ from twhin_spark.errors import InputError
 from twhin_spark.training.bucket_schedule import rounds_of_epoch
 from twhin_spark.training.state.manifest import Manifest
 from twhin_spark.training.state.run_folder import RunFolder
-from twhin_spark.training.validation.early_stopping import Watch
-from twhin_spark.training.validation.validation_loss import ROW_BITS, Sample
-from twhin_spark.training.workers.single_task import EpochsResult, EpochsTask
+from twhin_spark.training.state.validation_sample import ValidationSample
+from twhin_spark.training.validation.early_stopping import StoppingRule
+from twhin_spark.training.validation.validation_loss import ROW_BITS
+from twhin_spark.training.workers.single_task import SingleTask, SingleTaskResult
 
-NOTHING = Watch("monitor_mrr", None, 0.0, keep_best=False)
+NOTHING = StoppingRule("monitor_mrr", None, 0.0, keep_best=False)
 
 
-def _sample() -> Sample:
+def _sample() -> ValidationSample:
     rng = np.random.default_rng(3)
     places = np.array([(p << ROW_BITS) + row for p in range(PARTITIONS) for row in range(ROWS)])
     none = np.empty(0, np.int64)
     source, target = rng.choice(places, (2, 20))
-    return Sample(np.zeros(20, np.int16), source, target, np.ones(20, np.float32), none, none)
+    return ValidationSample(np.zeros(20, np.int16), source, target, np.ones(20, np.float32), none, none)
 
 
 def _train(
-    output: Path, cut: list[int], watch: Watch = NOTHING, sampling: float = 1
-) -> tuple[Manifest, list[EpochsResult]]:
+    output: Path, cut: list[int], watch: StoppingRule = NOTHING, sampling: float = 1
+) -> tuple[Manifest, list[SingleTaskResult]]:
     """Trains tasks of so many epochs, one after the other; the rates fall."""
     run = run_settings(str(output))
     run = replace(run, relations=tuple(replace(one, sampling=sampling) for one in run.relations))
     manifest = first_manifest(run)
-    RunFolder(run.output, run.run_id).write_sample(_sample())
+    RunFolder(run.output, run.run_id).write_validation_sample(_sample())
     first, results = 0, []
     for count in cut:
         rounds = [rounds_of_epoch(PARTITIONS, 1, 1, run.seed, epoch)[0] for epoch in range(first, first + count)]
         settings = [replace(run.train, entity_learning_rate=0.1 / (1 + this.epoch)) for this in rounds]
-        task = EpochsTask(run, rounds, settings, manifest.partitions, manifest.relations, 1, watch, manifest.history)
+        task = SingleTask(run, rounds, settings, manifest.partitions, manifest.relations, 1, watch, manifest.history)
         batch = pa.RecordBatch.from_pylist([{"task": 0, "step": 0, **row} for row in blocks()])
         (row,) = task([batch])
-        result = EpochsResult.from_json(row["result"][0].as_py())
+        result = SingleTaskResult.from_json(row["result"][0].as_py())
         assert result.error is None
         results.append(result)
         manifest = replace(
@@ -66,7 +67,7 @@ def _bits(manifest: Manifest) -> object:
 
 
 def test_how_many_epochs_a_task_trains_changes_no_bit(tmp_path: Path) -> None:
-    watch = Watch("monitor_mrr", None, 0.0, keep_best=True)
+    watch = StoppingRule("monitor_mrr", None, 0.0, keep_best=True)
     one, (result,) = _train(tmp_path / "one", [4], watch)
     several, results = _train(tmp_path / "several", [1, 2, 1], watch)
     assert _bits(one) == _bits(several)
@@ -91,7 +92,7 @@ def test_an_epoch_draws_anew_from_all_edges_however_epochs_are_cut_into_tasks(tm
 @pytest.mark.parametrize("cut", [[9], [1] * 9, [4, 5]])
 def test_training_ends_early_at_the_same_epoch_and_the_best_state_is_kept(tmp_path: Path, cut: list[int]) -> None:
     # An improvement that can't be had: the second epoch without one is the third.
-    manifest, results = _train(tmp_path / "early", cut, Watch("held_out_loss", 2, 1e9, keep_best=True))
+    manifest, results = _train(tmp_path / "early", cut, StoppingRule("held_out_loss", 2, 1e9, keep_best=True))
     assert sum(len(result.reports) for result in results) == len(manifest.history) == 3
     assert manifest.best is not None
     assert manifest.best.epoch == int(np.argmin(manifest.history))
@@ -108,7 +109,7 @@ def test_divergence_names_the_epoch(tmp_path: Path) -> None:
     manifest = first_manifest(run)
     rounds = [rounds_of_epoch(PARTITIONS, 1, 1, run.seed, epoch)[0] for epoch in range(4)]
     settings = [replace(run.train, entity_learning_rate=rate) for rate in (0.1, 0.1, 1e30, 1e30)]
-    task = EpochsTask(run, rounds, settings, manifest.partitions, manifest.relations, 1, NOTHING, [])
+    task = SingleTask(run, rounds, settings, manifest.partitions, manifest.relations, 1, NOTHING, [])
     batch = pa.RecordBatch.from_pylist([{"task": 0, "step": 0, **row} for row in blocks()])
     result = task.train([batch])
     assert result.diverged in ("follow", "like")
@@ -120,9 +121,9 @@ def test_a_damaged_file_is_a_line(tmp_path: Path) -> None:
     manifest = first_manifest(run)
     (tmp_path / "runs" / "run" / "state" / manifest.partitions[1].name).write_bytes(b"")
     this = rounds_of_epoch(PARTITIONS, 1, 1, run.seed, 0)
-    task = EpochsTask(run, this, [run.train], manifest.partitions, manifest.relations, 1, NOTHING, [])
+    task = SingleTask(run, this, [run.train], manifest.partitions, manifest.relations, 1, NOTHING, [])
     (row,) = task([pa.RecordBatch.from_pylist([{"task": 0, "step": 0, **row} for row in blocks()])])
-    result = EpochsResult.from_json(row["result"][0].as_py())
+    result = SingleTaskResult.from_json(row["result"][0].as_py())
     assert result.error is not None
     assert f"{manifest.partitions[1].name}: the state file is corrupt: found 0 bytes" in result.error
     assert result.exit_code == InputError.exit_code
@@ -133,4 +134,4 @@ def test_a_task_without_edges_returns_no_row(tmp_path: Path) -> None:
     run = run_settings(str(tmp_path))
     manifest = first_manifest(run)
     this = rounds_of_epoch(PARTITIONS, 1, 1, run.seed, 0)
-    assert list(EpochsTask(run, this, [run.train], manifest.partitions, {}, 1, NOTHING, [])([])) == []
+    assert list(SingleTask(run, this, [run.train], manifest.partitions, {}, 1, NOTHING, [])([])) == []

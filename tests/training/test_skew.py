@@ -16,10 +16,11 @@ from twhin_spark.kernels.training_pass import TrainSettings
 from twhin_spark.tables.schemas import EDGE_BUCKETS, ddl
 from twhin_spark.training.bucket_schedule import rounds_of_epoch
 from twhin_spark.training.rounds import run_round
+from twhin_spark.training.run_settings import RunSettings
 from twhin_spark.training.state.manifest import Manifest
 from twhin_spark.training.state.relation_state import RelationSettings, initial_state
-from twhin_spark.training.state.run_folder import EntityState, RunFolder
-from twhin_spark.training.workers.round_task import RunSettings
+from twhin_spark.training.state.run_folder import RunFolder
+from twhin_spark.training.state.state_files import EntityState
 
 DIM = 4
 RELATIONS = (

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from twhin_spark.training.validation.early_stopping import Metric, Watch
+from twhin_spark.training.validation.early_stopping import Metric, StoppingRule
 
 
-def _watch(metric: Metric = "monitor_mrr", patience: int | None = 2, min_delta: float = 0.0) -> Watch:
-    return Watch(metric, patience, min_delta, keep_best=True)
+def _watch(metric: Metric = "monitor_mrr", patience: int | None = 2, min_delta: float = 0.0) -> StoppingRule:
+    return StoppingRule(metric, patience, min_delta, keep_best=True)
 
 
 @pytest.mark.parametrize(
@@ -42,4 +42,4 @@ def test_the_best_epoch_is_the_first_with_the_best_value() -> None:
 def test_ranks_are_measured_only_where_they_decide() -> None:
     assert _watch().wants_ranks
     assert not _watch("held_out_loss").wants_ranks
-    assert not Watch("monitor_mrr", None, 0.0, keep_best=False).wants_ranks
+    assert not StoppingRule("monitor_mrr", None, 0.0, keep_best=False).wants_ranks

@@ -15,9 +15,11 @@ from twhin_spark.kernels.pair_scores import DENSE_MEASURES
 from twhin_spark.kernels.similarity import COMPARATORS
 from twhin_spark.training.state.manifest import Manifest
 from twhin_spark.training.state.relation_state import RelationState
-from twhin_spark.training.state.run_folder import EntityState, RunFolder
-from twhin_spark.training.validation.distributed import measure_files
-from twhin_spark.training.validation.validation_loss import ROW_BITS, HeldOut, Sample, measure
+from twhin_spark.training.state.run_folder import RunFolder
+from twhin_spark.training.state.state_files import EntityState
+from twhin_spark.training.state.validation_sample import ValidationSample
+from twhin_spark.training.validation.distributed import validate_files
+from twhin_spark.training.validation.validation_loss import ROW_BITS, Validator, measure
 
 TYPES = ("user", "tweet")
 States = list[tuple[int, dict[str, EntityState]]]
@@ -28,7 +30,7 @@ def _place(partition: int, row: int) -> int:
 
 
 @pytest.fixture
-def held_out() -> HeldOut:
+def held_out() -> Validator:
     """Edges of both relations between random places, each with two known targets."""
     rng = np.random.default_rng(1)
     edges = 30
@@ -39,8 +41,8 @@ def held_out() -> HeldOut:
     other = known != target[known_edge]
     relation = rng.integers(2, size=edges).astype(np.int16)
     weight = np.ones(edges, np.float32)
-    sample = Sample(relation, source, target, weight, known_edge[other], known[other])
-    return HeldOut(sample, RELATIONS, TYPES, PARTITIONS, seed=0)
+    sample = ValidationSample(relation, source, target, weight, known_edge[other], known[other])
+    return Validator(sample, RELATIONS, TYPES, PARTITIONS, seed=0)
 
 
 @pytest.fixture
@@ -59,11 +61,11 @@ def _states(tmp_path: Path, manifest: Manifest) -> States:
     return [(p, folder.read_partition(file, TYPES)) for p, file in enumerate(manifest.partitions)]
 
 
-def test_a_sample_comes_back_from_its_file(held_out: HeldOut, tmp_path: Path) -> None:
+def test_a_sample_comes_back_from_its_file(held_out: Validator, tmp_path: Path) -> None:
     folder = RunFolder(str(tmp_path), "run")
-    assert folder.sample() is None
-    folder.write_sample(held_out.sample)
-    found = folder.sample()
+    assert folder.validation_sample() is None
+    folder.write_validation_sample(held_out.sample)
+    found = folder.validation_sample()
     assert found is not None
     for name in ("relation", "source", "target", "weight", "known_edge", "known_target"):
         np.testing.assert_array_equal(getattr(found, name), getattr(held_out.sample, name))
@@ -71,7 +73,7 @@ def test_a_sample_comes_back_from_its_file(held_out: HeldOut, tmp_path: Path) ->
 
 @pytest.mark.parametrize("comparator", COMPARATORS)
 def test_monitor_mrr_is_that_of_ranks_counted_by_hand(
-    held_out: HeldOut, manifest: Manifest, tmp_path: Path, comparator: str
+    held_out: Validator, manifest: Manifest, tmp_path: Path, comparator: str
 ) -> None:
     held_out = replace(held_out, comparator=comparator)
     states = _states(tmp_path, manifest)
@@ -106,7 +108,7 @@ def test_monitor_mrr_is_that_of_ranks_counted_by_hand(
 
 
 def test_the_loss_is_the_same_each_time_and_changes_nothing(
-    held_out: HeldOut, manifest: Manifest, tmp_path: Path
+    held_out: Validator, manifest: Manifest, tmp_path: Path
 ) -> None:
     states, run = _states(tmp_path, manifest), run_settings(str(tmp_path))
     before = [state[kind].vectors.copy() for _, state in states for kind in TYPES]
@@ -122,7 +124,7 @@ def test_the_loss_is_the_same_each_time_and_changes_nothing(
     assert flat.held_out_loss == pytest.approx(4 * np.log(2))
 
 
-def test_overflow_is_an_infinite_loss(held_out: HeldOut, manifest: Manifest, tmp_path: Path) -> None:
+def test_overflow_is_an_infinite_loss(held_out: Validator, manifest: Manifest, tmp_path: Path) -> None:
     states = [
         (p, {k: EntityState(np.full_like(s.vectors, 1e30), s.accumulators) for k, s in state.items()})
         for p, state in _states(tmp_path, manifest)
@@ -132,10 +134,10 @@ def test_overflow_is_an_infinite_loss(held_out: HeldOut, manifest: Manifest, tmp
 
 
 def test_spark_measures_files_as_one_task_measures_memory(
-    spark: SparkSession, held_out: HeldOut, manifest: Manifest, tmp_path: Path
+    spark: SparkSession, held_out: Validator, manifest: Manifest, tmp_path: Path
 ) -> None:
     run = run_settings(str(tmp_path))
     here = measure(held_out, _states(tmp_path, manifest), manifest.relations, run.train, ranks=True)
-    there = measure_files(spark, run, held_out, manifest, ranks=True)
+    there = validate_files(spark, run, held_out, manifest, ranks=True)
     assert (there.loss, there.reciprocal_ranks, there.edges) == (here.loss, here.reciprocal_ranks, here.edges)
-    assert measure_files(spark, run, held_out, manifest, ranks=False).monitor_mrr is None
+    assert validate_files(spark, run, held_out, manifest, ranks=False).monitor_mrr is None

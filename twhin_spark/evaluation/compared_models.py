@@ -14,7 +14,7 @@ from twhin_spark.evaluation.als import AlsSettings, fit_als
 from twhin_spark.evaluation.comparison import ModelName, Setting
 from twhin_spark.evaluation.known_positives import Facts, QuerySet
 from twhin_spark.evaluation.scoring_models import Model, Ones, Popularity, Trained
-from twhin_spark.training.train import TrainedRun
+from twhin_spark.training.trained_run import TrainedRun
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from twhin_spark.evaluation.scratch import Scratch
 from twhin_spark.kernels.arrays import Integers
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES, METRICS, ddl
-from twhin_spark.training.train import TrainedRun
+from twhin_spark.training.trained_run import TrainedRun
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from twhin_spark.evaluation.charts import MODEL_COLOURS
 from twhin_spark.locations import absolute
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGES, ENTITIES, TRAINING_ROUNDS
-from twhin_spark.training.train import TrainedRun
+from twhin_spark.training.trained_run import TrainedRun
 
 _CHARTS = {
     "mrr": ("MRR", "mean of 1 / rank, other known targets left out"),

@@ -17,8 +17,8 @@ from twhin_spark.graph.entity_location import find
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.operators import OPERATORS
 from twhin_spark.kernels.topk import comparable
-from twhin_spark.training.state.manifest import StateFile
 from twhin_spark.training.state.run_folder import RunFolder
+from twhin_spark.training.state.state_files import StateFile
 
 
 class Vectors(Protocol):

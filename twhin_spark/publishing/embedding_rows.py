@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from twhin_spark.training.state.manifest import StateFile
 from twhin_spark.training.state.run_folder import RunFolder
+from twhin_spark.training.state.state_files import StateFile
 
 _SCHEMA = "entity_type STRING, entity_id STRING, embedding ARRAY<FLOAT>, norm FLOAT, degree BIGINT"
 

@@ -22,7 +22,7 @@ from twhin_spark.publishing.embedding_rows import embedding_rows
 from twhin_spark.publishing.quality_gate import failures
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EMBEDDINGS, ENTITIES, METRICS, MODEL_VERSIONS, RELATIONS, ddl
-from twhin_spark.training.train import TrainedRun
+from twhin_spark.training.trained_run import TrainedRun
 
 CHECK = "embedding_dim"
 

@@ -29,7 +29,7 @@ from twhin_spark.retrieval.resolved_query import Asked
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES
 from twhin_spark.training.state.run_folder import RunFolder
-from twhin_spark.training.train import TrainedRun
+from twhin_spark.training.trained_run import TrainedRun
 
 Row = dict[str, Any]
 

@@ -10,7 +10,7 @@ from twhin_spark.kernels.training_pass import TrainSettings
 from twhin_spark.training.bucket_schedule import Round
 
 
-def at_round(settings: TrainSettings, training: Training, this: Round, rounds: int) -> TrainSettings:
+def settings_at_round(settings: TrainSettings, training: Training, this: Round, rounds: int) -> TrainSettings:
     """The settings with the learning rates of one of an epoch's `rounds`, a function of the round's place alone."""
     middle = this.epoch + (this.number + 0.5) / rounds
     return replace(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from twhin_spark.training.state.manifest import Manifest, RoundReport
-from twhin_spark.training.validation.validation_loss import Measured
+from twhin_spark.training.state.manifest import Manifest
+from twhin_spark.training.state.round_report import RoundReport, ValidationResult
 
 _SECONDS_BETWEEN_ROUNDS = 5.0
 _SECONDS_BETWEEN_EPOCHS = 1.0
 
 
-class Narration:
+class TrainingProgress:
     """Says what was trained. Seconds are those of the reports, so that epochs committed together are told alike."""
 
     def __init__(
@@ -71,7 +71,7 @@ def _figures(reports: Sequence[RoundReport]) -> str:
     return f"loss {loss / max(edges, 1):.4f}, {edges:,} edges, {edges / max(seconds, 1e-9):,.0f} edges/s"
 
 
-def _held_out(measured: Measured | None) -> str:
+def _held_out(measured: ValidationResult | None) -> str:
     if measured is None:
         return ""
     mrr = "" if measured.monitor_mrr is None else f", monitor MRR {measured.monitor_mrr:.4f}"

@@ -14,9 +14,11 @@ from twhin_spark.errors import InputError, TrainingError, TwhinError
 from twhin_spark.kernels.arrays import Integers
 from twhin_spark.kernels.training_pass import TrainSettings
 from twhin_spark.training.bucket_schedule import Round
-from twhin_spark.training.state.manifest import Manifest, RoundReport
+from twhin_spark.training.run_settings import RunSettings
+from twhin_spark.training.state.manifest import Manifest
 from twhin_spark.training.state.relation_state import RelationState, merge
-from twhin_spark.training.workers.round_task import RESULT_SCHEMA, RoundTask, RunSettings, TaskResult
+from twhin_spark.training.state.round_report import RoundReport
+from twhin_spark.training.workers.round_task import RESULT_SCHEMA, RoundTask, RoundTaskResult
 
 _Number = TypeVar("_Number", int, float)
 
@@ -29,7 +31,7 @@ def run_round(buckets: DataFrame, run: RunSettings, this: Round, before: Manifes
     started = time.monotonic()
     task = RoundTask(run, this, before.partitions, before.relations, before.fence)
     rows = place(buckets, this).mapInArrow(task, RESULT_SCHEMA).collect()
-    results = sorted((TaskResult.from_json(row["result"]) for row in rows), key=lambda result: result.task)
+    results = sorted((RoundTaskResult.from_json(row["result"]) for row in rows), key=lambda result: result.task)
     _check(results, run, this)
     files = list(before.partitions)
     for result in results:
@@ -74,12 +76,12 @@ def _array(numbers: Integers) -> Column:
     return F.split(F.lit(",".join(map(str, numbers.tolist()))), ",").cast("array<int>")
 
 
-def _check(results: Iterable[TaskResult], run: RunSettings, this: Round) -> None:
+def _check(results: Iterable[RoundTaskResult], run: RunSettings, this: Round) -> None:
     for result in results:
         if result.error is not None:
             raise failure(result.error, result.exit_code)
         if result.diverged is not None:
-            raise divergence(result.diverged, run.train, this)
+            raise divergence_error(result.diverged, run.train, this)
 
 
 def failure(line: str, exit_code: int) -> TwhinError:
@@ -87,7 +89,7 @@ def failure(line: str, exit_code: int) -> TwhinError:
     return InputError(line) if exit_code == InputError.exit_code else TrainingError(line)
 
 
-def divergence(relation: str, settings: TrainSettings, this: Round) -> TrainingError:
+def divergence_error(relation: str, settings: TrainSettings, this: Round) -> TrainingError:
     return TrainingError(
         f"training diverged: the loss of relation '{relation}' is not finite in epoch {this.epoch + 1}, "
         f"round {this.number + 1}, at training.learning_rate {settings.entity_learning_rate:g} and "
@@ -95,7 +97,7 @@ def divergence(relation: str, settings: TrainSettings, this: Round) -> TrainingE
     )
 
 
-def _merged(name: str, before: RelationState, results: Sequence[TaskResult]) -> RelationState:
+def _merged(name: str, before: RelationState, results: Sequence[RoundTaskResult]) -> RelationState:
     after = [(result.edges[name], result.relations[name]) for result in results if name in result.relations]
     return merge(before, after) if after else before
 

@@ -10,8 +10,8 @@ from twhin_spark.kernels.gradients import LossSettings
 from twhin_spark.kernels.losses import CosineContrastive, Logistic, Loss, Softmax
 from twhin_spark.kernels.regularization import Penalty
 from twhin_spark.kernels.training_pass import TrainSettings
+from twhin_spark.training.run_settings import RunSettings
 from twhin_spark.training.state.relation_state import RelationSettings
-from twhin_spark.training.workers.round_task import RunSettings
 
 
 def run_settings(config: Config, relations: Iterable[str], run_id: str) -> RunSettings:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -19,64 +16,24 @@ from twhin_spark.graph.graph_version import GraphVersion, latest_graph
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES
 from twhin_spark.training.cpu import cpu_name
-from twhin_spark.training.planning.costs import Layout
-from twhin_spark.training.planning.plan import Counts, count_graph, mean_sampling, plan_run, workload
-from twhin_spark.training.progress import Narration
+from twhin_spark.training.planning.costs import GroupLayout
+from twhin_spark.training.planning.plan import GraphSize, mean_sampling, measure_graph, plan_run, workload
+from twhin_spark.training.progress import TrainingProgress
+from twhin_spark.training.run_settings import RunSettings
 from twhin_spark.training.settings import run_settings
 from twhin_spark.training.state.claim import claim_run
-from twhin_spark.training.state.disk_errors import no_space_is_a_line
+from twhin_spark.training.state.disk_errors import explain_full_disk
 from twhin_spark.training.state.initial_state import write_initial_state
 from twhin_spark.training.state.manifest import Manifest
 from twhin_spark.training.state.relation_state import initial_state
 from twhin_spark.training.state.resume import find_unfinished
 from twhin_spark.training.state.round_log import RoundLog
 from twhin_spark.training.state.run_folder import RunFolder
+from twhin_spark.training.trained_run import TrainedRun, run_id_of, run_identity
 from twhin_spark.training.trainer import Trainer
-from twhin_spark.training.validation.early_stopping import Watch
-from twhin_spark.training.validation.validation_loss import HeldOut
-from twhin_spark.training.validation.validation_sample import draw_sample
-from twhin_spark.training.workers.round_task import RunSettings
-
-
-@dataclass(frozen=True)
-class TrainedRun:
-    """A complete training run and the graph it was trained on; the manifest is of the epoch that is kept."""
-
-    run_id: str
-    folder: RunFolder
-    manifest: Manifest
-    graph: GraphVersion
-
-
-def run_id_of(config: Config, graph: GraphVersion) -> str:
-    """The run's name: the same graph, entity types, relations and training options give the same run."""
-    content = json.dumps(_what_counts(config, graph))
-    return f"{config.name}-{hashlib.blake2b(content.encode(), digest_size=5).hexdigest()}"
-
-
-def _what_counts(config: Config, graph: GraphVersion) -> dict[str, Any]:
-    """What makes a run what it is. Its state files are by the order of the entity types."""
-    return {
-        "graph": graph.graph_id,
-        "graph.self_loops": config.graph.self_loops,
-        "entity_types": config.entity_types,
-        "relations": {name: config.relations[name].model_dump(mode="json") for name in graph.relations},
-        "training": config.training.model_dump(mode="json"),
-    }
-
-
-def find_run(config: Config, store: TableStore) -> TrainedRun:
-    """The complete run of this config on the latest graph. Raises InputError where there is none."""
-    graph = latest_graph(store)
-    run_id = run_id_of(config, graph)
-    folder = RunFolder(config.output, run_id)
-    manifest = folder.latest()
-    if manifest is None or not manifest.complete:
-        found = "no training" if manifest is None else f"a training that ended in epoch {manifest.epoch + 1}"
-        raise InputError(
-            f"{folder.location}: found {found} for this config and graph; run train with this config first"
-        )
-    return TrainedRun(run_id, folder, manifest.kept, graph)
+from twhin_spark.training.validation.draw_sample import draw_validation_sample
+from twhin_spark.training.validation.early_stopping import StoppingRule
+from twhin_spark.training.validation.validation_loss import Validator
 
 
 def train(
@@ -100,18 +57,18 @@ def train(
     graph = latest_graph(store)
     run = run_settings(config, graph.relations, run_id_of(config, graph))
     folder = RunFolder(config.output, run.run_id)
-    unfinished = find_unfinished(folder, config.name, _what_counts(config, graph)) if resume else None
+    unfinished = find_unfinished(folder, config.name, run_identity(config, graph)) if resume else None
     if unfinished is not None and unfinished.complete:
         RoundLog(store, run.run_id, first=False).make_up(folder.reports())
         progress(f"run {run.run_id} is complete")
         return TrainedRun(run.run_id, folder, unfinished.kept, graph)
     where = f"{config.output}, or Spark's own folder"
-    with no_space_is_a_line(where):
+    with explain_full_disk(where):
         claim = claim_run(store, folder, take_over=take_over)
     first = unfinished is None and claim.fence == 1
     buckets = store.read(EDGE_BUCKETS, graph.tables["edge_buckets"]).persist()
     try:
-        with no_space_is_a_line(where):
+        with explain_full_disk(where):
             if unfinished is None:
                 manifest = _begin(store, config, graph, run, folder, buckets, claim.fence, progress)
             else:
@@ -154,7 +111,7 @@ def _begin(
     """Plans the run, draws what it is measured on and commits its first vectors. What was there before is gone."""
     entities = store.read(ENTITIES, graph.tables["entities"])
     slots = store.spark.sparkContext.defaultParallelism
-    plan = plan_run(config, count_graph(store, graph, config), partitions=graph.partitions, slots=slots)
+    plan = plan_run(config, measure_graph(store, graph, config), partitions=graph.partitions, slots=slots)
     progress(f"run {run.run_id}: {plan}")
     for warning in plan.warnings:
         progress(f"warning: {warning}")
@@ -174,7 +131,7 @@ def _begin(
     manifest = Manifest(
         run.run_id, fence, -1, 0, False, layout.groups, files, relations, cpu_name(), super_groups=layout.super_groups
     )
-    folder.write_settings(_what_counts(config, graph))
+    folder.write_settings(run_identity(config, graph))
     folder.commit(manifest)
     folder.forget(before=fence)
     return manifest
@@ -204,7 +161,7 @@ def _draw_sample(
     if not training.validation.edges or (config.split.by != "source" and not config.split.validation):
         return
     edges, entities = (store.read(table, graph.tables[table.name]) for table in (EDGES, ENTITIES))
-    sample = draw_sample(
+    sample = draw_validation_sample(
         edges,
         entities,
         buckets,
@@ -214,7 +171,7 @@ def _draw_sample(
         self_loops=config.graph.self_loops == "keep",
     )
     if len(sample):
-        folder.write_sample(sample)
+        folder.write_validation_sample(sample)
         return
     none = "no validation edge is new and has both ends in training"
     if training.early_stopping or training.keep == "best":
@@ -241,16 +198,18 @@ def _train(
     if not edges[0]:
         raise InputError(f"{store.path(EDGE_BUCKETS)}: found no training edge; training needs some")
     held_out = None
-    if (sample := folder.sample()) is not None:
+    if (sample := folder.validation_sample()) is not None:
         partitions, compared = len(manifest.partitions), run.train.loss.comparator
-        held_out = HeldOut(sample, run.relations, run.entity_types, partitions, run.seed, compared)
+        held_out = Validator(sample, run.relations, run.entity_types, partitions, run.seed, compared)
     entities = sum(sum(file.rows) for file in manifest.partitions)
-    work = workload(config, Counts(entities, edges[0], mean_sampling(store, graph, config)))
+    work = workload(config, GraphSize(entities, edges[0], mean_sampling(store, graph, config)))
     trainer = Trainer(buckets, work.epochs_a_commit, folder, run, config.training, _watch(config.training), held_out)
     log, earlier = RoundLog(store, run.run_id, first=first), folder.reports()
     log.take(earlier)
-    rounds = Layout(len(manifest.partitions), manifest.groups, manifest.super_groups).rounds
-    narration = Narration(progress, epochs=config.training.epochs, rounds=rounds, edges=work.trained, earlier=earlier)
+    rounds = GroupLayout(len(manifest.partitions), manifest.groups, manifest.super_groups).rounds
+    narration = TrainingProgress(
+        progress, epochs=config.training.epochs, rounds=rounds, edges=work.trained, earlier=earlier
+    )
     while not manifest.complete:
         manifest = trainer.advance(manifest)
         log.add(manifest.reports, last=manifest.complete)
@@ -258,9 +217,9 @@ def _train(
     return manifest
 
 
-def _watch(training: Training) -> Watch:
+def _watch(training: Training) -> StoppingRule:
     stopping = training.early_stopping
-    return Watch(
+    return StoppingRule(
         training.validation.metric,
         stopping.patience if stopping else None,
         stopping.min_delta if stopping else 0.0,

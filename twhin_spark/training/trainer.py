@@ -9,15 +9,16 @@ from pyspark.sql import DataFrame
 
 from twhin_spark.config.sections import Training
 from twhin_spark.training.bucket_schedule import Round, rounds_of_epoch
-from twhin_spark.training.learning_rate_schedule import at_round
-from twhin_spark.training.rounds import divergence, failure, place, run_round
+from twhin_spark.training.learning_rate_schedule import settings_at_round
+from twhin_spark.training.rounds import divergence_error, failure, place, run_round
+from twhin_spark.training.run_settings import RunSettings
 from twhin_spark.training.state.manifest import BestEpoch, Manifest
 from twhin_spark.training.state.run_folder import RunFolder
-from twhin_spark.training.validation.distributed import measure_files
-from twhin_spark.training.validation.early_stopping import Watch
-from twhin_spark.training.validation.validation_loss import HeldOut
-from twhin_spark.training.workers.round_task import RESULT_SCHEMA, RunSettings
-from twhin_spark.training.workers.single_task import EpochsResult, EpochsTask
+from twhin_spark.training.validation.distributed import validate_files
+from twhin_spark.training.validation.early_stopping import StoppingRule
+from twhin_spark.training.validation.validation_loss import Validator
+from twhin_spark.training.workers.round_task import RESULT_SCHEMA
+from twhin_spark.training.workers.single_task import SingleTask, SingleTaskResult
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ class Trainer:
     folder: RunFolder
     run: RunSettings
     training: Training
-    watch: Watch
-    held_out: HeldOut | None
+    watch: StoppingRule
+    held_out: Validator | None
 
     def advance(self, before: Manifest) -> Manifest:
         """Trains up to the next commit, commits, sweeps; returns what was committed.
@@ -46,7 +47,7 @@ class Trainer:
             after = self._train_epochs(before, epoch)
         else:
             this = rounds[number]
-            settings = at_round(self.run.train, self.training, this, len(rounds))
+            settings = settings_at_round(self.run.train, self.training, this, len(rounds))
             after = run_round(self.buckets, replace(self.run, train=settings), this, before)
             if this is rounds[-1]:
                 after = self._conclude(after)
@@ -62,7 +63,7 @@ class Trainer:
         (report,) = after.reports
         if self.held_out:
             spark = self.buckets.sparkSession
-            measured = measure_files(spark, self.run, self.held_out, after, self.watch.wants_ranks)
+            measured = validate_files(spark, self.run, self.held_out, after, self.watch.wants_ranks)
             report = replace(report, held_out=measured)
             if self.watch.decides:
                 after = replace(after, history=[*after.history, self.watch.value(measured)])
@@ -78,17 +79,17 @@ class Trainer:
         started = time.monotonic()
         last = min(first + self.epochs_a_commit, self.training.epochs)
         rounds = [this for epoch in range(first, last) for this in self._rounds(before, epoch)]
-        settings = [at_round(self.run.train, self.training, this, 1) for this in rounds]
-        task = EpochsTask(
+        settings = [settings_at_round(self.run.train, self.training, this, 1) for this in rounds]
+        task = SingleTask(
             self.run, rounds, settings, before.partitions, before.relations, before.fence, self.watch, before.history
         )
         (row,) = place(self.buckets, rounds[0]).mapInArrow(task, RESULT_SCHEMA).collect()
-        result = EpochsResult.from_json(row["result"])
+        result = SingleTaskResult.from_json(row["result"])
         if result.error is not None:
             raise failure(result.error, result.exit_code)
         if result.diverged is not None:
             place_in = result.diverged_in - first
-            raise divergence(result.diverged, settings[place_in], rounds[place_in])
+            raise divergence_error(result.diverged, settings[place_in], rounds[place_in])
         # What Spark and the files took is shared out over the epochs, so that their seconds add up to the wall's.
         measuring = sum(report.held_out.seconds for report in result.reports if report.held_out)
         share = (time.monotonic() - started - measuring) / sum(report.seconds for report in result.reports)

@@ -14,7 +14,8 @@ from twhin_spark.kernels.model import Edges, EntityRows, Model
 from twhin_spark.kernels.training_pass import TrainSettings, train_edges
 from twhin_spark.training.planning.costs import Speed
 from twhin_spark.training.state.relation_state import RelationSettings, initial_state, to_kernel
-from twhin_spark.training.state.run_folder import EntityState, RunFolder
+from twhin_spark.training.state.run_folder import RunFolder
+from twhin_spark.training.state.state_files import EntityState
 
 _SECONDS = 1.0
 _MOST_BYTES = 128_000_000  # of vectors: more than any cache holds

@@ -73,7 +73,7 @@ class Workload:
 
 
 @dataclass(frozen=True)
-class Layout:
+class GroupLayout:
     """How partitions are grouped, see schedule.py."""
 
     partitions: int
@@ -122,7 +122,7 @@ class TaskBytes:
         )
 
 
-def task_bytes(work: Workload, layout: Layout) -> TaskBytes:
+def task_bytes(work: Workload, layout: GroupLayout) -> TaskBytes:
     """Of the largest task: group sizes differ by one partition; hashing spreads entities and edges evenly over them."""
     largest = -(-layout.partitions // layout.groups) / layout.partitions  # share of the entities
     if layout.groups == 1:
@@ -156,17 +156,17 @@ def nominal_speed(work: Workload) -> Speed:
     return Speed(work.nominal_edge_seconds, NOMINAL_STATE_BYTES)
 
 
-def state_bytes_moved(work: Workload, layout: Layout) -> int:
+def state_bytes_moved(work: Workload, layout: GroupLayout) -> int:
     """State that an epoch reads and writes."""
     return 2 * round(work.model_bytes * layout.loads / layout.groups)
 
 
-def edges_sent(work: Workload, layout: Layout) -> int:
+def edges_sent(work: Workload, layout: GroupLayout) -> int:
     """Edges that an epoch sends to tasks. Those inside a group are sent in each of its rounds, which train a part."""
     return round(work.edges * (1 + (max(layout.super_groups - 1, 1) - 1) / layout.groups))
 
 
-def epoch_seconds(work: Workload, layout: Layout, slots: int, speed: Speed) -> float:
+def epoch_seconds(work: Workload, layout: GroupLayout, slots: int, speed: Speed) -> float:
     """Wall time of an epoch, after the first one, which also has Spark read the edges."""
     waves = layout.rounds * -(-layout.tasks // slots)  # of tasks that run side by side
     runs = layout.rounds * layout.tasks

@@ -9,7 +9,7 @@ from typing import Any
 from twhin_spark.config import Config
 from twhin_spark.training.planning.calibration import measure_speed
 from twhin_spark.training.planning.costs import EDGE_BYTES, Speed, epoch_seconds, size
-from twhin_spark.training.planning.plan import Counts, Plan, plan_run
+from twhin_spark.training.planning.plan import GraphSize, Plan, plan_run
 from twhin_spark.training.settings import relation_settings, train_settings
 
 
@@ -77,7 +77,7 @@ class Forecast:
 
 
 def forecast(
-    config: Config, counts: Counts, *, partitions: int, slots: int, edges_per_second: float | None = None
+    config: Config, counts: GraphSize, *, partitions: int, slots: int, edges_per_second: float | None = None
 ) -> Forecast:
     """The plan of a config's run on `slots` parallel tasks, and what it takes.
 

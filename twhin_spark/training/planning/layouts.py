@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from twhin_spark.training.planning.costs import Layout
+from twhin_spark.training.planning.costs import GroupLayout
 
 DEALS = 8  # partitions a group, from which on dealing them anew each epoch mixes the entities well
 
 
-def layouts(partitions: int, slots: int) -> Iterator[Layout]:
+def layouts(partitions: int, slots: int) -> Iterator[GroupLayout]:
     """Layouts of ever smaller groups, with twice as many super-groups as slots."""
     super_groups = min(2 * slots, partitions)
     for members in range(1, partitions // super_groups + 1):
-        yield Layout(partitions, super_groups * members, super_groups)
+        yield GroupLayout(partitions, super_groups * members, super_groups)
 
 
-def configured(partitions: int, groups: int, slots: int) -> Layout:
+def configured_layout(partitions: int, groups: int, slots: int) -> GroupLayout:
     """Of so many groups, in the fewest super-groups that keep all slots busy: an even divisor, or the groups."""
-    return Layout(partitions, groups, next((n for n in range(2 * slots, groups, 2) if groups % n == 0), groups))
+    return GroupLayout(partitions, groups, next((n for n in range(2 * slots, groups, 2) if groups % n == 0), groups))

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from twhin_spark.config.sections import MAX_PARTITIONS
-from twhin_spark.training.planning.costs import Layout, Workload, task_bytes
-from twhin_spark.training.planning.layouts import DEALS, configured
+from twhin_spark.training.planning.costs import GroupLayout, Workload, task_bytes
+from twhin_spark.training.planning.layouts import DEALS, configured_layout
 
 
-def refusal(work: Workload, layout: Layout, slots: int, limit: int, groups: int | None) -> str:
+def memory_error(work: Workload, layout: GroupLayout, slots: int, limit: int, groups: int | None) -> str:
     """limit: of a task, in bytes. groups: as configured, or None."""
     held = task_bytes(work, layout)
     found = (
@@ -29,7 +29,7 @@ def _finer(work: Workload, partitions: int, slots: int, limit: int, groups: int 
     """As few groups as fit, and the partitions for them; None where not even the most do."""
     if groups is not None:
         for more in range(groups + 1, partitions + 1):
-            if _fits(work, configured(partitions, more, slots), limit):
+            if _fits(work, configured_layout(partitions, more, slots), limit):
                 return f"training.groups: {more}"
     for layout in _with_partitions_of_their_own(slots):
         if _fits(work, layout, limit):
@@ -38,18 +38,18 @@ def _finer(work: Workload, partitions: int, slots: int, limit: int, groups: int 
     return None
 
 
-def _with_partitions_of_their_own(slots: int) -> Iterator[Layout]:
+def _with_partitions_of_their_own(slots: int) -> Iterator[GroupLayout]:
     members = 1
     while DEALS * 2 * slots * members <= MAX_PARTITIONS:
         groups = 2 * slots * members
-        yield Layout(DEALS * groups, groups, 2 * slots)
+        yield GroupLayout(DEALS * groups, groups, 2 * slots)
         members += max(members // 16, 1)
 
 
-def _finest(slots: int) -> Layout:
+def _finest(slots: int) -> GroupLayout:
     groups = 2 * slots * max(MAX_PARTITIONS // (DEALS * 2 * slots), 1)
-    return Layout(DEALS * groups, groups, 2 * slots)
+    return GroupLayout(DEALS * groups, groups, 2 * slots)
 
 
-def _fits(work: Workload, layout: Layout, limit: int) -> bool:
+def _fits(work: Workload, layout: GroupLayout, limit: int) -> bool:
     return task_bytes(work, layout).total <= limit

@@ -13,7 +13,7 @@ from twhin_spark.graph.graph_version import GraphVersion
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGE_BUCKETS, ENTITIES
 from twhin_spark.training.planning.costs import (
-    Layout,
+    GroupLayout,
     TaskBytes,
     Workload,
     edges_sent,
@@ -23,8 +23,8 @@ from twhin_spark.training.planning.costs import (
     state_bytes_moved,
     task_bytes,
 )
-from twhin_spark.training.planning.layouts import DEALS, configured, layouts
-from twhin_spark.training.planning.memory_errors import refusal
+from twhin_spark.training.planning.layouts import DEALS, configured_layout, layouts
+from twhin_spark.training.planning.memory_errors import memory_error
 from twhin_spark.training.settings import train_settings
 
 
@@ -33,7 +33,7 @@ class Plan:
     """A layout, and why it is so."""
 
     work: Workload
-    layout: Layout
+    layout: GroupLayout
     task: TaskBytes
     reasons: list[str]
     warnings: list[str]
@@ -55,7 +55,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Counts:
+class GraphSize:
     """The size of a graph: entities of all types, distinct training edges.
 
     sampling: how many times an epoch trains an edge, on average over the graph.
@@ -66,11 +66,11 @@ class Counts:
     sampling: float = 1.0
 
 
-def count_graph(store: TableStore, graph: GraphVersion, config: Config) -> Counts:
+def measure_graph(store: TableStore, graph: GraphVersion, config: Config) -> GraphSize:
     entities = store.read(ENTITIES, graph.tables[ENTITIES.name]).count()
     edges = store.read(EDGE_BUCKETS, graph.tables[EDGE_BUCKETS.name]).agg(F.sum("edges")).first()
     assert edges is not None
-    return Counts(entities, edges[0] or 0, mean_sampling(store, graph, config))
+    return GraphSize(entities, edges[0] or 0, mean_sampling(store, graph, config))
 
 
 def mean_sampling(store: TableStore, graph: GraphVersion, config: Config) -> float:
@@ -84,7 +84,7 @@ def mean_sampling(store: TableStore, graph: GraphVersion, config: Config) -> flo
     return float(sum(sampling[name] * count for name, count in edges.items()) / max(sum(edges.values()), 1))
 
 
-def plan_run(config: Config, counts: Counts, *, partitions: int, slots: int) -> Plan:
+def plan_run(config: Config, counts: GraphSize, *, partitions: int, slots: int) -> Plan:
     """The plan of a config's run. Raises ConfigError where a task would not fit its memory."""
     training = config.training
     return resolve_plan(
@@ -96,7 +96,7 @@ def plan_run(config: Config, counts: Counts, *, partitions: int, slots: int) -> 
     )
 
 
-def workload(config: Config, counts: Counts) -> Workload:
+def workload(config: Config, counts: GraphSize) -> Workload:
     """What the config has training do with a graph of this size."""
     training, settings, relations = config.training, train_settings(config), config.relations.values()
     chunk = min(settings.in_batch_negatives, training.batch_size)
@@ -127,16 +127,16 @@ def resolve_plan(
     """
     limit = round(task_memory_gb * 1e9)
     if groups is not None:
-        layout = configured(partitions, groups, slots)
+        layout = configured_layout(partitions, groups, slots)
         reason = f"{groups} groups: training.groups says so"
     else:
         found = _choose(work, partitions, slots, limit)
         if found is None:
-            raise ConfigError(refusal(work, list(layouts(partitions, slots))[-1], slots, limit, groups))
+            raise ConfigError(memory_error(work, list(layouts(partitions, slots))[-1], slots, limit, groups))
         layout, reason = found
     held = task_bytes(work, layout)
     if held.total > limit:
-        raise ConfigError(refusal(work, layout, slots, limit, groups))
+        raise ConfigError(memory_error(work, layout, slots, limit, groups))
     reasons = [reason]
     if layout.super_groups < layout.groups:
         reasons.append(
@@ -146,9 +146,9 @@ def resolve_plan(
     return Plan(work, layout, held, reasons, list(_warnings(layout, slots)))
 
 
-def _choose(work: Workload, partitions: int, slots: int, limit: int) -> tuple[Layout, str] | None:
+def _choose(work: Workload, partitions: int, slots: int, limit: int) -> tuple[GroupLayout, str] | None:
     """The first layout that fits, and why it is taken."""
-    whole, parallel = Layout(partitions, 1, 1), Layout(partitions, *2 * [min(2 * slots, partitions)])
+    whole, parallel = GroupLayout(partitions, 1, 1), GroupLayout(partitions, *2 * [min(2 * slots, partitions)])
     speed = nominal_speed(work)
     if task_bytes(work, whole).total <= limit:
         if slots == 1:
@@ -171,7 +171,7 @@ def _choose(work: Workload, partitions: int, slots: int, limit: int) -> tuple[La
     return None
 
 
-def _warnings(layout: Layout, slots: int) -> Iterator[str]:
+def _warnings(layout: GroupLayout, slots: int) -> Iterator[str]:
     if layout.groups > 1 and layout.partitions < DEALS * layout.groups:
         yield (
             f"{layout.partitions} partitions are few for {layout.groups} groups: the same entities meet again and "

@@ -13,7 +13,7 @@ _SAID = "No space left on device"  # by the JVM, and by what a worker's trace qu
 
 
 @contextmanager
-def no_space_is_a_line(path: str) -> Iterator[None]:
+def explain_full_disk(path: str) -> Iterator[None]:
     """Turns the errors of a full disk into a TrainingError that names what was written there."""
     try:
         yield

@@ -14,8 +14,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from twhin_spark.kernels.initial_vectors import initial_vectors
-from twhin_spark.training.state.manifest import StateFile
-from twhin_spark.training.state.run_folder import EntityState, RunFolder, state_name
+from twhin_spark.training.state.run_folder import RunFolder
+from twhin_spark.training.state.state_files import EntityState, StateFile, state_name
 
 _RESULT_SCHEMA = "partition INT, file STRING"
 

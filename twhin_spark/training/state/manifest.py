@@ -7,66 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from twhin_spark.training.state.relation_state import RelationState
-from twhin_spark.training.validation.validation_loss import Measured
-
-
-@dataclass(frozen=True)
-class StateFile:
-    """A partition's file, by its name in the run's folder: of each type the vectors, then the accumulators.
-
-    Raw little-endian float32, so that they are read into the place where they are trained, and written from there.
-    """
-
-    name: str
-    rows: list[int]  # entities by type, in the run's order of types
-    dim: int
-    crc32: int
-
-    @property
-    def bytes(self) -> int:
-        return sum(self.rows) * (self.dim + 1) * 4
-
-
-@dataclass(frozen=True)
-class TaskUsage:
-    """What a task took: wall time in seconds, bytes of state, peak resident bytes of its Python process."""
-
-    edge_seconds: float  # waiting for edges and unpacking them
-    read_seconds: float  # reading state
-    kernel_seconds: float
-    write_seconds: float  # writing state
-    read_bytes: int
-    written_bytes: int
-    peak_rss_bytes: int
-
-    @property
-    def seconds(self) -> float:
-        return self.edge_seconds + self.read_seconds + self.kernel_seconds + self.write_seconds
-
-
-@dataclass(frozen=True)
-class RoundReport:
-    """Of one round: wall time in seconds; edges and summed loss by relation; what its tasks took; learning rates.
-
-    held_out: what the model was worth after the round, where it ended an epoch and there is something to measure on.
-    """
-
-    epoch: int
-    number: int
-    seconds: float
-    edges: dict[str, int]
-    loss: dict[str, float]
-    tasks: list[TaskUsage] = field(default_factory=list)
-    learning_rate: float = 0.0
-    relation_learning_rate: float = 0.0
-    held_out: Measured | None = None
-
-    @classmethod
-    def from_fields(cls, fields: Mapping[str, Any]) -> RoundReport:
-        """From what `asdict` made of it."""
-        held_out = fields["held_out"] and Measured(**fields["held_out"])
-        tasks = [TaskUsage(**usage) for usage in fields["tasks"]]
-        return cls(**{**fields, "tasks": tasks, "held_out": held_out})
+from twhin_spark.training.state.round_report import RoundReport
+from twhin_spark.training.state.state_files import StateFile
 
 
 @dataclass(frozen=True)

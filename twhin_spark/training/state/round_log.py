@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import TRAINING_ROUNDS, ddl
-from twhin_spark.training.state.manifest import RoundReport, TaskUsage
+from twhin_spark.training.state.round_report import RoundReport, TaskUsage
 
 _SECONDS_BETWEEN_COMMITS = 30.0  # a Delta commit takes a second or more, so short epochs share one
 

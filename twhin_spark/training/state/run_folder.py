@@ -8,47 +8,22 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 from pyarrow import fs
 
 from twhin_spark.errors import InputError, TrainingError
-from twhin_spark.kernels.arrays import Floats
 from twhin_spark.locations import absolute
-from twhin_spark.training.state.disk_errors import no_space_is_a_line
-from twhin_spark.training.state.manifest import BestEpoch, Manifest, RoundReport, StateFile
+from twhin_spark.training.state.disk_errors import explain_full_disk
+from twhin_spark.training.state.manifest import BestEpoch, Manifest
 from twhin_spark.training.state.relation_state import RelationState
-from twhin_spark.training.validation.validation_loss import Sample
-
-_BLOCK_BYTES = 1 << 20
-_STATE_NAME = re.compile(r"p\d{5,}-c(?P<claim>\d{5,})-[a-z0-9-]+-[0-9a-f]{12}")
-
-
-def state_name(partition: int, claim: int, attempt: str) -> str:
-    """The name of a state file: of a partition, written under a claim, `attempt` being the writer's own."""
-    return f"p{partition:05d}-c{claim:05d}-{attempt}"
-
-
-@dataclass(frozen=True)
-class EntityState:
-    """One entity type of one partition, by row: `vectors` (n, dim) and Adagrad `accumulators` (n,), float32."""
-
-    vectors: Floats
-    accumulators: Floats
-
-    @classmethod
-    def empty(cls, rows: int, dim: int) -> EntityState:
-        """Arrays to be filled. The system gives memory only to the rows that are."""
-        return cls(np.empty((rows, dim), "<f4"), np.empty(rows, "<f4"))
-
-    def __getitem__(self, rows: slice) -> EntityState:
-        """The state of some rows, in the same memory."""
-        return EntityState(self.vectors[rows], self.accumulators[rows])
+from twhin_spark.training.state.round_report import RoundReport
+from twhin_spark.training.state.state_files import STATE_NAME, EntityState, StateFile, byte_blocks
+from twhin_spark.training.state.validation_sample import ValidationSample
 
 
 class RunFolder:
@@ -64,8 +39,8 @@ class RunFolder:
         """Writes one partition, the types in the mapping's order, under a name of the writer's own."""
         self._fs.create_dir(f"{self.root}/state")
         path, crc32 = f"{self.root}/state/{name}", 0
-        with no_space_is_a_line(path), self._fs.open_output_stream(path) as stream:
-            for block in _blocks(state.values()):
+        with explain_full_disk(path), self._fs.open_output_stream(path) as stream:
+            for block in byte_blocks(state.values()):
                 stream.write(block)
                 crc32 = zlib.crc32(block, crc32)
         vectors = [one.vectors for one in state.values()]
@@ -85,7 +60,7 @@ class RunFolder:
             with self._fs.open_input_file(path) as stream:
                 found = stream.size()
                 if found == file.bytes:
-                    for block in _blocks(state.values()):
+                    for block in byte_blocks(state.values()):
                         stream.readinto(block)
                         crc32 = zlib.crc32(block, crc32)
         except FileNotFoundError:
@@ -164,7 +139,7 @@ class RunFolder:
         """Deletes the state files of `keep`'s claim and those before it that `keep` does not list, and nothing else."""
         listed = {file.name for file in (*keep.partitions, *(keep.best.partitions if keep.best else ()))}
         for info in self._fs.get_file_info(fs.FileSelector(f"{self.root}/state", allow_not_found=True)):
-            name = _STATE_NAME.fullmatch(info.base_name)
+            name = STATE_NAME.fullmatch(info.base_name)
             if name and int(name["claim"]) <= keep.fence and info.base_name not in listed:
                 self._fs.delete_file(info.path)
 
@@ -172,26 +147,26 @@ class RunFolder:
         """Deletes the folder with all that is in it."""
         self._fs.delete_dir(self.root)
 
-    def write_sample(self, sample: Sample) -> None:
+    def write_validation_sample(self, sample: ValidationSample) -> None:
         """Keeps the validation edges that every epoch of the run is measured on."""
         table, sink = sample.to_arrow(), pa.BufferOutputStream()
         with pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table)
         self._create("validation.arrow", sink.getvalue())
 
-    def sample(self) -> Sample | None:
-        """What write_sample was given last."""
+    def validation_sample(self) -> ValidationSample | None:
+        """What write_validation_sample was given last."""
         path = f"{self.root}/validation.arrow"
         if self._fs.get_file_info(path).type != fs.FileType.File:
             return None
         with self._reading(path) as stream:
-            return Sample.from_arrow(pa.ipc.open_file(stream.read_buffer()).read_all())
+            return ValidationSample.from_arrow(pa.ipc.open_file(stream.read_buffer()).read_all())
 
     def _create(self, name: str, content: Mapping[str, Any] | pa.Buffer) -> None:
         """Writes a file, a mapping as JSON, that is there whole or not at all."""
         folder, _, base = f"{self.root}/{name}".rpartition("/")
         self._fs.create_dir(folder)
-        with no_space_is_a_line(f"{folder}/{base}"), self._fs.open_output_stream(f"{folder}/.{base}") as stream:
+        with explain_full_disk(f"{folder}/{base}"), self._fs.open_output_stream(f"{folder}/.{base}") as stream:
             stream.write(json.dumps(content).encode() if isinstance(content, Mapping) else content)
         self._fs.move(f"{folder}/.{base}", f"{folder}/{base}")
 
@@ -218,12 +193,3 @@ class RunFolder:
         except (ValueError, KeyError, TypeError, pa.ArrowInvalid) as error:
             told = f"{type(error).__name__}: {error}".splitlines()[0]
             raise InputError(f"{path}: the file is damaged ({told}); delete the run's folder and train again") from None
-
-
-def _blocks(state: Iterable[EntityState]) -> Iterator[memoryview]:
-    """The bytes of a state, in pieces that stay in the CPU's cache between a copy and a checksum."""
-    for one in state:
-        for array in (one.vectors, one.accumulators):
-            content = array.reshape(-1).view(np.uint8).data
-            for begin in range(0, len(content), _BLOCK_BYTES):
-                yield content[begin : begin + _BLOCK_BYTES]

@@ -13,17 +13,19 @@ from pyspark.sql import SparkSession
 
 from twhin_spark.errors import TwhinError
 from twhin_spark.training.rounds import failure
-from twhin_spark.training.state.manifest import Manifest, StateFile
-from twhin_spark.training.state.run_folder import EntityState, RunFolder
-from twhin_spark.training.validation.validation_loss import Asked, HeldOut, Measured
-from twhin_spark.training.workers.round_task import RunSettings
+from twhin_spark.training.run_settings import RunSettings
+from twhin_spark.training.state.manifest import Manifest
+from twhin_spark.training.state.round_report import ValidationResult
+from twhin_spark.training.state.run_folder import RunFolder
+from twhin_spark.training.state.state_files import EntityState, StateFile
+from twhin_spark.training.validation.validation_loss import ValidationQueries, Validator
 
 _ANSWER = "answer BINARY, error STRING, exit_code INT"
 
 
-def measure_files(
-    spark: SparkSession, run: RunSettings, held_out: HeldOut, manifest: Manifest, ranks: bool
-) -> Measured:
+def validate_files(
+    spark: SparkSession, run: RunSettings, held_out: Validator, manifest: Manifest, ranks: bool
+) -> ValidationResult:
     """The figures of held_out.py. One task gathers what the loss needs; ranks take a pass of all tasks.
 
     Raises InputError where a state file is damaged.
@@ -35,7 +37,7 @@ def measure_files(
         """Runs on one worker: reads one partition after the other."""
         excerpt = held_out.excerpt(files.states(range(len(files.files))))
         loss = held_out.loss(excerpt, manifest.relations, run.train)
-        asked = held_out.ask(excerpt, manifest.relations) if ranks else Asked(np.empty((0, 0)), np.empty(0))
+        asked = held_out.ask(excerpt, manifest.relations) if ranks else ValidationQueries(np.empty((0, 0)), np.empty(0))
         shape = np.array(asked.vectors.shape, "<i8").tobytes()
         arrays = asked.vectors.astype("<f4").tobytes() + asked.scores.astype("<f8").tobytes()
         return json.dumps(loss).encode() + b"\n" + shape + arrays
@@ -44,7 +46,7 @@ def measure_files(
     line, _, rest = answer.partition(b"\n")
     rows, dim = np.frombuffer(rest[:16], "<i8").tolist()
     vectors = np.frombuffer(rest[16 : 16 + 4 * rows * dim], "<f4").reshape(rows, dim)
-    asked = Asked(vectors, np.frombuffer(rest[16 + 4 * rows * dim :], "<f8"))
+    asked = ValidationQueries(vectors, np.frombuffer(rest[16 + 4 * rows * dim :], "<f8"))
 
     def count(partitions: Sequence[int]) -> bytes:
         """Runs on workers: some partitions' part of the counts."""

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from twhin_spark.training.validation.validation_loss import Measured
+from twhin_spark.training.state.round_report import ValidationResult
 
 Metric = Literal["held_out_loss", "monitor_mrr"]
 
 
 @dataclass(frozen=True)
-class Watch:
+class StoppingRule:
     """patience: epochs without an improvement of min_delta that end training; None: it does not end early.
 
     keep_best: the best epoch's state is kept, not just the last one's.
@@ -32,7 +32,7 @@ class Watch:
         """Whether monitor_mrr is to be measured, which costs more than the held-out loss."""
         return self.decides and self.metric == "monitor_mrr"
 
-    def value(self, measured: Measured) -> float:
+    def value(self, measured: ValidationResult) -> float:
         """The metric, of a finished epoch."""
         if self.metric == "held_out_loss":
             return measured.held_out_loss

@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from twhin_spark.kernels.arrays import Floats, Integers
@@ -29,6 +28,8 @@ from twhin_spark.kernels.operators import OPERATORS
 from twhin_spark.kernels.topk import comparable
 from twhin_spark.kernels.training_pass import TrainSettings, train_edges
 from twhin_spark.training.state.relation_state import RelationSettings, RelationState, to_kernel
+from twhin_spark.training.state.round_report import ValidationResult
+from twhin_spark.training.state.validation_sample import ValidationSample
 
 NEGATIVES = 8192  # entities of a type that the uniform negatives of the held-out loss are drawn from
 ROW_BITS = 32  # a place is partition << ROW_BITS | row: places order as the partitions and their rows do
@@ -44,62 +45,7 @@ State = Mapping[str, HasVectors]  # of one partition: by type, vectors (rows, di
 
 
 @dataclass(frozen=True)
-class Sample:
-    """n validation edges. relation: their index; source, target: places; weight: float32; all (n,).
-
-    known_edge, known_target: (k,), pairs of an edge's number and the place of an entity that does not count beside its
-    target.
-    """
-
-    relation: Integers
-    source: Integers
-    target: Integers
-    weight: Floats
-    known_edge: Integers
-    known_target: Integers
-
-    def __len__(self) -> int:
-        return len(self.relation)
-
-    def to_arrow(self) -> pa.Table:
-        counts = np.bincount(self.known_edge, minlength=len(self))
-        order = np.argsort(self.known_edge, kind="stable")
-        starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-        known = pa.ListArray.from_arrays(starts, pa.array(self.known_target[order], pa.int64()))
-        columns = {name: getattr(self, name) for name in ("relation", "source", "target", "weight")}
-        return pa.table({**columns, "known": known})
-
-    @classmethod
-    def from_arrow(cls, table: pa.Table) -> Sample:
-        columns = [table[name].to_numpy() for name in ("relation", "source", "target", "weight")]
-        known = table["known"].combine_chunks()
-        edge = np.repeat(np.arange(table.num_rows), known.value_lengths().to_numpy(zero_copy_only=False))
-        return cls(columns[0], columns[1], columns[2], columns[3], edge, known.flatten().to_numpy())
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Sums over a sample's edges by relation; reciprocal_ranks is empty where ranks were not asked for."""
-
-    edges: dict[str, int]
-    loss: dict[str, float]
-    reciprocal_ranks: dict[str, float]
-    seconds: float  # that the measurement took
-
-    @property
-    def held_out_loss(self) -> float:
-        """Mean of the edges, or infinity where the loss of one is not finite."""
-        return sum(self.loss.values()) / sum(self.edges.values())
-
-    @property
-    def monitor_mrr(self) -> float | None:
-        if not self.reciprocal_ranks:
-            return None
-        return sum(self.reciprocal_ranks.values()) / sum(self.edges.values())
-
-
-@dataclass(frozen=True)
-class Excerpt:
+class ModelExcerpt:
     """The part of a model that a sample needs: by type, places (m,), ascending, and their vectors (m, dim)."""
 
     places: dict[str, Integers]
@@ -107,7 +53,7 @@ class Excerpt:
 
 
 @dataclass(frozen=True)
-class Asked:
+class ValidationQueries:
     """The sample's edges as questions: vectors (n, dim), to be multiplied with candidates; scores (n,) of targets."""
 
     vectors: Floats
@@ -115,20 +61,20 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class Validator:
     """A sample of validation edges, with the relations by index and the types, which say what it means.
 
     comparator: the training's, by which ranks are counted.
     """
 
-    sample: Sample
+    sample: ValidationSample
     relations: Sequence[RelationSettings]
     types: Sequence[str]
     partitions: int
     seed: int
     comparator: str = "dot"
 
-    def excerpt(self, states: Iterable[tuple[int, State]]) -> Excerpt:
+    def excerpt(self, states: Iterable[tuple[int, State]]) -> ModelExcerpt:
         """What `loss` and `ask` need of the model, from its partitions in ascending order."""
         ends = {kind: np.unique(np.concatenate(self._places(kind))) for kind in self.types}
         places: dict[str, list[Integers]] = {kind: [] for kind in self.types}
@@ -140,13 +86,13 @@ class HeldOut:
                 )
                 places[kind].append((partition << ROW_BITS) + rows)
                 vectors[kind].append(state[kind].vectors[rows])
-        return Excerpt(
+        return ModelExcerpt(
             {kind: np.concatenate(parts) for kind, parts in places.items()},
             {kind: np.concatenate(parts) for kind, parts in vectors.items()},
         )
 
     def loss(
-        self, excerpt: Excerpt, parameters: Mapping[str, RelationState], settings: TrainSettings
+        self, excerpt: ModelExcerpt, parameters: Mapping[str, RelationState], settings: TrainSettings
     ) -> dict[str, float]:
         """The held-out loss by relation, summed over its edges; infinite where one is not finite."""
         entities = {
@@ -166,7 +112,7 @@ class HeldOut:
             return {self.relations[i].name: math.inf for i in numbers}
         return {self.relations[i].name: loss for i, loss in sorted(done.loss.items())}
 
-    def ask(self, excerpt: Excerpt, parameters: Mapping[str, RelationState]) -> Asked:
+    def ask(self, excerpt: ModelExcerpt, parameters: Mapping[str, RelationState]) -> ValidationQueries:
         """The questions whose answers `count` and `reciprocal_ranks` rank."""
         edges = self._edges(excerpt)
         dim = next(iter(excerpt.vectors.values())).shape[1]
@@ -179,9 +125,9 @@ class HeldOut:
             vectors[mine] = comparable(seen, self.comparator)
             targets = comparable(excerpt.vectors[relation.target][edges.target[mine]], self.comparator)
             scores[mine] = positive_scores(vectors[mine], targets, np.arange(len(mine)))
-        return Asked(vectors, scores)
+        return ValidationQueries(vectors, scores)
 
-    def count(self, asked: Asked, partition: int, state: State) -> NDArray[np.int64]:
+    def count(self, asked: ValidationQueries, partition: int, state: State) -> NDArray[np.int64]:
         """(2, n): how many entities of a partition score above each edge's target, and how many the same."""
         sample = self.sample
         counts = self.no_counts()
@@ -202,15 +148,17 @@ class HeldOut:
     def no_counts(self) -> NDArray[np.int64]:
         return np.zeros((2, len(self.sample)), np.int64)
 
-    def measured(self, loss: dict[str, float], counts: NDArray[np.int64] | None, seconds: float) -> Measured:
+    def measured(self, loss: dict[str, float], counts: NDArray[np.int64] | None, seconds: float) -> ValidationResult:
         """The sums by relation; counts: those of all partitions, added up, or None where none were asked for."""
         number = self.sample.relation
         names = {int(i): self.relations[i].name for i in np.unique(number)}
         edges = {name: int(np.count_nonzero(number == i)) for i, name in names.items()}
         if counts is None:
-            return Measured(edges, loss, {}, seconds)
+            return ValidationResult(edges, loss, {}, seconds)
         reciprocal = 1 / realistic_rank(counts[0], counts[1])
-        return Measured(edges, loss, {name: float(reciprocal[number == i].sum()) for i, name in names.items()}, seconds)
+        return ValidationResult(
+            edges, loss, {name: float(reciprocal[number == i].sum()) for i, name in names.items()}, seconds
+        )
 
     def _has_target(self, kind: str) -> NDArray[np.bool_]:
         return np.array([relation.target == kind for relation in self.relations])[self.sample.relation]
@@ -226,7 +174,7 @@ class HeldOut:
         rng = np.random.default_rng((self.seed, partition, list(self.types).index(kind)))
         return rng.choice(rows, share, replace=False)
 
-    def _edges(self, excerpt: Excerpt) -> Edges:
+    def _edges(self, excerpt: ModelExcerpt) -> Edges:
         """The sample in rows of the excerpt."""
         source, target = np.empty((2, len(self.sample)), np.int32)
         for i in np.unique(self.sample.relation):
@@ -237,12 +185,12 @@ class HeldOut:
 
 
 def measure(
-    held_out: HeldOut,
+    held_out: Validator,
     states: Sequence[tuple[int, State]],
     parameters: Mapping[str, RelationState],
     settings: TrainSettings,
     ranks: bool,
-) -> Measured:
+) -> ValidationResult:
     """Measures a model whose partitions are all in memory, in ascending order."""
     started = time.perf_counter()
     excerpt = held_out.excerpt(states)

@@ -11,11 +11,11 @@ import numpy as np
 from twhin_spark.kernels.arrays import Integers
 from twhin_spark.kernels.model import Edges, EntityRows
 from twhin_spark.training.bucket_schedule import Pair, Round
-from twhin_spark.training.state.manifest import StateFile
-from twhin_spark.training.state.run_folder import EntityState, RunFolder
+from twhin_spark.training.state.run_folder import RunFolder
+from twhin_spark.training.state.state_files import EntityState, StateFile
 
 
-class HeldGroups:
+class PartitionBuffer:
     """At most two groups of partitions, by type in one array each, the left group's rows before the right one's.
 
     The arrays are made once, for the largest two groups that the task will hold. The left group ends at a fixed row,
@@ -45,13 +45,13 @@ class HeldGroups:
         dim = files[0].dim
         self._memory = [EntityState.empty(rows, dim) for rows in room]
 
-    def let_go(self, keep: Pair | None = None) -> None:
+    def evict(self, keep: Pair | None = None) -> None:
         """Writes the groups that are held and not to be kept."""
         for side, group in enumerate(self._sides):
             if group is not None and group not in (keep or ()):
                 self._write(side)
 
-    def take(self, pair: Pair) -> None:
+    def load(self, pair: Pair) -> None:
         """Reads the groups of the pair that are not held."""
         for group in dict.fromkeys(pair):
             if group not in self._sides:
@@ -125,7 +125,7 @@ class Block:
     weight: np.ndarray
 
 
-def edges_of(blocks: deque[Block], this: Round, held: HeldGroups, ends: Sequence[tuple[int, int]]) -> Edges:
+def edges_of(blocks: deque[Block], this: Round, held: PartitionBuffer, ends: Sequence[tuple[int, int]]) -> Edges:
     """The edges that this round trains of some blocks, in their order, in rows of `held`. Leaves the deque empty.
 
     ends: the index of the source type and of the target type of each relation by its index.

@@ -18,39 +18,23 @@ import pyarrow as pa
 
 from twhin_spark.errors import TwhinError
 from twhin_spark.graph.packing import DTYPES
-from twhin_spark.kernels.arrays import Floats
 from twhin_spark.kernels.model import Model
 from twhin_spark.kernels.relation_sampling import sampled
-from twhin_spark.kernels.training_pass import TrainSettings, train_edges
+from twhin_spark.kernels.training_pass import train_edges
 from twhin_spark.training.bucket_schedule import Round
-from twhin_spark.training.state.manifest import StateFile, TaskUsage
-from twhin_spark.training.state.relation_state import RelationSettings, RelationState, from_kernel, to_kernel
-from twhin_spark.training.state.run_folder import RunFolder, state_name
-from twhin_spark.training.workers.partition_buffer import Block, HeldGroups, edges_of
+from twhin_spark.training.run_settings import RunSettings
+from twhin_spark.training.state.relation_state import RelationState, from_kernel, to_kernel
+from twhin_spark.training.state.round_report import TaskUsage
+from twhin_spark.training.state.run_folder import RunFolder
+from twhin_spark.training.state.state_files import StateFile, state_name
+from twhin_spark.training.workers.partition_buffer import Block, PartitionBuffer, edges_of
 from twhin_spark.training.workers.task_metrics import StopWatch, peak_rss_bytes
 
 RESULT_SCHEMA = "result STRING"
 
 
 @dataclass(frozen=True)
-class RunSettings:
-    """What does not change during a run."""
-
-    output: str
-    run_id: str
-    seed: int
-    entity_types: tuple[str, ...]
-    relations: tuple[RelationSettings, ...]  # by index
-    train: TrainSettings
-
-    @property
-    def sampling(self) -> Floats:
-        """How many times an epoch trains an edge of each relation, (relations,)."""
-        return np.array([relation.sampling for relation in self.relations])
-
-
-@dataclass(frozen=True)
-class TaskResult:
+class RoundTaskResult:
     """What a task hands to the driver: losses summed over edges, relations as the task left them."""
 
     task: int
@@ -67,7 +51,7 @@ class TaskResult:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> TaskResult:
+    def from_json(cls, text: str) -> RoundTaskResult:
         fields: dict[str, Any] = json.loads(text)
         fields["files"] = {int(partition): StateFile(**file) for partition, file in fields["files"].items()}
         fields["relations"] = {name: RelationState(**state) for name, state in fields["relations"].items()}
@@ -86,7 +70,7 @@ class RoundTask:
     claim: int  # under which the task writes
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """For `mapInArrow`: rows of edge_buckets with their `task` and `step`, by step → a row with a TaskResult."""
+        """For `mapInArrow`: rows of edge_buckets with `task` and `step`, by step → a row with a RoundTaskResult."""
         filled = (batch for batch in batches if batch.num_rows)
         first = next(filled, None)
         if first is not None:
@@ -94,16 +78,16 @@ class RoundTask:
             try:
                 result = self.train(task, itertools.chain([first], filled))
             except TwhinError as error:  # raised here, it would reach the user as a trace through Spark
-                result = TaskResult(task, error=str(error), exit_code=error.exit_code)
+                result = RoundTaskResult(task, error=str(error), exit_code=error.exit_code)
             yield pa.RecordBatch.from_pydict({"result": [result.to_json()]})
 
-    def train(self, task: int, batches: Iterable[pa.RecordBatch]) -> TaskResult:
+    def train(self, task: int, batches: Iterable[pa.RecordBatch]) -> RoundTaskResult:
         """Trains this round's share of the blocks, step by step. Raises InputError where a state file is damaged."""
         run, walk = self.run, self.this.walks[task]
         watch = StopWatch("edge", "read", "kernel", "write")
         attempt = f"e{self.this.epoch:05d}-r{self.this.number:05d}-{uuid4().hex[:12]}"
         folder = RunFolder(run.output, run.run_id)
-        held = HeldGroups(
+        held = PartitionBuffer(
             folder, self.files, run.entity_types, self.this, walk, lambda p: state_name(p, self.claim, attempt)
         )
         relations = {i: to_kernel(settings, self.relations[settings.name]) for i, settings in enumerate(run.relations)}
@@ -115,9 +99,9 @@ class RoundTask:
         losses: dict[int, float] = {}
         for step, blocks in watch.each("edge", steps_of(batches)):
             with watch("write"):
-                held.let_go(walk[step])
+                held.evict(walk[step])
             with watch("read"):
-                held.take(walk[step])
+                held.load(walk[step])
             with watch("edge"):
                 edges = sampled(edges_of(blocks, self.this, held, ends), run.sampling, rng)
                 pa.default_memory_pool().release_unused()  # what the blocks took
@@ -125,14 +109,14 @@ class RoundTask:
                 done = train_edges(Model(held.entities(), relations), edges, run.train, rng)
             del edges  # before the next step's are unpacked
             if done.non_finite is not None:
-                return TaskResult(task, diverged=run.relations[done.non_finite].name)
+                return RoundTaskResult(task, diverged=run.relations[done.non_finite].name)
             for i, count in done.edges.items():
                 counts[i] = counts.get(i, 0) + count
                 losses[i] = losses.get(i, 0.0) + done.loss[i]
         with watch("write"):
-            held.let_go()
+            held.evict()
         names = [relation.name for relation in run.relations]
-        return TaskResult(
+        return RoundTaskResult(
             task,
             files=held.written,
             edges={names[i]: count for i, count in counts.items()},

@@ -21,18 +21,21 @@ from twhin_spark.kernels.model import Model, Relation
 from twhin_spark.kernels.relation_sampling import sampled
 from twhin_spark.kernels.training_pass import TrainSettings, train_edges
 from twhin_spark.training.bucket_schedule import Round
-from twhin_spark.training.state.manifest import BestEpoch, RoundReport, StateFile, TaskUsage
+from twhin_spark.training.run_settings import RunSettings
+from twhin_spark.training.state.manifest import BestEpoch
 from twhin_spark.training.state.relation_state import RelationState, from_kernel, to_kernel
-from twhin_spark.training.state.run_folder import EntityState, RunFolder, state_name
-from twhin_spark.training.validation.early_stopping import Watch
-from twhin_spark.training.validation.validation_loss import HeldOut, measure
-from twhin_spark.training.workers.partition_buffer import HeldGroups, edges_of
-from twhin_spark.training.workers.round_task import RunSettings, steps_of
+from twhin_spark.training.state.round_report import RoundReport, TaskUsage
+from twhin_spark.training.state.run_folder import RunFolder
+from twhin_spark.training.state.state_files import EntityState, StateFile, state_name
+from twhin_spark.training.validation.early_stopping import StoppingRule
+from twhin_spark.training.validation.validation_loss import Validator, measure
+from twhin_spark.training.workers.partition_buffer import PartitionBuffer, edges_of
+from twhin_spark.training.workers.round_task import steps_of
 from twhin_spark.training.workers.task_metrics import StopWatch, peak_rss_bytes
 
 
 @dataclass(frozen=True)
-class EpochsResult:
+class SingleTaskResult:
     """What the task hands to the driver."""
 
     error: str | None = None  # a line for the user; all else is empty then
@@ -49,7 +52,7 @@ class EpochsResult:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> EpochsResult:
+    def from_json(cls, text: str) -> SingleTaskResult:
         fields: dict[str, Any] = json.loads(text)
         fields["reports"] = [RoundReport.from_fields(report) for report in fields["reports"]]
         fields["files"] = {int(partition): StateFile(**file) for partition, file in fields["files"].items()}
@@ -59,7 +62,7 @@ class EpochsResult:
 
 
 @dataclass(frozen=True)
-class EpochsTask:
+class SingleTask:
     """Everything that the task needs beside the edges.
 
     rounds: the only round of each epoch, one epoch after the other. settings: of each of them.
@@ -73,30 +76,30 @@ class EpochsTask:
     files: list[StateFile]
     relations: Mapping[str, RelationState]
     claim: int
-    watch: Watch
+    watch: StoppingRule
     history: list[float]
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """For `mapInArrow`: all rows of edge_buckets, with their `step` → one row with an EpochsResult."""
+        """For `mapInArrow`: all rows of edge_buckets, with their `step` → one row with an SingleTaskResult."""
         filled = (batch for batch in batches if batch.num_rows)
         if (first := next(filled, None)) is not None:
             try:
                 result = self.train(itertools.chain([first], filled))
             except TwhinError as error:  # raised here, it would reach the user as a trace through Spark
-                result = EpochsResult(error=str(error), exit_code=error.exit_code)
+                result = SingleTaskResult(error=str(error), exit_code=error.exit_code)
             yield pa.RecordBatch.from_pydict({"result": [result.to_json()]})
 
-    def train(self, batches: Iterable[pa.RecordBatch]) -> EpochsResult:
+    def train(self, batches: Iterable[pa.RecordBatch]) -> SingleTaskResult:
         """Trains the epochs. Raises InputError where a state file is damaged, TrainingError where the disk is full."""
         run, this = self.run, self.rounds[0]
         clock = StopWatch("edge", "read", "kernel", "write")
         folder = RunFolder(run.output, run.run_id)
         attempt = f"e{this.epoch:05d}-{uuid4().hex[:12]}"
-        held = HeldGroups(
+        held = PartitionBuffer(
             folder, self.files, run.entity_types, this, this.walks[0], lambda p: state_name(p, self.claim, attempt)
         )
         with clock("read"):
-            held.take(this.walks[0][0])
+            held.load(this.walks[0][0])
         types = {name: k for k, name in enumerate(run.entity_types)}
         with clock("edge"):
             ((_, blocks),) = steps_of(batches)
@@ -104,9 +107,9 @@ class EpochsTask:
         relations = {i: to_kernel(settings, self.relations[settings.name]) for i, settings in enumerate(run.relations)}
         model = Model(held.entities(), relations)
         held_out = None
-        if (sample := folder.sample()) is not None:
+        if (sample := folder.validation_sample()) is not None:
             compared = run.train.loss.comparator
-            held_out = HeldOut(sample, run.relations, run.entity_types, len(self.files), run.seed, compared)
+            held_out = Validator(sample, run.relations, run.entity_types, len(self.files), run.seed, compared)
         reports: list[RoundReport] = []
         history, best = list(self.history), None
         for this, settings in zip(self.rounds, self.settings, strict=True):
@@ -116,7 +119,7 @@ class EpochsTask:
                 rng = np.random.Generator(np.random.PCG64(seed))
                 done = train_edges(model, sampled(edges, run.sampling, rng), settings, rng)
             if done.non_finite is not None:
-                return EpochsResult(diverged=run.relations[done.non_finite].name, diverged_in=this.epoch)
+                return SingleTaskResult(diverged=run.relations[done.non_finite].name, diverged_in=this.epoch)
             states = _states(held, model, self.files, run.entity_types)
             measured = None
             if held_out:
@@ -145,7 +148,7 @@ class EpochsTask:
             if self.watch.ends(history):
                 break
         with clock("write"):
-            held.let_go()
+            held.evict()
         usage = TaskUsage(
             clock.seconds["edge"],
             clock.seconds["read"],
@@ -156,7 +159,7 @@ class EpochsTask:
             peak_rss_bytes(),
         )
         reports[-1].tasks.append(usage)  # of all these epochs
-        return EpochsResult(
+        return SingleTaskResult(
             reports=reports, files=held.written, relations=self._named(relations), history=history, best=best
         )
 
@@ -165,7 +168,7 @@ class EpochsTask:
 
 
 def _states(
-    held: HeldGroups, model: Model, files: Sequence[StateFile], types: Sequence[str]
+    held: PartitionBuffer, model: Model, files: Sequence[StateFile], types: Sequence[str]
 ) -> list[tuple[int, dict[str, EntityState]]]:
     """The held partitions, ascending, in the memory where they are trained."""
     states = []

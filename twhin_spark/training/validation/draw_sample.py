@@ -12,13 +12,14 @@ from pyspark.sql import functions as F
 from twhin_spark.graph.packing import arrays_of
 from twhin_spark.kernels.arrays import Integers
 from twhin_spark.training.state.relation_state import RelationSettings
-from twhin_spark.training.validation.validation_loss import ROW_BITS, Sample
+from twhin_spark.training.state.validation_sample import ValidationSample
+from twhin_spark.training.validation.validation_loss import ROW_BITS
 
 _DRAWN = 4  # times as many edges are drawn as are wanted, since some have an end that training does not know
 _MOST_KNOWN = 10_000  # training targets of a source and relation; the edges of greater hubs are left out
 
 
-def draw_sample(
+def draw_validation_sample(
     edges: DataFrame,
     entities: DataFrame,
     buckets: DataFrame,
@@ -27,7 +28,7 @@ def draw_sample(
     limit: int,
     seed: int,
     self_loops: bool,
-) -> Sample:
+) -> ValidationSample:
     """At most `limit` validation edges that are no training edges and whose ends both have some; maybe none.
 
     The tables are those of a graph, `relations` by index. The graph and the seed alone decide which edges are drawn.
@@ -44,12 +45,12 @@ def draw_sample(
     edge = number[edge]
     columns = drawn.relation, drawn.source, drawn.target, drawn.weight
     relation, source, end, weight = (column[kept] for column in columns)
-    return Sample(relation, source, end, weight, edge[edge >= 0], target[edge >= 0])
+    return ValidationSample(relation, source, end, weight, edge[edge >= 0], target[edge >= 0])
 
 
 def _drawn(
     edges: DataFrame, entities: DataFrame, relations: Sequence[RelationSettings], limit: int, seed: int
-) -> Sample:
+) -> ValidationSample:
     """The first validation edges by a seeded hash, of those with both ends in training: without what is known."""
     key = ("relation", "source_id", "target_id")
     order = (F.xxhash64(*key, F.lit(seed)).alias("draw"), *key)
@@ -75,7 +76,7 @@ def _drawn(
     )
     column = {name: found[name].to_numpy() for name in ("number", "source", "target", "weight")}
     none = np.empty(0, np.int64)
-    return Sample(
+    return ValidationSample(
         column["number"].astype(np.int16),
         column["source"],
         column["target"],
@@ -85,7 +86,7 @@ def _drawn(
     )
 
 
-def _known(buckets: DataFrame, drawn: Sample) -> tuple[Integers, Integers]:
+def _known(buckets: DataFrame, drawn: ValidationSample) -> tuple[Integers, Integers]:
     """Pairs of an edge's number and a target that its source has in training under its relation."""
     if not len(drawn):
         return np.empty(0, np.int64), np.empty(0, np.int64)
@@ -98,7 +99,7 @@ def _known(buckets: DataFrame, drawn: Sample) -> tuple[Integers, Integers]:
     return edge[order], target[order]
 
 
-def _finder(drawn: Sample) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def _finder(drawn: ValidationSample) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def find(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Runs on workers: rows of edge_buckets → the pairs of `_known` among their edges."""
         asked = _keys(drawn.relation, drawn.source)

@@ -1,0 +1,28 @@
+"""Settings that stay the same during a run, as its tasks take them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from twhin_spark.kernels.arrays import Floats
+from twhin_spark.kernels.training_pass import TrainSettings
+from twhin_spark.training.state.relation_state import RelationSettings
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What does not change during a run."""
+
+    output: str
+    run_id: str
+    seed: int
+    entity_types: tuple[str, ...]
+    relations: tuple[RelationSettings, ...]  # by index
+    train: TrainSettings
+
+    @property
+    def sampling(self) -> Floats:
+        """How many times an epoch trains an edge of each relation, (relations,)."""
+        return np.array([relation.sampling for relation in self.relations])
