@@ -12,6 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 JARS := $(VENV)/.jars
+SUITE := -n 2 --dist loadfile --durations 15  # a file of tests stays in one process, and with it what its tests share
 DELTA_JARS := delta-spark_4.2_2.13 delta-storage
 DELTA_VERSION := 4.4.0
 JRE := openjdk-17-jre-headless
@@ -39,10 +40,10 @@ lint: $(INSTALLED)  ## check style, format and types
 	@$(BIN)/mypy twhin_spark benchmarks
 
 test: $(JARS)  ## run the tests, without the slow ones
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(SUITE)
 
 test-all: $(JARS)  ## run all tests
-	@$(BIN)/python -m pytest -m ""
+	@$(BIN)/python -m pytest $(SUITE) -m ""
 
 test-kills: $(JARS)  ## kill a training 50 times at random moments, and compare its bits with those of one left alone
 	@TWHIN_KILLS=50 $(BIN)/python -m pytest -m "" tests/training/test_kills.py
