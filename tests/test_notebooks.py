@@ -9,20 +9,10 @@ import numpy as np
 import pytest
 from nbclient import NotebookClient
 
+from tests.support.configs import write_config
 from tests.support.published_tables import Tables
 
 TOUR = Path(__file__).parents[1] / "notebooks" / "tour.ipynb"
-CONFIG = """
-name: small
-output: {output}
-entity_types: [user, tweet]
-relations: {{favorite: {{source: user, target: tweet}}}}
-logs:
-  favorites:
-    path: unused.csv
-    format: csv
-    select: {{relation: "'favorite'", source: user, target: tweet, timestamp: at}}
-"""
 
 
 def test_the_tour_runs_and_a_turned_space_has_the_same_neighbours(
@@ -37,8 +27,8 @@ def test_the_tour_runs_and_a_turned_space_has_the_same_neighbours(
             kind: {f"{kind[0]}{i}": row.tolist() for i, row in enumerate(rows @ matrix)}
             for kind, rows in vectors.items()
         })  # fmt: skip
-    config = tmp_path / "small.yaml"
-    config.write_text(CONFIG.format(output=tmp_path))
+    relations = {"favorite": {"source": "user", "target": "tweet"}}
+    config = write_config(tmp_path, output=str(tmp_path), entity_types=["user", "tweet"], relations=relations)
     monkeypatch.setenv("TWHIN_CONFIG", str(config))
     tour = nbformat.read(TOUR, as_version=4)
     NotebookClient(tour, timeout=300, resources={"metadata": {"path": str(TOUR.parent)}}).execute()

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
+from tests.support.configs import csv_log, write_config
 from twhin_spark.config import Config, load_config
 from twhin_spark.evaluation.metrics import OVER_QUERIES, OVER_SOURCES
 from twhin_spark.stages import Summary, pipeline
@@ -21,29 +22,14 @@ from twhin_spark.tables.schemas import EDGES, EMBEDDINGS, ENTITIES, MODEL_VERSIO
 READERS = ["Ann, the first", 'Bo "B" Lee', "Чехов", "李 雷", "O'Hara", " lead", "a\\b", "naïve;id", "γ", "x\ty"]
 BOOKS = ["War, and Peace", 'The "Trial"', "Идиот", "红楼梦", "l'Étranger", "1984"]
 SHELVES = ["A,1", "B 2", "В3"]
-CONFIG = """
-name: library
-output: {folder}/out
-entity_types: [reader, book, shelf]
-relations:
-  borrow: {{source: reader, target: book}}
-  stands: {{source: book, target: shelf}}
-logs:
-  loans:
-    path: {folder}/loans.csv
-    format: csv
-    options: {{header: true, quote: '"', escape: '"'}}
-    select: {{relation: "'borrow'", source: reader, target: book, timestamp: at}}
-  shelves:
-    path: {folder}/shelves.csv
-    format: csv
-    options: {{header: true, quote: '"', escape: '"'}}
-    select: {{relation: "'stands'", source: book, target: shelf, timestamp: at}}
-split: {{by: time, test: 0.2, validation: 0.1}}
-graph: {{partitions: 3}}
-training: {{dim: 8, epochs: 2, batch_size: 8, uniform_negatives: 4}}
-evaluation: {{als: {{rank: 4, iterations: 2}}}}
-"""
+SECTIONS = {
+    "entity_types": ["reader", "book", "shelf"],
+    "relations": {"borrow": {"source": "reader", "target": "book"}, "stands": {"source": "book", "target": "shelf"}},
+    "split": {"by": "time", "test": 0.2, "validation": 0.1},
+    "graph": {"partitions": 3},
+    "training": {"dim": 8, "epochs": 2, "batch_size": 8, "uniform_negatives": 4},
+    "evaluation": {"als": {"rank": 4, "iterations": 2}},
+}
 
 
 @dataclass
@@ -68,8 +54,11 @@ def library(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Li
     loans = [[READERS[rng.integers(10)], BOOKS[rng.integers(6)], days[i // 5]] for i in range(5 * len(days))]
     _write(folder / "loans.csv", ["reader", "book", "at"], [*loans, ["Ann", "", days[3]]])
     _write(folder / "shelves.csv", ["book", "shelf", "at"], shelves)
-    file = folder / "library.yaml"
-    file.write_text(CONFIG.format(folder=folder), encoding="utf-8")
+    logs = {
+        "loans": csv_log(folder / "loans.csv", "borrow", "reader", "book", timestamp="at"),
+        "shelves": csv_log(folder / "shelves.csv", "stands", "book", "shelf", timestamp="at"),
+    }
+    file = write_config(folder, logs=logs, **SECTIONS)
     config = load_config(file)
     first = pipeline(spark, config, progress=print)
     second = pipeline(spark, load_config(file, ["training.dim=6", "training.seed=1"]), progress=print)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
+from tests.support.configs import csv_log, write_config
 from tests.support.model_choices import DIM, EDGES, ITEMS, USERS, choices
 from twhin_spark.config import load_config
 from twhin_spark.evaluation.evaluate import evaluate
@@ -26,29 +27,16 @@ from twhin_spark.training.state.relation_state import initial_state, to_kernel
 from twhin_spark.training.train import train
 
 KEPT = Path(__file__).parent / "same_bits.json"  # digest by CPU and part
-CONFIG = """
-name: bits
-output: {folder}/out
-entity_types: [user, item]
-relations:
-  follow: {{source: user, target: user, two_sided: true, half_life_days: 3}}
-  like: {{source: user, target: item, operator: diagonal, weight: 0.5, repeats: log}}
-logs:
-  follows:
-    path: {folder}/follows.csv
-    format: csv
-    options: {{header: true}}
-    select: {{relation: "'follow'", source: s, target: t, timestamp: at}}
-  likes:
-    path: {folder}/likes.csv
-    format: csv
-    options: {{header: true}}
-    select: {{relation: "'like'", source: s, target: t, timestamp: at}}
-split: {{by: time, test: 0.2, validation: 0.1}}
-graph: {{partitions: 8}}
-training: {{dim: 8, epochs: 2, batch_size: 16, uniform_negatives: 4, keep: best}}
-evaluation: {{als: null}}
-"""
+SECTIONS = {
+    "relations": {
+        "follow": {"source": "user", "target": "user", "two_sided": True, "half_life_days": 3},
+        "like": {"source": "user", "target": "item", "operator": "diagonal", "weight": 0.5, "repeats": "log"},
+    },
+    "split": {"by": "time", "test": 0.2, "validation": 0.1},
+    "graph": {"partitions": 8},
+    "training": {"dim": 8, "epochs": 2, "batch_size": 16, "uniform_negatives": 4, "keep": "best"},
+    "evaluation": {"als": None},
+}
 
 
 def _same(part: str, digest: str) -> None:
@@ -93,8 +81,10 @@ def config_file(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -
         ends[:, 1] = (ends[:, 0] * 7 + ends[:, 1] % 5) % 50
         lines = [f"{kinds[0]}{s},{kinds[1]}{t},{1_700_000_000 + 600 * i}\n" for i, (s, t) in enumerate(ends)]
         (folder / f"{name}.csv").write_text("s,t,at\n" + "".join(lines))
-    path = folder / "bits.yaml"
-    path.write_text(CONFIG.format(folder=folder))
+    logs = {
+        f"{name}s": csv_log(folder / f"{name}s.csv", name, "s", "t", timestamp="at") for name in SECTIONS["relations"]
+    }
+    path = write_config(folder, logs=logs, **SECTIONS)
     build_graph(spark, load_config(path), print)
     return path
 

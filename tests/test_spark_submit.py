@@ -12,37 +12,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.bare_worker import bare_workers
+from tests.support.configs import csv_log, write_config
 from twhin_spark.tables.java import require_java
 
 ROOT = Path(__file__).parents[1]
-CONFIG = """
-name: small
-output: {folder}/out
-entity_types: [user, item]
-relations:
-  like: {{source: user, target: item}}
-logs:
-  likes:
-    path: {folder}/likes.csv
-    format: csv
-    columns: user STRING, item STRING, seconds BIGINT
-    select: {{relation: "'like'", source: user, target: item, timestamp: seconds}}
-graph: {{partitions: 4}}
-training: {{dim: 8, epochs: 2, batch_size: 50, uniform_negatives: 10}}
-evaluation: {{als: {{rank: 4, iterations: 2}}}}
-retrieval:
-  queries:
-    like: {{relation: like, exclude: [like], k: 5, recall: like}}
-    mixed: {{relation: like, exclude: [like], k: 5, method: mixture}}
-  mixtures: {{clusters: 4}}
-"""
-# A worker has numpy, scipy, pyarrow, pandas and pyspark; what else the driver has is missing there.
-LACKING = """
-import sys
-if "pyspark.daemon" in sys.orig_argv or "pyspark.worker" in sys.orig_argv:
-    for name in ("pydantic", "yaml", "click", "rich", "delta", "deltalake", "faiss", "psutil", "xxhash"):
-        sys.modules[name] = None
-"""
+SECTIONS = {
+    "relations": {"like": {"source": "user", "target": "item"}},
+    "graph": {"partitions": 4},
+    "training": {"dim": 8, "epochs": 2, "batch_size": 50, "uniform_negatives": 10},
+    "evaluation": {"als": {"rank": 4, "iterations": 2}},
+    "retrieval": {
+        "queries": {
+            "like": {"relation": "like", "exclude": ["like"], "k": 5, "recall": "like"},
+            "mixed": {"relation": "like", "exclude": ["like"], "k": 5, "method": "mixture"},
+        },
+        "mixtures": {"clusters": 4},
+    },
+}
 
 
 def _submit(job: str, folder: Path) -> dict[str, object]:
@@ -52,8 +39,8 @@ def _submit(job: str, folder: Path) -> dict[str, object]:
         *("--properties-file", str(ROOT / "twhin_spark/tables/local/spark-defaults.conf")),
         *("--py-files", str(folder / "twhin_spark.zip")),
         *("--conf", f"spark.pyspark.python={sys.executable}"),
-        *("--conf", f"spark.executorEnv.PYTHONPATH={folder / 'lacking'}"),
-        *(str(folder / "jobs" / f"{job}.py"), "--config", str(folder / "small.yaml")),
+        *(part for name, value in bare_workers().items() for part in ("--conf", f"{name}={value}")),
+        *(str(folder / "jobs" / f"{job}.py"), "--config", str(folder / "config.yaml")),
     ]
     hidden = ("SPARK_", "PYSPARK_", "PYTHONPATH")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
@@ -69,12 +56,12 @@ def test_jobs_by_spark_submit_on_workers_that_have_little(scratch: Path) -> None
     rng = np.random.default_rng(0)
     pairs = rng.integers((0, 0), (40, 30), size=(1500, 2))
     likes = [f"u{user},i{item},{1_700_000_000 + second}" for second, (user, item) in enumerate(pairs)]
-    (scratch / "likes.csv").write_text("\n".join(likes))
-    (scratch / "small.yaml").write_text(CONFIG.format(folder=scratch))
+    (scratch / "likes.csv").write_text("\n".join(["user,item,seconds", *likes]))
+    write_config(
+        scratch, logs={"likes": csv_log(scratch / "likes.csv", "like", "user", "item", timestamp="seconds")}, **SECTIONS
+    )
     shutil.make_archive(str(scratch / "twhin_spark"), "zip", ROOT, "twhin_spark")
     shutil.copytree(ROOT / "jobs", scratch / "jobs")
-    (scratch / "lacking").mkdir()
-    (scratch / "lacking" / "sitecustomize.py").write_text(LACKING)
 
     assert _submit("pipeline", scratch)["rows"]["accepted"] == 1500  # type: ignore[index]
     assert _submit("candidates", scratch)["candidates"] == 2 * 40 * 5
