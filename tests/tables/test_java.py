@@ -35,21 +35,21 @@ def make_home(home: Path, version: str, modules: tuple[str, ...] = (_VECTOR,), *
 
 @pytest.mark.parametrize("version", ["17", "17.0.15", "21.0.2"])
 def test_a_java_of_a_known_version_fits(tmp_path: Path, version: str) -> None:
-    assert java.fits(make_home(tmp_path / "home", version))
+    assert java.is_suitable(make_home(tmp_path / "home", version))
 
 
 @pytest.mark.parametrize("version", ["1.8.0_402", "11.0.22", "18.0.1", "25.0.3", "170.1"])
 def test_a_java_of_another_version_does_not_fit(tmp_path: Path, version: str) -> None:
-    assert not java.fits(make_home(tmp_path / "home", version))
+    assert not java.is_suitable(make_home(tmp_path / "home", version))
 
 
 def test_a_java_without_the_vector_module_does_not_fit(tmp_path: Path) -> None:
-    assert not java.fits(make_home(tmp_path / "home", "17.0.15", modules=("java.sql",)))
+    assert not java.is_suitable(make_home(tmp_path / "home", "17.0.15", modules=("java.sql",)))
 
 
 def test_a_folder_without_a_java_or_with_one_that_fails_does_not_fit(tmp_path: Path) -> None:
-    assert not java.fits(tmp_path)
-    assert not java.fits(make_home(tmp_path / "home", "17.0.15", exit_code=1))
+    assert not java.is_suitable(tmp_path)
+    assert not java.is_suitable(make_home(tmp_path / "home", "17.0.15", exit_code=1))
 
 
 def test_java_home_comes_first_then_the_path_then_the_usual_folders(

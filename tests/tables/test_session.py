@@ -97,6 +97,6 @@ def test_without_deltas_jars_the_session_stops_and_says_where_they_are(
     monkeypatch.setattr(session, "_DELTA_EXTENSION", "io.delta.NoSuchClass")
     stopped: list[bool] = []
     without_delta = SimpleNamespace(_jvm=spark._jvm, stop=lambda: stopped.append(True))
-    with pytest.raises(TwhinError, match=r"make setup.*--packages io\.delta:delta-spark_4\.2_2\.13:4\.4\.0"):
+    with pytest.raises(TwhinError, match=r"`twhin-spark setup`.*--packages io\.delta:delta-spark_4\.2_2\.13:4\.4\.0"):
         session._check_delta(without_delta)  # type: ignore[arg-type]
     assert stopped == [True]

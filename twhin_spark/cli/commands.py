@@ -218,6 +218,18 @@ def higgs(run: CommandRun, out: str, **flags: bool) -> Result:
 
 
 @cli.command()
+def setup() -> None:
+    """Find Java, and fetch Delta's jars if they are missing. A job does so itself when it starts Spark."""
+    with CommandRun(None, (), verbose=False) as run:
+        from twhin_spark.tables.delta_jars import require_jars
+        from twhin_spark.tables.java import require_java
+
+        java_home = require_java()
+        jars = require_jars(java_home, run.printer.progress)
+        run.printer.progress(f"Java: {java_home}; Delta's jars: {jars[0].parent}")
+
+
+@cli.command()
 @_with_run(has_result=False)
 def serve(run: CommandRun) -> None:
     """Serve the published vectors over HTTP: representations, neighbours, scores. Needs no Java."""

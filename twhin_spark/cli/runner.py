@@ -52,7 +52,9 @@ class CommandRun:
         from twhin_spark.tables.session import open_session
 
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: a training says how it is resumed
-        return open_session(f"twhin-spark {name}", verbose=self._verbose, log_file=self._log_file)
+        return open_session(
+            f"twhin-spark {name}", verbose=self._verbose, log_file=self._log_file, progress=self.printer.progress
+        )
 
     def stop(self) -> None:
         """Stop Spark if it was started."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pyspark import SparkConf, SparkContext
@@ -15,19 +15,19 @@ from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
 from twhin_spark.errors import TwhinError
+from twhin_spark.tables import delta_jars
 from twhin_spark.tables.java import require_java
 
 _LOCAL_CONF = Path(__file__).parent / "local"
 _DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
-_DELTA_PACKAGE = "io.delta:delta-spark_4.2_2.13:4.4.0"
 _STDERR = 2
 
-# What the jobs' results depend on, wherever they run. What only their speed depends on is the affair of the cluster, or
-# of local/spark-defaults.conf.
+# Properties that the jobs' results depend on. Those that only their speed depends on are set by the cluster's
+# administrator, or in local/spark-defaults.conf.
 _SETTINGS = {
     "spark.sql.extensions": _DELTA_EXTENSION,
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-    # A write is known by the version of its commit; Delta would leave out one that finds and leaves an empty table.
+    # A write is identified by its commit's version; Delta would omit the commit of a write that changes nothing.
     "spark.databricks.delta.skipRecordingEmptyCommits": "false",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "false",  # a field that cannot be cast is a null, and its row is quarantined
@@ -45,34 +45,37 @@ def open_session(
     verbose: bool = False,
     log_file: Path | None = None,
     extra: Mapping[str, str] | None = None,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> SparkSession:
-    """The session of this process: a local one, or the one that `spark-submit` has prepared.
+    """Start a local Spark session with Delta, or return the one that `spark-submit` or an earlier call has started.
 
     Parameters
     ----------
     app_name
-        What Spark's own pages show.
+        Name of the application in Spark's web pages.
     verbose
-        Lets Spark, the JVM and the Python workers write to stderr.
+        Let Spark, the JVM and the Python workers write to stderr.
     log_file
-        Where they write otherwise, appended; None drops it. Not used under `spark-submit`, whose JVM is older than this
-        process: its log is switched off instead.
+        File that they append to if they are not verbose; None drops their output. Not used under `spark-submit`, whose
+        JVM has started before: its log is switched off instead.
     extra
-        Further Spark properties, stronger than any other. A memory size counts only where this call starts the JVM.
+        Further Spark properties, which override all others. A memory size counts only if this call starts the JVM.
+    progress
+        Receives a line if Delta's jars must be fetched first, which happens once.
 
     Raises
     ------
     TwhinError
-        There is no Java that fits, the JVM did not start, or Delta's jars are not on its class path.
+        There is no suitable Java, the JVM did not start, or Delta's jars cannot be found.
     """
     # Otherwise the workers take the PATH's python, which need not have our packages.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
     conf = SparkConf().setAppName(app_name).setAll(list({**_SETTINGS, **(extra or {})}.items()))
     if not verbose:
-        _hush(conf)
+        _silence(conf)
     if not _has_jvm():
-        _start_jvm(conf, None if verbose else log_file or Path(os.devnull))
+        _start_jvm(conf, None if verbose else log_file or Path(os.devnull), progress)
     spark = SparkSession.builder.config(conf=conf).getOrCreate()
     _check_delta(spark)
     return spark
@@ -83,12 +86,12 @@ def _under_spark_submit() -> bool:
 
 
 def _has_jvm() -> bool:
-    """Whether `spark-submit` or an earlier session of this process has started one."""
+    """Return True if `spark-submit` or an earlier session of this process has started a JVM."""
     return _under_spark_submit() or SparkContext._gateway is not None
 
 
-def _hush(conf: SparkConf) -> None:
-    """Silences what would write to stderr by itself. A failure is still raised, with all that these would print."""
+def _silence(conf: SparkConf) -> None:
+    """Silence the loggers that write to stderr. The errors that they print are raised all the same."""
     for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
         PySparkLogger.getLogger(name).disabled = True
     logging.getLogger().addFilter(_is_not_py4j)
@@ -97,36 +100,40 @@ def _hush(conf: SparkConf) -> None:
 
 
 def _is_not_py4j(record: logging.LogRecord) -> bool:
-    """py4j logs on the root logger, with a trace, that the JVM has gone, as it does by Ctrl-C."""
+    """Return False for py4j's records: on the root logger, it logs a trace when the JVM has ended, as by Ctrl-C."""
     return Path(record.pathname).parent.name != "py4j"
 
 
-def _start_jvm(conf: SparkConf, log_file: Path | None) -> None:
-    """Starts the JVM and its Spark context. What it and the Python workers print goes to `log_file`, else to stderr.
+def _start_jvm(conf: SparkConf, log_file: Path | None, progress: Callable[[str], None]) -> None:
+    """Start the JVM and its Spark context. They and the Python workers print to `log_file`, or to stderr if it is None.
 
-    Never to stdout, which carries the job's result.
+    They never print to stdout, which carries the job's result.
     """
-    os.environ["JAVA_HOME"] = str(require_java())
+    java_home = require_java()
+    jars = delta_jars.require_jars(java_home, progress)
+    if jars[0].parent != delta_jars.spark_folder():
+        conf.set("spark.jars", ",".join(map(str, jars)))
+    os.environ["JAVA_HOME"] = str(java_home)
     os.environ.setdefault("SPARK_CONF_DIR", str(_LOCAL_CONF))
     log = _STDERR if log_file is None else os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         gateway = launch_gateway(conf, popen_kwargs={"stdout": log, "stderr": log})  # type: ignore[no-untyped-call]
     except PySparkRuntimeError as error:
         where = "above" if log_file is None else f"in {log_file}"
-        raise TwhinError(f"Spark's JVM did not start; what it said is {where}") from error
+        raise TwhinError(f"Spark's JVM did not start; its messages are {where}") from error
     finally:
         if log != _STDERR:
-            os.close(log)  # the JVM holds its own copy
+            os.close(log)  # the JVM has its own copy
     SparkContext(conf=conf, gateway=gateway)
 
 
 def _check_delta(spark: SparkSession) -> None:
-    """Spark itself only warns of an extension that it cannot load, and fails much later."""
+    """Check that Delta was loaded: Spark only warns of an extension that it cannot load, and fails much later."""
     jvm = spark._jvm
     assert jvm is not None
     if not jvm.org.apache.spark.util.Utils.classIsLoadable(_DELTA_EXTENSION):
         spark.stop()
         raise TwhinError(
-            f"Delta's jars are not on Spark's class path: run `make setup`, or start the job with "
-            f"`spark-submit --packages {_DELTA_PACKAGE}`"
+            "Delta's jars are not on Spark's class path: run `twhin-spark setup`, or start the job with "
+            f"`spark-submit --packages {delta_jars.PACKAGE}`"
         )

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 def test_the_package_carries_a_copy_of_the_config(name: str) -> None:
     original = (ROOT / "conf" / name).read_text()
     copy = (ROOT / "twhin_spark" / "cli" / "demo" / name).read_text()
-    assert copy == original.replace("../shared/data/", ""), "run `make configs`"
+    assert copy == original.replace("../shared/data/", ""), "run `make package`"
 
 
 def test_the_higgs_log_is_found_in_the_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
