@@ -1,4 +1,7 @@
-"""The command line: `python -m benchmarks NAME`, or `all`. Each prints a JSON line and writes its part of the page."""
+"""The command line of the benchmarks: `python -m benchmarks NAME`, or `all`.
+
+Each prints a JSON line, stores its result and updates its section of the page.
+"""
 
 from __future__ import annotations
 
@@ -21,18 +24,19 @@ from benchmarks.training_overhead import engine_overhead, small_graph_overhead
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 def cli() -> None:
-    """Measures twhin-spark, beside PyTorch-BigGraph where it does the same. Progress goes to stderr."""
+    """Measure twhin-spark, and PyTorch-BigGraph if it does the same. Progress goes to stderr."""
 
 
 def _benchmark(run: Callable[..., Result], name: str, *options: Callable[..., Callable[..., None]]) -> None:
-    def command(**given: object) -> None:
-        record(run(**given))
+    def command(**values: object) -> None:
+        record(run(**values))
         write_page(load())
+        readme_results.main()
 
     for option in options:
         command = option(command)
-    entry = BENCHMARKS[name]
-    cli.command(name.replace("_", "-"), help=f"{entry.title}. {entry.about}")(command)
+    benchmark = BENCHMARKS[name]
+    cli.command(name.replace("_", "-"), help=f"{benchmark.title}. {benchmark.about}")(command)
 
 
 def _number(name: str, default: int, text: str) -> Callable[..., Callable[..., None]]:
@@ -40,17 +44,17 @@ def _number(name: str, default: int, text: str) -> Callable[..., Callable[..., N
 
 
 def _repeats(default: int) -> Callable[..., Callable[..., None]]:
-    return _number("--repeats", default, "How often all is measured; medians are compared.")
+    return _number("--repeats", default, "Number of repeats; medians are compared.")
 
 
 _ENTITIES = _number("--entities", 1_000_000, "Entities of the planted graph.")
 _EDGES = _number("--edges", 10_000_000, "Edges of the planted graph.")
 _PEER_SHARE = click.option(
     "--peer-share", default=0.1, type=click.FloatRange(0, 1, min_open=True),
-    help="Part of the graph that PyTorch-BigGraph gets; below 1, a line through this part and a tenth of it gives its "
-    "time for the whole.",
+    help="Share of the graph that PyTorch-BigGraph is measured on. Below 1, its time for the whole graph is "
+    "extrapolated from this share and a tenth of it.",
 )  # fmt: skip
-_EPOCHS = "Epochs of a repeat, after one that is warm-up."
+_EPOCHS = "Epochs of a repeat, after a first epoch that is warm-up."
 
 
 def _kernel(name: str, dim: int, negatives: int) -> Callable[..., Result]:
@@ -84,14 +88,14 @@ _benchmark(
 @cli.command("all")
 @click.pass_context
 def run_all(context: click.Context) -> None:
-    """All benchmarks with their defaults, one after the other: about half an hour on two cores."""
+    """Run all benchmarks with their defaults, one after the other: about half an hour on two cores."""
     for name in BENCHMARKS:
         context.invoke(cli.commands[name.replace("_", "-")])
 
 
 @cli.command("page")
 def page() -> None:
-    """Write all result pages, their plots and README's table from the stored records; measure nothing."""
+    """Write all result pages, their plots and README's table from the records, without measuring."""
     write_pages()
     readme_results.main()
 

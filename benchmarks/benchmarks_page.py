@@ -35,23 +35,23 @@ def write_page(results: Mapping[str, Result], folder: Path = PAGES) -> None:
 def _summary(measured: Iterable[tuple[str, Result]]) -> str:
     rows = []
     for name, result in measured:
-        entry = BENCHMARKS[name]
-        sign = "≤" if entry.lower_is_better else "≥"
+        benchmark = BENCHMARKS[name]
+        sign = "≤" if benchmark.lower_is_better else "≥"
         rows.append(
             (
-                f"[{name}](#{entry.title.lower().replace(' ', '-').replace(',', '').replace(chr(39), '')})",
+                f"[{name}](#{benchmark.title.lower().replace(' ', '-').replace(',', '').replace(chr(39), '')})",
                 _number(result.ours),
                 _number(result.peer),
                 result.unit,
                 f"**{_number(result.ratio)}**",
-                *("" if bound is None else f"{sign} {bound:g}" for bound in (entry.goal, entry.aim)),
+                *("" if bound is None else f"{sign} {bound:g}" for bound in (benchmark.goal, benchmark.aim)),
             )
         )
     return table(("benchmark", "ours", "peer", "unit", "ratio", "goal", "aim"), rows)
 
 
-def _section(name: str, entry: Benchmark, result: Result, folder: Path) -> str:
-    blocks = [f"## {entry.title}\n", f"`make bench-{name.replace('_', '-')}`. {entry.about}\n"]
+def _section(name: str, benchmark: Benchmark, result: Result, folder: Path) -> str:
+    blocks = [f"## {benchmark.title}\n", f"`make bench-{name.replace('_', '-')}`. {benchmark.about}\n"]
     if result.repeats:
         rows = [
             (contender, f"**{_number(median(list(values)))}**", ", ".join(map(_number, values)))
@@ -61,7 +61,7 @@ def _section(name: str, entry: Benchmark, result: Result, folder: Path) -> str:
     if result.parts:
         plot = folder / f"benchmarks-{name.replace('_', '-')}.svg"
         plots.parts(result.parts, result.parts_unit, plot)
-        blocks.append(f"![Where the time goes]({plot.name})\n")
+        blocks.append(f"![Parts of the wall time]({plot.name})\n")
         blocks.append(_parts_table(result.parts, result.parts_unit))
     if result.facts:
         blocks.append(table(("", ""), list(result.facts.items())))

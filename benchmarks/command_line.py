@@ -1,4 +1,4 @@
-"""Our jobs through their command line, as a user runs them: a process each, with the start of its JVM."""
+"""Jobs run through the command line, as a user runs them: one process each, with the start of its JVM."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from benchmarks.planted import RELATIONS, TYPES, PlantedGraph
 
 
 def planted_config(graph: PlantedGraph, training: Mapping[str, Any]) -> Path:
-    """The config of a planted graph, written beside its edges. All edges train, as PyTorch-BigGraph's do."""
+    """Write the config of a planted graph beside its edges. All edges train, as they do in PyTorch-BigGraph."""
     relations = {name: {"source": source, "target": target} for name, (source, target, _) in RELATIONS.items()}
     return _write_config(graph.folder, "planted", list(TYPES), relations, graph.file(), training)
 
 
 def fb15k_config(folder: Path, training: Mapping[str, Any]) -> Path:
-    """FB15k-237's training edges, all of which train."""
+    """Write a config of FB15k-237's training edges, all of which train."""
     relations = {name: {"source": "entity", "target": "entity"} for name in fb15k.relation_names()}
     return _write_config(folder, "fb15k-237", ["entity"], relations, fb15k.edges_file(), training)
 
 
 def sizes(dim: int, negatives: int, epochs: int = 1) -> dict[str, Any]:
-    """Options of training; `negatives` in-batch and as many uniform ones a side, 1,000 edges a gradient step."""
+    """Return training options: 1,000 edges a gradient step, `negatives` in-batch and as many uniform ones a side."""
     return {
         "dim": dim,
         "epochs": epochs,
@@ -41,7 +41,7 @@ def sizes(dim: int, negatives: int, epochs: int = 1) -> dict[str, Any]:
 
 
 def run_job(job: str, config: Path) -> tuple[float, dict[str, float]]:
-    """Runs a job to its end; returns the seconds that its process took, and those of its stages."""
+    """Run a job and return the seconds of its process and of its stages."""
     command = [str(Path(sys.executable).parent / "twhin-spark"), job, "--config", str(config)]
     started = time.perf_counter()
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""The indexes that are compared, built and searched by one thread: this project's, Faiss', hnswlib's, usearch's."""
+"""The indexes that are compared: those of this project, Faiss, hnswlib and usearch, each in one thread."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.representations.ann_index import Contents, Index, lists_for
 
 PROBES = (8, 16, 32, 64, 128, 256, 512)
-EFFORTS = (16, 32, 64, 128, 256, 512)  # candidates that a search of a graph keeps
+EFFORTS = (16, 32, 64, 128, 256, 512)  # candidates that a search in a graph keeps
 _LINKS, _BUILD_EFFORT = 16, 64
-_FLAT_SAMPLE = 200_000  # vectors that faiss trains on where it trains on few of them by itself
+_FLAT_SAMPLE = 200_000  # vectors that Faiss is trained on; by default it trains on few
 
 Search = Callable[[Floats, int], Integers]
-"""For sources (m, dim) the numbers of the targets found (m, k), best first; -1 for none."""
+"""A search: given sources (m, dim) and k, the numbers of their nearest targets (m, k), best first; -1 for none."""
 
 
 @dataclass(frozen=True)
 class BuiltIndex:
-    """seconds: CPU time of the build. refined: whether proposals are to be scored exactly. searches: by setting."""
+    """An index: its build's CPU seconds, its bytes, whether proposals need exact scores, and a search by setting."""
 
     seconds: float
     size: int
@@ -40,10 +40,13 @@ class BuiltIndex:
 
 
 def builders(targets: Floats, sources: Floats, measure: str) -> dict[str, Callable[[], BuiltIndex]]:
-    """What builds each index over targets (n, dim) in fixed point. sources: some that may be looked at for that."""
+    """Return functions that build an index over targets (n, dim) in fixed point, by the index' name.
+
+    sources: sources that an index may be fitted to, which are not those of the measurement.
+    """
     lists, codes = lists_for(len(targets), None), f"PQ{targets.shape[1] // 2}x4fs"
-    found: dict[str, Callable[[], BuiltIndex]] = {
-        OURS: lambda: _own(targets, sources, measure),
+    by_name: dict[str, Callable[[], BuiltIndex]] = {
+        OURS: lambda: _ours(targets, sources, measure),
         "faiss IVF": lambda: _faiss(targets, f"IVF{lists},Flat", "nprobe", PROBES),
         PQ: lambda: _faiss(targets, codes, "", (0,)),
         "faiss HNSW": lambda: _faiss(targets, f"HNSW{_LINKS}", "efSearch", EFFORTS),
@@ -51,11 +54,11 @@ def builders(targets: Floats, sources: Floats, measure: str) -> dict[str, Callab
         "usearch HNSW": lambda: _usearch(targets),
     }
     if measure == "dot":
-        found["faiss HNSW, a number more"] = lambda: _lengthened(targets)
-    return found
+        by_name["faiss HNSW, a number more"] = lambda: _lengthened(targets)
+    return by_name
 
 
-def _own(targets: Floats, sources: Floats, measure: str) -> BuiltIndex:
+def _ours(targets: Floats, sources: Floats, measure: str) -> BuiltIndex:
     vectors, dim = targets.shape
     contents = Contents("bench", 0, "user", measure, "user", vectors, dim, lists_for(vectors, None))
     seconds, index = _timed(lambda: Index.build(lambda: iter([targets]), sources, contents))
@@ -79,10 +82,10 @@ def _faiss(targets: Floats, recipe: str, parameter: str, values: Sequence[int]) 
 
 
 def _lengthened(targets: Floats) -> BuiltIndex:
-    """Inner products as distances: x becomes (x, sqrt(M² - |x|²)), M the longest; a source's further number is 0.
+    """Build a graph of Euclidean distances whose order is that of the inner products.
 
-    (Y. Bachrach et al.: Speeding Up the Xbox Recommender System Using a Euclidean Transformation for Inner-Product
-    Spaces, 2014.)
+    A target x becomes (x, sqrt(M² - |x|²)), where M is the greatest norm; a source y becomes (y, 0). See Y. Bachrach
+    et al.: Speeding Up the Xbox Recommender System Using a Euclidean Transformation for Inner-Product Spaces, 2014.
     """
     squares = np.vecdot(targets, targets)
     longer = np.column_stack([targets, np.sqrt(squares.max() - squares)])
@@ -90,11 +93,10 @@ def _lengthened(targets: Floats) -> BuiltIndex:
     index.hnsw.efConstruction = _BUILD_EFFORT
     seconds, _ = _timed(lambda: index.add(longer))
 
-    def search(sources: Floats, k: int, found: Search) -> Integers:
-        return found(np.pad(sources, ((0, 0), (0, 1))), k)
+    def search(sources: Floats, k: int, plain: Search) -> Integers:
+        return plain(np.pad(sources, ((0, 0), (0, 1))), k)
 
-    plain = _settings(index, "efSearch", EFFORTS)
-    searches = ((setting, partial(search, found=found)) for setting, found in plain)
+    searches = ((setting, partial(search, plain=plain)) for setting, plain in _settings(index, "efSearch", EFFORTS))
     return BuiltIndex(seconds, faiss.serialize_index(index).nbytes, False, searches)
 
 
@@ -112,11 +114,10 @@ def _hnswlib(targets: Floats) -> BuiltIndex:
 
     def search(sources: Floats, k: int, effort: int) -> Integers:
         index.set_ef(max(effort, k))
-        found: Integers = index.knn_query(sources, k, num_threads=1)[0].astype(np.int64)
-        return found
+        nearest: Integers = index.knn_query(sources, k, num_threads=1)[0].astype(np.int64)
+        return nearest
 
     searches = ((f"ef {effort}", partial(search, effort=effort)) for effort in EFFORTS)
-
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "index")
         index.save_index(str(path))
@@ -131,16 +132,15 @@ def _usearch(targets: Floats) -> BuiltIndex:
 
     def search(sources: Floats, k: int, effort: int) -> Integers:
         index.expansion_search = max(effort, k)
-        found: Integers = np.asarray(index.search(sources, k, threads=1).keys).astype(np.int64)
-        return found.reshape(len(sources), -1)
+        nearest: Integers = np.asarray(index.search(sources, k, threads=1).keys).astype(np.int64)
+        return nearest.reshape(len(sources), -1)
 
     searches = ((f"ef {effort}", partial(search, effort=effort)) for effort in EFFORTS)
-
     return BuiltIndex(seconds, int(index.serialized_length), False, searches)
 
 
 def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    """CPU seconds of the process that the work took, and its result."""
+    """Return the CPU seconds of the work, and its result."""
     started = time.process_time()
     result = work()
     return time.process_time() - started, result

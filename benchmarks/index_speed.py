@@ -1,4 +1,4 @@
-"""What an index finds and how quickly, beside the exact top k: all by CPU time of one thread."""
+"""Recall and speed of indexes beside the exact top k, by CPU time of one thread."""
 
 from __future__ import annotations
 
@@ -18,19 +18,22 @@ from twhin_spark.kernels.exact_ranks import CANDIDATE_TILE, QUERY_TILE, Excluded
 from twhin_spark.kernels.topk import Candidates, TopK, exact_scores
 
 KS = (10, 100)
-_SEARCHED = 1000  # sources, which an index is asked for at once
+_SEARCHED = 1000  # sources of a search in an index
 _REFINES = (1, 4, 16)
 _MOST_PROPOSED = 1024
-_PARTS = 32  # that the exact search takes the targets in, as the job does
+_PARTS = 32  # parts of the targets in the exact search, as in the job
 _PRODUCTS = 100
 _REPEATS = 3
 
 
 @dataclass(frozen=True)
 class IndexRow:
-    """One setting of one index. seconds: of CPU, a source; build_seconds too. bytes: of its file.
+    """Measurements of one setting of one index.
 
-    proposed: targets that are scored exactly for each one wanted; 0 where the index' own scores are the last word.
+    seconds: CPU seconds for each source.
+    build_seconds: CPU seconds of the index' build.
+    bytes: size of the index' file.
+    proposed: targets that are scored exactly for each one wanted; 0 if the index' own scores decide.
     """
 
     index: str
@@ -45,12 +48,12 @@ class IndexRow:
 
 
 def measure(name: str, vectors: VectorSet, dot: bool, only: str = "") -> list[IndexRow]:
-    """All indexes whose name has `only` in it, at all settings; the exact search comes first."""
+    """Measure the exact search, then all indexes whose name contains `only`, at all settings."""
     rows, truth = _exact(vectors)
     for row in rows:
         progress(f"{name}: {_shown(row)}")
-    sources, measured = np.ascontiguousarray(vectors.sources[:_SEARCHED]), "dot" if dot else "cosine"
-    for index, build in builders(vectors.targets, vectors.sources[_SEARCHED:], measured).items():
+    sources, similarity = np.ascontiguousarray(vectors.sources[:_SEARCHED]), "dot" if dot else "cosine"
+    for index, build in builders(vectors.targets, vectors.sources[_SEARCHED:], similarity).items():
         if only in index:
             built = build()
             progress(f"{name}: {index}, {built.seconds:.0f} s to build, {built.size / 1e6:.0f} MB")
@@ -61,21 +64,21 @@ def measure(name: str, vectors: VectorSet, dot: bool, only: str = "") -> list[In
 
 
 def _exact(vectors: VectorSet) -> tuple[list[IndexRow], dict[int, Integers]]:
-    """Rows of the exact search, and for each k what it finds for the first sources (_SEARCHED, k)."""
+    """Measure the exact search; return its rows and, by k, its targets of the first sources (_SEARCHED, k)."""
     rows, truth = [], {}
     products = _products_alone(vectors)
     for k in KS:
-        seconds, found = _cpu(lambda: _top(vectors, k))  # noqa: B023 - called at once
-        truth[k] = found[:_SEARCHED]
+        seconds, nearest = _cpu(lambda: _top(vectors, k))  # noqa: B023 - called at once
+        truth[k] = nearest[:_SEARCHED]
         rows.append(IndexRow(EXACT, "", k, 1.0, seconds / len(vectors.sources), share_of_sgemm=products / seconds))
     return rows, truth
 
 
 def _products_alone(vectors: VectorSet) -> float:
-    """Seconds that the float32 products of all sources and targets take, in the kernel's tiles and with no top k."""
+    """Return the seconds of the float32 products of all sources and targets, in the kernel's tiles, without a top k."""
     left, right = vectors.sources[:QUERY_TILE], vectors.targets[:CANDIDATE_TILE].T
     out = np.empty((len(left), right.shape[1]), np.float32)
-    seconds, _ = _quickest(lambda: [np.matmul(left, right, out=out) for _ in range(_PRODUCTS)])
+    seconds, _ = _fastest(lambda: [np.matmul(left, right, out=out) for _ in range(_PRODUCTS)])
     return seconds / _PRODUCTS / out.size * len(vectors.sources) * len(vectors.targets)
 
 
@@ -92,31 +95,31 @@ def _searched(
 ) -> Iterator[IndexRow]:
     for setting, search in built.searches:
         for k in KS:
-            for refine in [one for one in _REFINES if one * k <= _MOST_PROPOSED] if built.refined else [0]:
-                seconds, found = _quickest(lambda: _refined(search, sources, targets, k, refine))  # noqa: B023
-                recall = _recall(found, truth[k])
+            for refine in [refine for refine in _REFINES if refine * k <= _MOST_PROPOSED] if built.refined else [0]:
+                seconds, nearest = _fastest(lambda: _refined(search, sources, targets, k, refine))  # noqa: B023
+                recall = _recall(nearest, truth[k])
                 yield IndexRow(index, setting, k, recall, seconds / len(sources), built.seconds, built.size, refine)
 
 
 def _refined(search: Search, sources: Floats, targets: Floats, k: int, refine: int) -> Integers:
-    """The best k of refine · k proposals by their exact scores, as the job finds them; refine 0: as they are found."""
+    """Return the best k of refine · k proposals by exact scores, as the job does; refine 0: by the index' scores."""
     if not refine:
         return search(sources, k)
     proposed = search(sources, refine * k)
     source, column = np.nonzero(proposed >= 0)
     scores = np.full(proposed.shape, -np.inf)
     scores[source, column] = exact_scores(sources, targets, source, proposed[source, column])
-    found: Integers = np.take_along_axis(proposed, np.argsort(-scores, axis=1)[:, :k], axis=1)
-    return found
+    best: Integers = np.take_along_axis(proposed, np.argsort(-scores, axis=1)[:, :k], axis=1)
+    return best
 
 
-def _recall(found: Integers, truth: Integers) -> float:
-    """Mean share of the true k (m, k) that are found (m, k)."""
-    hits = sum(len(np.intersect1d(one, other)) for one, other in zip(found, truth, strict=True))
+def _recall(nearest: Integers, truth: Integers) -> float:
+    """Return the mean share of the true targets (m, k) that are among those found (m, k)."""
+    hits = sum(len(np.intersect1d(row, true_row)) for row, true_row in zip(nearest, truth, strict=True))
     return hits / truth.size
 
 
-def _quickest(work: Callable[[], Any]) -> tuple[float, Any]:
+def _fastest(work: Callable[[], Any]) -> tuple[float, Any]:
     runs = [_cpu(work) for _ in range(_REPEATS)]
     return min(runs, key=lambda run: run[0])
 

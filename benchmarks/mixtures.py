@@ -1,4 +1,4 @@
-"""Lists of a single vector beside those of mixtures, by `twhin-spark candidates`: recall of test edges, diversity."""
+"""Recall and diversity of the lists that `twhin-spark candidates` finds by a single vector and by mixtures."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from twhin_spark.kernels.clusters import nearest_centroids, spherical_kmeans, un
 from twhin_spark.retrieval.recall import recall_at
 
 KS = (10, 50, 100)
-_CLUSTERS = 64  # of the targets, the same for all lists, to count how many of them a list has
-_SAMPLE = 32_768  # targets that these clusters are found with
+_CLUSTERS = 64  # clusters of the targets, the same for all lists, whose number in a list is counted
+_SAMPLE = 32_768  # targets that these clusters are fitted to
 SINGLE = "single vector"
 TRIED: Mapping[str, Mapping[str, Any]] = {
     "own clusters alone, 64": {"smoothing": 0.0},
@@ -32,12 +32,12 @@ TRIED: Mapping[str, Mapping[str, Any]] = {
     "half the neighbours', 16": {"clusters": 16},
     "half the neighbours', 256": {"clusters": 256},
 }
-"""The options of `retrieval.mixtures` that differ from the defaults, by the name that the page has for them."""
+"""Options of `retrieval.mixtures` that differ from the defaults, by their name on the page."""
 
 
 @dataclass(frozen=True)
 class MixtureRow:
-    """By k: recall of new test edges, distinct clusters of a list's targets, mean cosine of two of them."""
+    """Measurements of a kind of list, by k: recall of new test edges, distinct clusters, mean cosine of two targets."""
 
     list: str
     sources: int
@@ -47,7 +47,7 @@ class MixtureRow:
 
 
 def measure(config: Path, output: Path, relation: str) -> list[MixtureRow]:
-    """Rows of a set whose vectors are published under `output`, for one of its relations."""
+    """Measure all kinds of lists for a relation of a config whose vectors are published under `output`."""
     answers = _Answers.read(output / "tables", relation)
     targets = _Targets.read(output / "tables", answers.target_type)
     rows = []
@@ -61,27 +61,30 @@ def measure(config: Path, output: Path, relation: str) -> list[MixtureRow]:
 def _lists(
     config: Path, output: Path, relation: str, sources: Sequence[str], mixtures: Mapping[str, Any] | None
 ) -> Mapping[str, Sequence[str]]:
-    """The candidates of each source, best first, as the job finds them; mixtures None: by the single vector."""
+    """Return the candidates of each source, best first, as the job finds them.
+
+    mixtures: options of `retrieval.mixtures`, or None for lists by the single vector.
+    """
     query = {"relation": relation, "exclude": [relation], "k": max(KS)}
     query["sources"] = "entity_id IN ({})".format(", ".join(f"'{name}'" for name in sources))
     query["method"] = "exact" if mixtures is None else "mixture"
-    asked = yaml.safe_load(config.read_text())
-    asked |= {"output": str(output), "retrieval": {"queries": {"list": query}, "mixtures": dict(mixtures or {})}}
+    document = yaml.safe_load(config.read_text())
+    document |= {"output": str(output), "retrieval": {"queries": {"list": query}, "mixtures": dict(mixtures or {})}}
     path = BUILD / "mixtures" / config.name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(asked))
+    path.write_text(yaml.safe_dump(document))
     run_job("candidates", path)
     table = DeltaTable(output / "tables/candidates").to_pyarrow_table(columns=["source_id", "candidate_id", "rank"])
     ordered = table.sort_by([("source_id", "ascending"), ("rank", "ascending")])
-    found: dict[str, list[str]] = {name: [] for name in sources}
+    lists: dict[str, list[str]] = {name: [] for name in sources}
     for source, candidate in zip(ordered["source_id"].to_pylist(), ordered["candidate_id"].to_pylist(), strict=True):
-        found[source].append(candidate)
-    return found
+        lists[source].append(candidate)
+    return lists
 
 
 @dataclass(frozen=True)
 class _Answers:
-    """The new test edges both of whose ends are in training; the answers of each source."""
+    """The targets of new test edges by source; both ends of the edges are in training."""
 
     target_type: str
     by_source: Mapping[str, frozenset[str]]
@@ -99,65 +102,65 @@ class _Answers:
         entities = DeltaTable(tables / "entities", version=versions["entities"]).to_pyarrow_dataset()
         seen = entities.to_table(columns=["entity_type", "entity_id"], filter=ds.field("degree") > 0)
         ends = {end: edges[f"{end}_type"][0].as_py() for end in ("source", "target")}
-        known = {end: set(_ids(seen, name)) for end, name in ends.items()}
+        trained = {end: set(_ids(seen, name)) for end, name in ends.items()}
         pairs = {split: set(_pairs(edges, split)) for split in ("train", "test")}
-        found: dict[str, set[str]] = {}
+        by_source: dict[str, set[str]] = {}
         for source, target in sorted(pairs["test"] - pairs["train"]):
-            if source in known["source"] and target in known["target"]:
-                found.setdefault(source, set()).add(target)
-        return cls(ends["target"], {source: frozenset(targets) for source, targets in found.items()})
+            if source in trained["source"] and target in trained["target"]:
+                by_source.setdefault(source, set()).add(target)
+        return cls(ends["target"], {source: frozenset(targets) for source, targets in by_source.items()})
 
 
 @dataclass(frozen=True)
 class _Targets:
-    """units: float32 (n, dim), cluster: (n,), place: a target's row, by id."""
+    """The n targets: unit vectors (n, dim) in float32, their clusters (n,), and by id a target's row in both."""
 
     units: Floats
     cluster: Integers
-    place: Mapping[str, int]
+    row: Mapping[str, int]
 
     @classmethod
     def read(cls, tables: Path, entity_type: str) -> _Targets:
-        rows = DeltaTable(tables / "embeddings").to_pyarrow_dataset()
-        mine = rows.to_table(columns=["entity_id", "embedding"], filter=ds.field("entity_type") == entity_type)
-        values = mine["embedding"].combine_chunks().flatten().to_numpy()
-        units = unit_rows(values.astype(np.float32).reshape(len(mine), -1))
+        embeddings = DeltaTable(tables / "embeddings").to_pyarrow_dataset()
+        targets = embeddings.to_table(columns=["entity_id", "embedding"], filter=ds.field("entity_type") == entity_type)
+        values = targets["embedding"].combine_chunks().flatten().to_numpy()
+        units = unit_rows(values.astype(np.float32).reshape(len(targets), -1))
         sample = units[:: max(1, len(units) // _SAMPLE)]
         centroids = spherical_kmeans(sample, _CLUSTERS, np.random.default_rng(1)).centroids
-        place = {name: row for row, name in enumerate(mine["entity_id"].to_pylist())}
-        return cls(units, nearest_centroids(units, centroids)[0], place)
+        row = {name: number for number, name in enumerate(targets["entity_id"].to_pylist())}
+        return cls(units, nearest_centroids(units, centroids)[0], row)
 
 
 def _measured(name: str, lists: Mapping[str, Sequence[str]], answers: _Answers, targets: _Targets) -> MixtureRow:
     ranks, source = [], []
-    for number, (one, mine) in enumerate(answers.by_source.items()):
-        at = {candidate: rank for rank, candidate in enumerate(lists[one], 1)}
-        ranks += [at.get(target, np.inf) for target in mine]
-        source += [number] * len(mine)
-    places = [np.array([targets.place[candidate] for candidate in found], np.int64) for found in lists.values()]
+    for number, (name_of_source, answered) in enumerate(answers.by_source.items()):
+        rank_of = {candidate: rank for rank, candidate in enumerate(lists[name_of_source], 1)}
+        ranks += [rank_of.get(target, np.inf) for target in answered]
+        source += [number] * len(answered)
+    rows = [np.array([targets.row[candidate] for candidate in candidates], np.int64) for candidates in lists.values()]
     recall, clusters, similarity = {}, {}, {}
     for k in KS:
         recall[str(k)] = recall_at(k, np.array(ranks), np.array(source))
-        pairs = list(_diversity([one[:k] for one in places], targets))
+        pairs = list(_diversity([listed[:k] for listed in rows], targets))
         clusters[str(k)], similarity[str(k)] = np.mean(pairs, axis=0).tolist()
     return MixtureRow(name, len(answers.by_source), recall, clusters, similarity)
 
 
 def _diversity(lists: Sequence[Integers], targets: _Targets) -> Iterator[tuple[int, float]]:
-    """Of each list of two targets or more: its distinct clusters, and the mean cosine of two different targets."""
-    for places in lists:
-        if len(places) > 1:
-            total = targets.units[places].sum(axis=0, dtype=np.float64)
-            own = np.square(targets.units[places], dtype=np.float64).sum()
-            pairs = len(places) * (len(places) - 1)
-            yield len(np.unique(targets.cluster[places])), float(total @ total - own) / pairs
+    """Yield each list's number of clusters and mean cosine of two targets; lists of a single target are skipped."""
+    for rows in lists:
+        if len(rows) > 1:
+            total = targets.units[rows].sum(axis=0, dtype=np.float64)
+            squares = np.square(targets.units[rows], dtype=np.float64).sum()
+            pairs = len(rows) * (len(rows) - 1)
+            yield len(np.unique(targets.cluster[rows])), float(total @ total - squares) / pairs
 
 
 def _ids(entities: pa.Table, entity_type: str) -> list[str]:
-    found: list[str] = entities.filter(pc.equal(entities["entity_type"], entity_type))["entity_id"].to_pylist()
-    return found
+    ids: list[str] = entities.filter(pc.equal(entities["entity_type"], entity_type))["entity_id"].to_pylist()
+    return ids
 
 
 def _pairs(edges: pa.Table, split: str) -> Iterator[tuple[str, str]]:
-    mine = edges.filter(pc.equal(edges["split"], split))
-    return zip(mine["source_id"].to_pylist(), mine["target_id"].to_pylist(), strict=True)
+    rows = edges.filter(pc.equal(edges["split"], split))
+    return zip(rows["source_id"].to_pylist(), rows["target_id"].to_pylist(), strict=True)

@@ -1,7 +1,7 @@
-"""A large heavy-tailed graph, made straight as the tables that training reads: entities, edge_buckets, graph_versions.
+"""A large heavy-tailed graph, written directly as the tables that training reads: no logs are needed.
 
-Building it from logs is another benchmark's business. Entity k is in partition k modulo P; an edge's target is drawn
-from a power law, its source from a flatter one, and both are dealt out over the entities by a fixed permutation.
+The tables are entities, edge_buckets and graph_versions. Entity k is in partition k modulo P. The target of an edge is
+drawn from a power law, its source from a flatter one; a fixed permutation deals the targets over the entities.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BLOCK_EDGES = 65_536
 def write_graph(
     spark: SparkSession, output: str, *, entities: int, edges: int, partitions: int, relations: tuple[str, ...]
 ) -> int:
-    """Writes a graph of one entity type, `node`; returns its number of distinct edges."""
+    """Write a graph of one entity type, `node`, and return its number of distinct edges."""
     store = TableStore(spark, output)
     rows = spark.range(entities).select(
         F.lit("node").alias("entity_type"),
@@ -68,13 +68,13 @@ def _drawer(entities: int, edges: int, partitions: int, relations: int):  # type
 
 
 def _buckets_of(partition: int, entities: int, edges: int, partitions: int, relations: int) -> Iterator[pa.RecordBatch]:
-    """The buckets of the edges whose sources are in a partition."""
+    """Yield the buckets of the edges whose sources are in a partition, packed into blocks."""
     rng = np.random.default_rng((partition, entities, edges))
-    own = -(-(entities - partition) // partitions)  # entities of the partition
+    rows = -(-(entities - partition) // partitions)  # entities of the partition
     count = edges // partitions
-    source = (own * rng.random(count) ** 2).astype(np.int64)  # rows
+    source = (rows * rng.random(count) ** 2).astype(np.int64)  # row in the partition
     rank = (entities * rng.random(count) ** 3).astype(np.int64)  # the lower, the more frequent
-    target = (rank * 7_368_787 + 11) % entities  # a prime: each rank has an entity of its own
+    target = (rank * 7_368_787 + 11) % entities  # times a prime: each rank has an entity of its own
     relation = rng.integers(relations, size=count)
     unique = np.unique(np.stack([target % partitions, relation, source, target // partitions], axis=1), axis=0)
     bounds = np.searchsorted(unique[:, 0], np.arange(partitions + 1))

@@ -1,7 +1,7 @@
-"""Are plans true? Trains graphs of different shapes, and prints what was predicted and what was measured of each.
+"""Check plans: train graphs of different shapes and print what was predicted and what was measured of each.
 
-Each graph is trained in a process of its own, so that one's memory does not show in another's. The time is that of
-the last epoch: in the first Spark reads the edges. Run it while nothing else runs: it measures seconds.
+Each graph is trained in a process of its own, so that measurements of memory are independent. The time is that of the
+last epoch, as Spark reads the edges in the first. Run nothing else at the same time, because seconds are measured.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from benchmarks.planned_trainings import TrainingCase, train_case
 from twhin_spark import __version__
 
 CASES = {
-    # Fits one task, which trains several epochs between commits.
+    # It fits one task, which trains several epochs between commits.
     "small": TrainingCase(
         15_000, 250_000, 32, {"dim": 100, "in_batch_negatives": 50, "uniform_negatives": 50, "epochs": 24}
     ),
-    # Many edges for its entities: the kernels take nearly all of the time.
+    # It has many edges for its entities, so the kernels take nearly all of the time.
     "dense": TrainingCase(250_000, 2_000_000, 32, {"dim": 128, "in_batch_negatives": 500, "uniform_negatives": 500}),
-    # Many entities for its edges, and little memory: tasks walk super-groups, and moving state takes its share.
+    # It has many entities for its edges and little memory: tasks walk super-groups, and moving state takes its share.
     "large": TrainingCase(
         1_500_000,
         3_000_000,
@@ -34,18 +34,10 @@ CASES = {
 }
 
 
-def main() -> None:
-    for name in CASES:
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.plan", name], stdout=subprocess.PIPE, text=True, check=True
-        )
-        click.echo(done.stdout.splitlines()[-1])
-
-
 def measure(name: str) -> dict[str, Any]:
-    """Trains a shape in this process; returns what was predicted and what was measured."""
-    shape = CASES[name]
-    found, reports = train_case(name, shape)
+    """Train a case in this process and return what was predicted and what was measured."""
+    case = CASES[name]
+    predicted, reports = train_case(name, case)
     last = [report for report in reports if report.epoch == reports[-1].epoch]
     usages = [usage for report in reports for usage in report.tasks]
     seconds = sum(report.seconds for report in last)
@@ -53,24 +45,34 @@ def measure(name: str) -> dict[str, Any]:
     slowest = [max(u.seconds for u in r.tasks) / median([u.seconds for u in r.tasks]) for r in last if r.tasks]
     return {
         "name": f"plan_{name}",
-        "groups": found.plan.layout.groups,
-        "super_groups": found.plan.layout.super_groups,
+        "groups": predicted.plan.layout.groups,
+        "super_groups": predicted.plan.layout.super_groups,
         "predicted": {
-            "epoch_seconds": round(found.epoch_seconds, 2),
-            "peak_rss_mb": round(found.plan.task.total / 1e6),
+            "epoch_seconds": round(predicted.epoch_seconds, 2),
+            "peak_rss_mb": round(predicted.plan.task.total / 1e6),
         },
         "measured": {"epoch_seconds": round(seconds, 2), "peak_rss_mb": round(peak / 1e6)},
         "ratio": {
-            "epoch_seconds": round(found.epoch_seconds / seconds, 2),
-            "peak_rss_mb": round(found.plan.task.total / peak, 2),
+            "epoch_seconds": round(predicted.epoch_seconds / seconds, 2),
+            "peak_rss_mb": round(predicted.plan.task.total / peak, 2),
         },
         "slowest_task_over_median": round(max(slowest), 2),
         "versions": {"twhin-spark": __version__},
     }
 
 
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("name", required=False, type=click.Choice(list(CASES)))
+def main(name: str | None) -> None:
+    """Compare plans with trainings of three graphs, or of the one with this NAME; print a JSON line for each."""
+    if name is not None:
+        click.echo(json.dumps(measure(name)))
+        return
+    for case in CASES:
+        command = [sys.executable, "-m", "benchmarks.plan", case]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        click.echo(done.stdout.splitlines()[-1])
+
+
 if __name__ == "__main__":
-    if len(sys.argv) == 2:
-        click.echo(json.dumps(measure(sys.argv[1])))
-    else:
-        main()
+    main()

@@ -1,4 +1,4 @@
-"""Graphs of chosen sizes, trained in this process with what the plan forecast and the rounds' reports to show."""
+"""Trainings on graphs of chosen sizes in this process, with the plan's forecast and the reports of the rounds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RELATIONS = ("follow", "like")
 
 @dataclass(frozen=True)
 class TrainingCase:
-    """A graph and how it is trained."""
+    """The sizes of a graph, and options of its training."""
 
     entities: int
     edges: int
@@ -32,32 +32,31 @@ class TrainingCase:
     training: dict[str, Any]
 
 
-def train_case(name: str, shape: TrainingCase) -> tuple[Forecast, list[RoundReport]]:
-    """Makes the graph, plans, trains, and removes what was written."""
-    config = _config(name, shape)
+def train_case(name: str, case: TrainingCase) -> tuple[Forecast, list[RoundReport]]:
+    """Write the case's graph, forecast and train; remove what was written and return forecast and reports."""
+    config = _config(name, case)
     shutil.rmtree(config.output, ignore_errors=True)
     spark = open_session(f"twhin-spark bench {name}")
     write_graph(
         spark,
         config.output,
-        entities=shape.entities,
-        edges=shape.edges,
-        partitions=shape.partitions,
+        entities=case.entities,
+        edges=case.edges,
+        partitions=case.partitions,
         relations=_RELATIONS,
     )
     store = TableStore(spark, config.output)
     slots = spark.sparkContext.defaultParallelism
-    found = forecast(
-        config, measure_graph(store, latest_graph(store), config), partitions=shape.partitions, slots=slots
-    )
+    sizes = measure_graph(store, latest_graph(store), config)
+    predicted = forecast(config, sizes, partitions=case.partitions, slots=slots)
     run = train(spark, config, Printer().progress)
     reports = run.folder.reports()
     spark.stop()
     shutil.rmtree(config.output)
-    return found, reports
+    return predicted, reports
 
 
-def _config(name: str, shape: TrainingCase) -> Config:
+def _config(name: str, case: TrainingCase) -> Config:
     return Config.model_validate(
         {
             "name": name,
@@ -72,7 +71,7 @@ def _config(name: str, shape: TrainingCase) -> Config:
                 }
             },
             "split": {"by": "fraction", "validation": 0},
-            "graph": {"partitions": shape.partitions},
-            "training": {"epochs": 2, "batch_size": 500, "loss": "logistic", **shape.training},
+            "graph": {"partitions": case.partitions},
+            "training": {"epochs": 2, "batch_size": 500, "loss": "logistic", **case.training},
         }
     )

@@ -1,4 +1,4 @@
-"""The page's plots, as SVG whose text stays text: small files that differ only where the figures do."""
+"""Plots of the pages, as small SVG files with text as text, which differ only if the figures do."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ _STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "twhin-spark", "font.size
 
 
 def ratios(results: Sequence[tuple[Result, Benchmark]], path: Path) -> None:
-    """One bar for each result, on a logarithmic scale, with its goal and its aim as marks."""
+    """Draw a bar for each result on a logarithmic scale, with marks for its goal and its aim."""
     figure = Figure(figsize=(7.5, 0.8 + 0.42 * len(results)), layout="constrained")
     axes = figure.subplots()
-    for row, (result, entry) in enumerate(results):
+    for row, (result, benchmark) in enumerate(results):
         axes.barh(row, result.ratio, color="tab:blue", height=0.6)
-        for bound, style in ((entry.goal, "-"), (entry.aim, ":")):
+        for bound, style in ((benchmark.goal, "-"), (benchmark.aim, ":")):
             if bound is not None:
                 axes.plot([bound, bound], [row - 0.38, row + 0.38], color="black", linestyle=style)
-    labels = [f"{one.name} ({'less' if entry.lower_is_better else 'more'} is better)" for one, entry in results]
+    labels = [
+        f"{result.name} ({'less' if benchmark.lower_is_better else 'more'} is better)" for result, benchmark in results
+    ]
     axes.set(yticks=range(len(results)), yticklabels=labels, xscale="log", xlabel="ratio")
     axes.invert_yaxis()
     axes.set_title("solid: goal; dotted: aim", fontsize="medium")
@@ -32,13 +34,13 @@ def ratios(results: Sequence[tuple[Result, Benchmark]], path: Path) -> None:
 
 
 def parts(bars: Mapping[str, Mapping[str, float]], unit: str, path: Path) -> None:
-    """A stacked bar for each key of `bars`, in this unit of time."""
+    """Draw a stacked bar for each key of `bars`, in the given unit of time."""
     figure = Figure(figsize=(7.5, 1.5 + 0.5 * len(bars)), layout="constrained")
     axes = figure.subplots()
-    labels = list(dict.fromkeys(label for one in bars.values() for label in one))
+    labels = list(dict.fromkeys(label for bar in bars.values() for label in bar))
     starts = dict.fromkeys(bars, 0.0)
     for label in labels:
-        widths = [one.get(label, 0.0) for one in bars.values()]
+        widths = [bar.get(label, 0.0) for bar in bars.values()]
         axes.barh(list(bars), widths, left=list(starts.values()), label=label, height=0.6)
         starts = {bar: starts[bar] + width for bar, width in zip(bars, widths, strict=True)}
     axes.set_xlabel(unit)
@@ -48,7 +50,7 @@ def parts(bars: Mapping[str, Mapping[str, float]], unit: str, path: Path) -> Non
 
 
 def curves(lines: Mapping[str, Mapping[str, Sequence[float]]], x: str, y: str, path: Path) -> None:
-    """A line for each key of `lines`, of its values of x and y."""
+    """Draw a line for each key of `lines`, of its values of x and y."""
     figure = Figure(figsize=(7.5, 4), layout="constrained")
     axes = figure.subplots()
     for label, line in lines.items():
@@ -60,5 +62,6 @@ def curves(lines: Mapping[str, Mapping[str, Sequence[float]]], x: str, y: str, p
 
 
 def save(figure: Figure, path: Path) -> None:
+    """Write a figure as SVG without its date and creator."""
     with mpl.rc_context(_STYLE):
         figure.savefig(path, metadata={"Date": None, "Creator": None})

@@ -1,4 +1,4 @@
-"""The peer: PyTorch-BigGraph 1.0.0, in a virtual environment of its own, driven through its own command line."""
+"""The peer: PyTorch-BigGraph 1.0.0 in a virtual environment of its own, run through its command line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from benchmarks.paths import BUILD, ROOT
 from twhin_spark.kernels.arrays import Floats
 
 VENV = ROOT / "build" / "pbg-venv"
-# setuptools from 81 on has no pkg_resources, which PyTorch-BigGraph imports.
+# PyTorch-BigGraph imports pkg_resources, which setuptools has lost in version 81.
 PINS = ("torchbiggraph==1.0.0", "torch==2.13.0", "numpy==2.4.6", "h5py==3.16.0", "setuptools==80.9.0", "wheel")
 WORKERS = 2
 _TRAINED = re.compile(r"Processed (\d+) edges in ([\d.]+) s ")
@@ -28,7 +28,7 @@ _TRAINED = re.compile(r"Processed (\d+) edges in ([\d.]+) s ")
 
 @dataclass(frozen=True)
 class PeerRelation:
-    """A relation of PyTorch-BigGraph's config: its name, the entity types at its ends, and its operator."""
+    """A relation of PyTorch-BigGraph's config: its name, the entity types of its ends, and its operator."""
 
     name: str
     source: str
@@ -38,10 +38,11 @@ class PeerRelation:
 
 @dataclass(frozen=True)
 class PeerSettings:
-    """What is trained: relations (one that stands for all where they are dynamic), loss, sizes, epochs.
+    """Settings of a training.
 
-    dynamic: a batch mixes relations, and each relation has a vector for either direction. Otherwise the edges of a
-    batch have one relation, whose vector serves both.
+    relations: all relations, or a single one that stands for all if they are dynamic.
+    dynamic: whether a batch mixes relations; each relation then has a vector for each direction. Otherwise the edges
+        of a batch have the same relation, whose vector serves both directions.
     """
 
     relations: tuple[PeerRelation, ...]
@@ -58,14 +59,14 @@ class PeerSettings:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What PyTorch-BigGraph logs of an epoch: the edges it trained and the seconds in which its workers did."""
+    """The edges that PyTorch-BigGraph trained in an epoch, and the seconds of its workers, by its log."""
 
     edges: int
     seconds: float
 
 
 class Project:
-    """A folder with one graph in PyTorch-BigGraph's format, and what it trains on it."""
+    """A folder with a graph in PyTorch-BigGraph's format and the models trained on it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -73,30 +74,31 @@ class Project:
         self._checkpoint, self._config = folder / "checkpoint", folder / "config.py"
 
     def has_graph(self) -> bool:
+        """Tell if a graph has been imported."""
         return (self.folder / "imported").exists()
 
     def import_edges(self, settings: PeerSettings, edges: Path) -> float:
-        """Imports a TSV file of source, relation, target; returns the seconds that the process took."""
+        """Import a TSV file of source, relation and target; return the seconds of the process."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         self._write_config(settings)
         columns = ["--lhs-col=0", "--rel-col=1", "--rhs-col=2"]
         seconds, _ = _run("torchbiggraph_import_from_tsv", [*columns, str(self._config), str(edges)])
-        if not settings.dynamic:  # the export asks for this file, which the import writes for mixed relations alone
+        if not settings.dynamic:  # the export needs this file, which the import writes only for mixed relations
             names = [relation.name for relation in settings.relations]
             (self._entities / "dynamic_rel_names.json").write_text(json.dumps(names))
         (self.folder / "imported").touch()
         return seconds
 
     def train(self, settings: PeerSettings) -> tuple[float, list[Epoch]]:
-        """Trains from the first vectors: the seconds that the process took, and what it logged of its epochs."""
+        """Train from first vectors; return the seconds of the process and its epochs."""
         shutil.rmtree(self._checkpoint, ignore_errors=True)
         self._write_config(settings)
         seconds, log = _run("torchbiggraph_train", [str(self._config)])
-        return seconds, [Epoch(int(edges), float(taken)) for edges, taken in _TRAINED.findall(log)]
+        return seconds, [Epoch(int(edges), float(epoch)) for edges, epoch in _TRAINED.findall(log)]
 
     def export(self) -> float:
-        """Writes the trained vectors as TSV; returns the seconds that the process took."""
+        """Write the trained vectors as TSV; return the seconds of the process."""
         outputs = {name: self.folder / f"{name}.tsv" for name in ("entities", "relation-types")}
         for path in outputs.values():
             path.unlink(missing_ok=True)
@@ -105,7 +107,7 @@ class Project:
         return seconds
 
     def vectors(self) -> tuple[pd.Index, Floats]:
-        """The names of all entities, whatever their types, and their vectors (n, dim), as `export` wrote them."""
+        """Return the names of all entities of all types and their vectors (n, dim), as `export` wrote them."""
         table = pd.read_csv(self.folder / "entities.tsv", sep="\t", header=None, index_col=0, dtype={0: str})
         return table.index, table.to_numpy(np.float32)
 
@@ -117,8 +119,13 @@ class Project:
             "checkpoint_path": str(self._checkpoint),
             "entities": {name: {"num_partitions": 1} for name in sorted(types)},
             "relations": [
-                {"name": one.name, "lhs": one.source, "rhs": one.target, "operator": one.operator}
-                for one in settings.relations
+                {
+                    "name": relation.name,
+                    "lhs": relation.source,
+                    "rhs": relation.target,
+                    "operator": relation.operator,
+                }
+                for relation in settings.relations
             ],
             "dynamic_relations": settings.dynamic,
             "dimension": settings.dim,
@@ -138,7 +145,7 @@ class Project:
 
 
 def install() -> None:
-    """Makes the virtual environment, once: about two minutes and 5 GB, most of it CUDA, which torch brings along."""
+    """Make the virtual environment, once. It takes about two minutes and 5 GB, most of it CUDA for torch."""
     marker = VENV / ".installed"
     if marker.exists() and marker.read_text() == "\n".join(PINS):
         return
@@ -152,18 +159,22 @@ def install() -> None:
 
 
 def versions() -> Mapping[str, str]:
-    """Of the packages that decide PyTorch-BigGraph's speed."""
+    """Return the versions of the packages that decide PyTorch-BigGraph's speed."""
     names = ("torchbiggraph", "torch", "numpy")
     program = (
         f"import importlib.metadata, json; print(json.dumps({{n: importlib.metadata.version(n) for n in {names}}}))"
     )
     command = [str(VENV / "bin" / "python"), "-c", program]
-    found: dict[str, str] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return {"torchbiggraph": found["torchbiggraph"], "torch": found["torch"], "torch's numpy": found["numpy"]}
+    installed: dict[str, str] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return {
+        "torchbiggraph": installed["torchbiggraph"],
+        "torch": installed["torch"],
+        "torch's numpy": installed["numpy"],
+    }
 
 
 def _run(program: str, arguments: Sequence[str]) -> tuple[float, str]:
-    """Runs one of PyTorch-BigGraph's programs to its end: the seconds it took, and its output."""
+    """Run one of PyTorch-BigGraph's programs; return its seconds and its output."""
     BUILD.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     done = subprocess.run(

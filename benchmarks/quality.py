@@ -23,6 +23,7 @@ import click
 import yaml
 from deltalake import DeltaTable
 
+from benchmarks import readme_results
 from benchmarks.console import progress
 from benchmarks.paths import BUILD, CONFIG_DATA, ROOT
 from benchmarks.quality_page import write_page
@@ -31,40 +32,44 @@ from benchmarks.quality_records import STORE, Run, load_runs, model_key, recorde
 from benchmarks.quality_sets import SETS, SMALLER, DataSet
 from benchmarks.results import core_count, cpu_name, own_versions, today
 
-NO_BASELINES = ("evaluation.als=null", "publishing.gates=[]")  # an ablation's baselines are those of the whole model
+NO_BASELINES = ("evaluation.als=null", "publishing.gates=[]")  # an ablation has the baselines of the whole model
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.argument("name", type=click.Choice([*SETS, "all"]))
 @click.option("--seed", "seeds", multiple=True, default=(0,), type=click.IntRange(min=0), help="Seeds of training.")
-@click.option("--set", "overrides", multiple=True, help="Option of the config as path=value, for a trial.")
-@click.option("--variants", is_flag=True, help="Measure the set's variants, for the page's ablations and curves.")
-@click.option("--trial", is_flag=True, help="Measure on validation's edges, and keep no record: for tuning.")
+@click.option("--set", "overrides", multiple=True, help="Config option as path=value, such as training.dim=64.")
+@click.option("--variants", is_flag=True, help="Measure the variants that the page shows as ablations and curves.")
+@click.option("--trial", is_flag=True, help="Measure on validation edges and keep no record, for tuning.")
 def main(name: str, seeds: tuple[int, ...], overrides: tuple[str, ...], variants: bool, trial: bool) -> None:
-    """Trains and measures a data set; prints a JSON line for each seed, and variant."""
-    for one in SETS if name == "all" else [name]:
-        for more in _variants(SETS[one]) if variants else [[]]:
+    """Train and measure a data set, or all; print a JSON line for each seed and variant."""
+    for data in SETS if name == "all" else [name]:
+        for variant in _variants(SETS[data]) if variants else [[]]:
             for seed in seeds:
-                click.echo(json.dumps(measure(one, seed, [*overrides, *more], trial)))
+                click.echo(json.dumps(measure(data, seed, [*overrides, *variant], trial)))
     if not trial:
         write_page(load_runs())
+        readme_results.main()
 
 
 def _variants(data: DataSet) -> list[list[str]]:
-    """The overrides of each run that is made for an ablation or a curve."""
+    """Return the overrides of each run that is made for an ablation or a curve."""
     return [[*SMALLER, *variant] for variant in data.variants] + ([list(data.curve)] if data.curve else [])
 
 
 def measure(name: str, seed: int, overrides: Sequence[str], trial: bool) -> dict[str, Any]:
-    """The line of one set and seed."""
+    """Measure a data set with a seed, unless it is recorded already, and return its line.
+
+    trial: measure on validation edges and record nothing.
+    """
     data = SETS[name]
     config = ROOT / "conf" / data.config
     key = model_key(config)
     if not trial and (recorded := recorded_run(name, seed, overrides, key)):
         progress(f"{name}: seed {seed} is recorded in {STORE.relative_to(ROOT)} already")
         return _line(recorded)
-    kind = ["trial"] * trial + ([_hash(overrides)] if overrides else [])
-    output = BUILD / "quality" / "-".join([name, *kind])
+    suffixes = ["trial"] * trial + ([_digest(overrides)] if overrides else [])
+    output = BUILD / "quality" / "-".join([name, *suffixes])
     options = [f"output={output}", f"training.seed={seed}"]
     options += with_data(config, [*(data.trial if trial else ()), *overrides])
     started = time.perf_counter()
@@ -72,14 +77,14 @@ def measure(name: str, seed: int, overrides: Sequence[str], trial: bool) -> dict
     trained = time.perf_counter()
     run_id = _run("train", config, options)["run_id"]
     seconds = {"train": time.perf_counter() - trained}
-    found = _run("evaluate", config, options)["metrics"]
+    rows = _run("evaluate", config, options)["metrics"]
     seconds["all"] = time.perf_counter() - started
-    metrics = data.figures(found)
-    for ablation, more in ({} if overrides else data.ablations).items():
-        _run("train", config, [*options, *more])
-        others = data.figures(_run("evaluate", config, [*options, *more, *NO_BASELINES])["metrics"])
+    metrics = data.figures(rows)
+    for ablation, changes in ({} if overrides else data.ablations).items():
+        _run("train", config, [*options, *changes])
+        others = data.figures(_run("evaluate", config, [*options, *changes, *NO_BASELINES])["metrics"])
         metrics |= {f"{metric}, {ablation}": value for metric, value in others.items()}
-    peers = {**data.peers, **data.measured_peers(found)}
+    peers = {**data.peers, **data.measured_peers(rows)}
     if data.peer is not None and seed == 0 and not (overrides or trial):
         theirs, seconds["PyTorch-BigGraph"] = peer_metrics(f"quality-{name}", output / "tables", data.peer)
         peers |= {f"PyTorch-BigGraph {metric}": theirs[metric] for metric in data.headline}
@@ -105,7 +110,7 @@ def measure(name: str, seed: int, overrides: Sequence[str], trial: bool) -> dict
 
 
 def _curve(output: Path, run_id: str) -> dict[str, list[float]]:
-    """The seconds of training after each epoch, and the MRR of validation edges where the run has measured it."""
+    """Return the seconds of training after each epoch, and the MRR of validation edges if the run has measured it."""
     table = DeltaTable(output / "tables" / "training_rounds").to_pyarrow_table(
         filters=[("run_id", "=", run_id)], columns=["epoch", "round", "seconds", "held_out_edges", "monitor_mrr"]
     )
@@ -113,9 +118,9 @@ def _curve(output: Path, run_id: str) -> dict[str, list[float]]:
     seconds = 0.0
     rows = sorted(table.to_pylist(), key=itemgetter("epoch", "round"))
     for _, relations in groupby(rows, key=itemgetter("epoch", "round")):
-        own = list(relations)
-        seconds += own[0]["seconds"]  # a round's relations share them
-        measured = [(row["held_out_edges"], row["monitor_mrr"]) for row in own if row["monitor_mrr"] is not None]
+        of_round = list(relations)
+        seconds += of_round[0]["seconds"]  # all relations of a round have the same seconds
+        measured = [(row["held_out_edges"], row["monitor_mrr"]) for row in of_round if row["monitor_mrr"] is not None]
         if measured:
             curve["seconds"].append(round(seconds, 1))
             curve["mrr"].append(round(sum(n * mrr for n, mrr in measured) / sum(n for n, _ in measured), 4))
@@ -123,23 +128,24 @@ def _curve(output: Path, run_id: str) -> dict[str, list[float]]:
 
 
 def _graph_id(output: Path) -> str:
-    """Of the newest graph in the folder: a fingerprint of its edges, and of which entity is where."""
+    """Return the id of the newest graph in a folder, a fingerprint of its edges and entity locations."""
     graphs = DeltaTable(output / "tables" / "graph_versions").to_pyarrow_table(columns=["graph_id", "built_at"])
     newest: str = graphs.sort_by("built_at")["graph_id"][-1].as_py()
     return newest
 
 
 def _line(run: Run) -> dict[str, Any]:
+    """Return the part of a record that is printed."""
     return {name: run[name] for name in ("set", "metrics", "peers", "seed", "seconds")}
 
 
-def _hash(overrides: Sequence[str]) -> str:
-    """For a folder's name: graphs of different numbers of partitions cannot share one."""
+def _digest(overrides: Sequence[str]) -> str:
+    """Return a digest for a folder's name, as graphs with different numbers of partitions cannot share a folder."""
     return hashlib.blake2b(repr(overrides).encode(), digest_size=4).hexdigest()
 
 
 def with_data(config: Path, overrides: Sequence[str]) -> list[str]:
-    """The overrides, and the paths of the config's logs, where TWHIN_DATA_HOME says that the data are."""
+    """Return the overrides and the paths of the config's logs, moved to the folder that TWHIN_DATA_HOME names."""
     logs = yaml.safe_load(config.read_text())["logs"]
     home = os.environ.get("TWHIN_DATA_HOME") or CONFIG_DATA
     paths = [f"logs.{name}.path={log['path']}" for name, log in logs.items()]
@@ -147,22 +153,22 @@ def with_data(config: Path, overrides: Sequence[str]) -> list[str]:
 
 
 def _settings(config: Path) -> dict[str, Any]:
-    """What a config says of the model: all but its logs and retrieval, and of relations that are alike one."""
+    """Return a config without its logs and retrieval, and with one of each group of equal relations."""
     document = yaml.safe_load(config.read_text())
-    kinds = {repr(relation): {name: relation} for name, relation in reversed(document["relations"].items())}
-    relations = {name: relation for kind in reversed(kinds.values()) for name, relation in kind.items()}
-    left_out = ("relations", "logs", "retrieval")
-    return {"relations": relations} | {name: part for name, part in document.items() if name not in left_out}
+    distinct = {repr(relation): {name: relation} for name, relation in reversed(document["relations"].items())}
+    relations = {name: relation for pair in reversed(distinct.values()) for name, relation in pair.items()}
+    omitted = ("relations", "logs", "retrieval")
+    return {"relations": relations} | {name: section for name, section in document.items() if name not in omitted}
 
 
 def _run(job: str, config: Path, options: Sequence[str]) -> dict[str, Any]:
-    """Runs a job to its end, its progress on our stderr; returns its result."""
+    """Run a job with its progress on stderr and return its result."""
     progress(f"{job} {' '.join(options)}")
     command = [str(Path(sys.executable).parent / "twhin-spark"), job, "--config", str(config)]
     command += [part for option in options for part in ("--set", option)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"twhin-spark {job} failed; what it said is above")
+        raise SystemExit(f"twhin-spark {job} failed; see its output above")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 

@@ -1,4 +1,4 @@
-"""PyTorch-BigGraph on the very graph that a quality run has built: the same training edges, queries and candidates."""
+"""Quality of PyTorch-BigGraph on the graph of a quality run: the same training edges, queries and candidates."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ _COLUMNS = ["relation", "source_type", "source_id", "target_type", "target_id", 
 
 @dataclass(frozen=True)
 class PeerTraining:
-    """How PyTorch-BigGraph is trained, and the relation whose test edges are asked for."""
+    """Settings of PyTorch-BigGraph, and the relation whose test edges are ranked."""
 
     relation: str
     settings: pbg.PeerSettings
 
 
 def peer_metrics(name: str, tables: Path, peer: PeerTraining) -> tuple[dict[str, float], float]:
-    """Trains PyTorch-BigGraph on the training edges of a graph's tables.
+    """Train PyTorch-BigGraph on the training edges of a graph's tables.
 
-    Returns its metrics by name, and the seconds of import, training and export.
+    Return its metrics by name, and the seconds of import, training and export.
     """
     pbg.install()
     edges = DeltaTable(tables / "edges").to_pyarrow_table(columns=_COLUMNS).to_pandas()
-    for end in ("source", "target"):  # an id may stand for entities of two types
+    for end in ("source", "target"):  # two entity types may share an id
         edges[end] = edges[f"{end}_type"] + ":" + edges[f"{end}_id"]
     trained = edges[edges["split"] == "train"]
     tsv = BUILD / "pbg" / f"{name}.tsv"
@@ -52,41 +52,49 @@ def peer_metrics(name: str, tables: Path, peer: PeerTraining) -> tuple[dict[str,
 
 
 def metrics_by_vectors(edges: pd.DataFrame, entities: pd.Index, vectors: Floats) -> dict[str, float]:
-    """Metrics by name of a relation's new test edges of which both ends are among the entities.
+    """Return metrics by name of a relation's new test edges, if both of their ends are among the entities.
 
-    edges: the relation's; columns source, target, source_type, target_type and split.
-    entities: names as in source and target, `type:id`; their vectors (n, dim).
-    Candidates are all entities of the target's type but the source itself, and those that it has in training.
+    The candidates of a query are all entities of the target's type but the source itself and its targets in training.
+
+    Parameters
+    ----------
+    edges
+        The relation's edges, with columns source, target, source_type, target_type and split.
+    entities
+        The n names of all entities, `type:id` as in the columns source and target.
+    vectors
+        The entities' vectors (n, dim).
     """
-    from_type, kind = edges[["source_type", "target_type"]].iloc[0]
-    candidates = np.flatnonzero(entities.str.startswith(f"{kind}:"))
+    source_type, target_type = edges[["source_type", "target_type"]].iloc[0]
+    candidates = np.flatnonzero(entities.str.startswith(f"{target_type}:"))
     rows = pd.DataFrame({end: entities.get_indexer(pd.Index(edges[end])) for end in ("source", "target")})
-    known = rows[(edges["split"] == "train").to_numpy()]
-    held = rows[(edges["split"] == "test").to_numpy() & (rows >= 0).all(axis=1).to_numpy()]
-    new = held.merge(known, how="left", indicator=True)
+    trained = rows[(edges["split"] == "train").to_numpy()]
+    held_out = rows[(edges["split"] == "test").to_numpy() & (rows >= 0).all(axis=1).to_numpy()]
+    new = held_out.merge(trained, how="left", indicator=True)
     queries = new.loc[new["_merge"] == "left_only", ["source", "target"]].sort_values(["source", "target"])
-    ranks = _ranks(queries, known, vectors, candidates, omits_source=from_type == kind)
+    ranks = _ranks(queries, trained, vectors, candidates, omits_source=source_type == target_type)
     _, source = np.unique(queries["source"], return_inverse=True)
-    return {one.metric: one.value for one in metrics_of(totals_of(ranks, source))}
+    return {metric.metric: metric.value for metric in metrics_of(totals_of(ranks, source))}
 
 
 def _ranks(
-    queries: pd.DataFrame, known: pd.DataFrame, vectors: Floats, candidates: Integers, *, omits_source: bool
+    queries: pd.DataFrame, trained: pd.DataFrame, vectors: Floats, candidates: Integers, *, omits_source: bool
 ) -> Ranks:
-    """Of queries in the order of their sources, by dot products, in which a translation moves no target before another.
+    """Return the ranks of queries, in the order of their sources, by dot products.
 
-    queries, known: columns source and target, rows of `vectors`; candidates: rows of `vectors`, ascending.
+    A translation would change the scores of all targets of a source by the same amount, so none is applied.
+    queries, trained: columns source and target, rows of `vectors`; candidates: rows of `vectors`, ascending.
     """
-    targets = known.groupby("source")["target"].agg(list)
+    targets = trained.groupby("source")["target"].agg(list)
     answering = vectors[candidates]  # (n, dim)
     among_new, filtered = [], []
     sources, first = np.unique(queries["source"].to_numpy(), return_index=True)
     for source, answers in zip(sources.tolist(), np.split(queries["target"].to_numpy(), first[1:]), strict=True):
         scores = answering @ vectors[source]
-        left_out = [*targets.get(source, []), *([source] if omits_source else [])]
-        own = scores[np.searchsorted(candidates, answers)]
-        scores[np.searchsorted(candidates, left_out)] = -np.inf
-        above = (scores > own[:, None]).sum(axis=1)
+        excluded = [*targets.get(source, []), *([source] if omits_source else [])]
+        answer_scores = scores[np.searchsorted(candidates, answers)]
+        scores[np.searchsorted(candidates, excluded)] = -np.inf
+        above = (scores > answer_scores[:, None]).sum(axis=1)
         among_new.append(1 + above)
-        filtered.append(1 + above - (own > own[:, None]).sum(axis=1))
-    return Ranks(*(np.concatenate(one).astype(np.float64) for one in (among_new, filtered)))
+        filtered.append(1 + above - (answer_scores > answer_scores[:, None]).sum(axis=1))
+    return Ranks(*(np.concatenate(ranks).astype(np.float64) for ranks in (among_new, filtered)))

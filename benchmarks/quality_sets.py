@@ -1,4 +1,4 @@
-"""The sets that quality is measured on: configs, protocols, peers, and what tuning measures in place of the test."""
+"""The data sets that quality is measured on: configs, protocols, peers, and overrides for tuning."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from benchmarks import pytorch_biggraph as pbg
 from benchmarks.paths import CONFIG_DATA
 from benchmarks.quality_peer import PeerTraining
 
-MetricRows = Sequence[Mapping[str, Any]]  # rows of `metrics`
+MetricRows = Sequence[Mapping[str, Any]]  # rows of the table `metrics`
 Figures = Callable[[MetricRows], dict[str, float]]
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """A config in conf/, and what is asked of it.
+    """A data set: a config in conf/, its protocol, and its peers.
 
+    config: the name of the config's file.
     about: the protocol, in a sentence or two.
-    headline: the metrics that it is compared by, the first one above all.
-    figures: the headline, from the rows of `evaluate`.
-    trial: overrides under which edges of training are asked for, and the test's are neither read nor trained on.
-    peers: published figures, or those measured by other means, by name.
-    measured_peers: figures of the baselines that `evaluate` ranks beside the model.
-    tuned: how the baselines that are measured here were tuned.
-    peer: how PyTorch-BigGraph is trained on the same graph, beside seed 0; its headline is a peer, too.
-    ablations: by name, overrides of another training on the same graph, which answers the same queries.
-    variants: overrides of runs of their own, which `make quality-ablations` measures with seed 0. They are of a smaller
-        model, SMALLER, and compared with that: it trains in a fraction of the time.
-    curve: overrides under which some edges of training are held out, so that every epoch can be measured on them. A run
-        of its own, beside the variants, where the config holds none out.
+    headline: the metrics that it is compared by, the most important one first.
+    figures: the function that computes all metrics from the rows of `evaluate`.
+    trial: overrides for tuning: training edges are ranked, and test edges are neither read nor trained on.
+    peers: figures that are published or measured by other means, by name.
+    measured_peers: the function that computes the figures of the baselines that `evaluate` ranks beside the model.
+    tuned: a description of how the baselines that are measured here were tuned.
+    peer: settings of PyTorch-BigGraph on the same graph, measured with seed 0; its headline is a peer, too.
+    ablations: overrides of another training on the same graph with the same queries, by name.
+    variants: overrides of runs of their own, which `make quality-ablations` measures with seed 0. They are added to
+        those of a smaller model, SMALLER, which trains in a fraction of the time, and compared with it.
+    curve: overrides of a run that holds out training edges, on which every epoch is measured. It is made with the
+        variants, if the config itself holds out no validation edges.
     """
 
     config: str
@@ -47,13 +48,13 @@ class DataSet:
     curve: Sequence[str] = ()
 
 
-def knowledge_graph(questions: int) -> Figures:
-    """Filtered MRR and hits@k over all questions of the protocol; one with an end that is not in training counts 0."""
+def knowledge_graph(queries: int) -> Figures:
+    """Compute filtered MRR and hits@k over all queries of the protocol; a query with an unknown end counts as 0."""
 
     def figures(metrics: MetricRows) -> dict[str, float]:
-        mine = [row for row in metrics if row["model"] == "twhin" and row["average"] == "micro"]
-        found = {row["metric"]: row["value"] * row["queries"] / questions for row in mine}
-        return {name: found[name] for name in ("mrr", "hits@1", "hits@3", "hits@10")}
+        micro = [row for row in metrics if row["model"] == "twhin" and row["average"] == "micro"]
+        values = {row["metric"]: row["value"] * row["queries"] / queries for row in micro}
+        return {name: values[name] for name in ("mrr", "hits@1", "hits@3", "hits@10")}
 
     return figures
 
@@ -62,18 +63,18 @@ def recommendation(relation: str, *names: str, model: str = "twhin") -> Figures:
     """MetricRows of a relation, with the ends of their intervals."""
 
     def figures(metrics: MetricRows) -> dict[str, float]:
-        found = {}
+        values = {}
         for row in metrics:
             if (row["relation"], row["model"]) == (relation, model) and row["metric"] in names:
-                found[row["metric"]] = row["value"]
-                found |= {f"{row['metric']} {end}": row[end] for end in ("low", "high")}
-        return found
+                values[row["metric"]] = row["value"]
+                values |= {f"{row['metric']} {bound}": row[bound] for bound in ("low", "high")}
+        return values
 
     return figures
 
 
 def baselines(relation: str, *names: str) -> Figures:
-    """The same of ALS and popularity, by the names of both."""
+    """Compute the same metrics of ALS and popularity, by model and metric."""
 
     def figures(metrics: MetricRows) -> dict[str, float]:
         return {
@@ -86,9 +87,9 @@ def baselines(relation: str, *names: str) -> Figures:
 
 
 def alone(*others: str) -> list[str]:
-    """Overrides under which no edge of other relations is trained.
+    """Return overrides under which no edge of the other relations is trained.
 
-    They stay in the graph, so that queries and candidates are the same.
+    The edges stay in the graph, so that queries and candidates are the same.
     """
     return [f"relations.{name}.sampling=1.0e-9" for name in others]
 
@@ -96,35 +97,38 @@ def alone(*others: str) -> list[str]:
 def peer_training(
     relation: str, ends: Mapping[str, tuple[str, str]], epochs: int, learning_rate: float
 ) -> PeerTraining:
-    """PyTorch-BigGraph without operators: what is asked is one relation, and a translation moves no target."""
+    """Return settings of PyTorch-BigGraph without operators.
+
+    A single relation is ranked, in which a translation of the source changes the order of no targets.
+    """
     relations = tuple(pbg.PeerRelation(name, source, target, "none") for name, (source, target) in ends.items())
     settings = pbg.PeerSettings(relations, False, "softmax", 128, 50, 200, epochs, learning_rate=learning_rate)
     return PeerTraining(relation, settings)
 
 
-# A tenth of a user's training places, by a hash of both.
+# A condition on places: a tenth of a user's training places, by a hash of both.
 _GOWALLA_TENTH = (
     "explode(filter(slice(split(trim(value), ' '), 2, 100000), "
     "place -> pmod(xxhash64(split(value, ' ')[0], place), 10) {} 0))"
 )
-# The listens that conf/lastfm.yaml tests on have 0 or 1 there.
+# Listens with 0 or 1 are the test split of conf/lastfm.yaml.
 _LASTFM_TENTH = "pmod(xxhash64(userID, artistID), 10)"
 
 _FB15K = (
-    "Both ends of the 20,466 test edges are asked for, among all entities, without the other known answers; an edge "
-    "with an end that is not in training counts 0."
+    "Both ends of the 20,466 test edges are ranked among all entities without the other known answers; an edge with an "
+    "end that is not in training counts as 0."
 )
 _FB15K_TRIAL = ("logs.validation.select.split=\"'test'\"", "logs.test.where='1 = 0'", "training.keep=last")
 SMALLER = ["training.dim=128"]
 _FOUR = ("graph.partitions=32", "training.groups=4")
 _SIXTEEN = ("graph.partitions=128", "training.groups=16")
-# With as many partitions as groups there is nothing to deal: the same entities share a group in every epoch.
+# With as many partitions as groups, the same entities share a group in every epoch.
 _SIXTEEN_FIXED = ("graph.partitions=16", "training.groups=16")
-# The best epoch by a sample of edges is another one in every run; the last is the same.
+# The best epoch by a sample of edges differs from run to run; the last does not.
 _LAST = "training.keep=last"
-# `keep: best` has the ranks of validation edges measured after each epoch.
+# `keep: best` measures the ranks of validation edges after each epoch.
 _MEASURED = ("training.validation.edges=5000", "training.keep=best")
-# What Gowalla was trained with before its vectors had a bound.
+# Earlier settings of Gowalla, before its vectors were bounded.
 _COSINES = ("relations.check_in.operator=identity", "training.comparator=cosine", "training.max_norm=null")
 
 SETS = {
@@ -158,7 +162,7 @@ SETS = {
     ),
     "gowalla": DataSet(
         "gowalla.yaml",
-        "All places but the user's own in training are ranked for every test user, over all of its test places.",
+        "All places that a test user has not visited in training are ranked, for all of the user's test places.",
         ("recall@20", "ndcg@20"),
         recommendation("check_in", "recall@20", "ndcg@20"),
         [
@@ -192,7 +196,7 @@ SETS = {
     ),
     "lastfm": DataSet(
         "lastfm.yaml",
-        "A fifth of each user's listens is held out; all artists but those of its other listens are ranked.",
+        "A fifth of the listens is held out; all artists but those of the user's other listens are ranked.",
         ("recall@20", "ndcg@20"),
         recommendation("listen", "recall@20", "ndcg@20"),
         [
@@ -201,10 +205,11 @@ SETS = {
         ],
         measured_peers=baselines("listen", "recall@20", "ndcg@20"),
         tuned=(
-            "Tuned as the model was, by recall@20 of listens neither trained on nor of the test. ALS: ranks of 32, 64, "
-            "128, alphas from .1 to 40, regularisations from .03 to 3. PyTorch-BigGraph, 128 dimensions, all "
-            "three relations: rates of .1 .142, .02 .200 (20 epochs) and .185 (40), .01 .210 (30), .005 .201 (40); its "
-            "logistic loss .139, cosines .049."
+            "The peers were tuned like the model, by recall@20 of listens that are neither in training nor in the test "
+            "split. ALS: ranks of 32, 64 and 128, alphas from .1 to 40, regularisations from .03 to 3. "
+            "PyTorch-BigGraph with 128 dimensions and all three relations: learning rate .1 gives .142; .02 gives .200 "
+            "after 20 epochs and .185 after 40; .01 gives .210 after 30; .005 gives .201 after 40. Its logistic loss "
+            "gives .139, its cosine similarity .049."
         ),
         peer=peer_training(
             "listen", {"friend": ("user", "user"), "listen": ("user", "artist"), "tag": ("artist", "tag")}, 30, 0.01
@@ -218,16 +223,16 @@ SETS = {
     ),
     "higgs": DataSet(
         "higgs.yaml",
-        "The last tenth of the events is held out. Every new retweet with both ends known is a question, and all users "
-        "are candidates.",
+        "The last tenth of the events is held out. Every new retweet with both ends in training is a query, and all "
+        "users are candidates.",
         ("recall@10", "mrr"),
         recommendation("retweet", "recall@10", "mrr"),
         ["window.until=2012-07-05T22:49:31Z", "split.test=0.1111"],
         measured_peers=baselines("retweet", "recall@10", "mrr"),
         tuned=(
-            "Tuned as the model was, on the tenth of the events after the first 80%. ALS: regularisations of .1, 1, 10 "
-            "with alphas of 10, 40, 100. PyTorch-BigGraph, 128 dimensions, 10 epochs, all three relations: recall@10 "
-            "with rates of .1 .048, .02 .073, .01 .070."
+            "The peers were tuned like the model, on the tenth of the events after the first 80%. ALS: regularisations "
+            "of .1, 1 and 10 with alphas of 10, 40 and 100. PyTorch-BigGraph with 128 dimensions, 10 epochs and all "
+            "three relations: recall@10 is .048 with a learning rate of .1, .073 with .02 and .070 with .01."
         ),
         peer=peer_training("retweet", dict.fromkeys(("mention", "reply", "retweet"), ("user", "user")), 10, 0.02),
         ablations={"retweets alone": alone("mention", "reply")},

@@ -17,10 +17,10 @@ _NAME = "ranking_share_d128"
 _SOURCES, _CANDIDATES = 4096, 65_536
 
 
-def ranking_share(dim: int, answers: int, known: int, repeats: int) -> Result:
+def ranking_share(dim: int, answers: int, left_out: int, repeats: int) -> Result:
     """Measure the product and the ranking, one after the other, `repeats` times; a first ranking is warm-up.
 
-    answers, known: the numbers of candidates of each source that are ranked and that are left out.
+    answers, left_out: the numbers of candidates of each source that are ranked and that are left out.
     """
     rng = np.random.default_rng(0)
     sources = rng.standard_normal((_SOURCES, dim)).astype(np.float32)
@@ -28,7 +28,7 @@ def ranking_share(dim: int, answers: int, known: int, repeats: int) -> Result:
     query = np.repeat(np.arange(_SOURCES), answers)
     candidate = rng.integers(_CANDIDATES, size=len(query))
     positives = Positives(query, candidate, positive_scores(sources, candidates[candidate], query))
-    excluded = Excluded(np.repeat(np.arange(_SOURCES), known), rng.integers(_CANDIDATES, size=known * _SOURCES))
+    excluded = Excluded(np.repeat(np.arange(_SOURCES), left_out), rng.integers(_CANDIDATES, size=left_out * _SOURCES))
     operations = 2 * _SOURCES * _CANDIDATES * dim
     speeds: dict[str, list[float]] = {"ranking": [], "sgemm 512x128x512": []}
     with threadpool_limits(1):
@@ -43,7 +43,7 @@ def ranking_share(dim: int, answers: int, known: int, repeats: int) -> Result:
                 speeds["sgemm 512x128x512"].append(peak)
     ours, peer = (median(values) for values in speeds.values())
     facts = {
-        "the work": f"{_SOURCES:,} sources by {_CANDIDATES:,} candidates, {answers} answers and {known} known each",
+        "the work": f"{_SOURCES:,} sources by {_CANDIDATES:,} candidates, {answers} answers and {left_out} known each",
         "ranks a second": f"{ours * 1e9 / operations * len(query):,.0f}",
     }
     return Result(_NAME, ours, peer, ours / peer, "GFLOP/s", own_versions(), speeds, facts=facts)

@@ -1,4 +1,4 @@
-"""What a benchmark found: one JSON line on stdout, and the store that the page is made from."""
+"""Results of benchmarks: a JSON line on stdout, and the store from which the page is generated."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ STORE = RECORDS / "benchmarks.json"
 
 @dataclass(frozen=True)
 class Result:
-    """ours and peer: medians, in `unit`. ratio: above 1 is in our favour, unless the benchmark says otherwise.
+    """The result of a benchmark.
 
-    repeats: by contender, every measurement in `unit`.
-    parts: by bar of the plot, the wall time that each part took, in `parts_unit`.
-    facts: what else is to be known, by its label.
+    ours, peer: medians, in `unit`.
+    ratio: above 1 if we are better, unless the benchmark says otherwise.
+    repeats: every measurement in `unit`, by contender.
+    parts: the wall time of each part in `parts_unit`, by bar of the plot.
+    facts: further facts, by label.
     """
 
     name: str
@@ -44,30 +46,31 @@ class Result:
     cores: int = field(default_factory=lambda: core_count())
 
     def line(self) -> str:
+        """Return the result as a JSON line."""
         short = {key: rounded(getattr(self, key)) for key in ("ours", "peer", "ratio")}
         return json.dumps({"name": self.name, **short, "unit": self.unit, "versions": dict(self.versions)})
 
 
 def record(result: Result) -> None:
-    """Prints the result's line, and puts it in the store in place of an earlier one of its name."""
+    """Print a result's line and store it in place of an earlier result of its name."""
     sys.stdout.write(result.line() + "\n")
     sys.stdout.flush()
     results = {**load(), result.name: result}
-    content = {name: asdict(one) for name, one in sorted(results.items())}
+    content = {name: asdict(stored) for name, stored in sorted(results.items())}
     STORE.write_text(json.dumps(rounded(content), indent=1, ensure_ascii=False) + "\n")
 
 
 def load(path: Path = STORE) -> dict[str, Result]:
-    """The stored results by name."""
+    """Return the stored results by name."""
     if not path.exists():
         return {}
     return {name: Result(**fields) for name, fields in json.loads(path.read_text()).items()}
 
 
 def own_versions() -> dict[str, str]:
-    """Of twhin-spark, and of the packages that decide its speed."""
+    """Return the versions of twhin-spark and of the packages that decide its speed."""
     np.zeros((2, 2)) @ np.zeros((2, 2))  # so that BLAS is loaded
-    blas = next(one for one in threadpool_info() if one["user_api"] == "blas")
+    blas = next(library for library in threadpool_info() if library["user_api"] == "blas")
     packages = {name: version(name) for name in ("twhin-spark", "numpy", "scipy", "pyspark", "delta-spark")}
     return {**packages, str(blas["internal_api"]): f"{blas['version']} {blas.get('architecture', '')}".strip()}
 
@@ -78,6 +81,7 @@ def today() -> str:
 
 
 def cpu_name() -> str:
+    """Return the name of this machine's CPU."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -85,15 +89,16 @@ def cpu_name() -> str:
 
 
 def core_count() -> int:
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def rounded(value: object) -> object:
-    """Four digits are more than any of it is worth."""
+    """Round all floats of a JSON document to four digits, which is more than measurements are worth."""
     if isinstance(value, float):
         return float(f"{value:.4g}")
     if isinstance(value, dict):
-        return {key: rounded(one) for key, one in value.items()}
+        return {key: rounded(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [rounded(one) for one in value]
+        return [rounded(item) for item in value]
     return value

@@ -29,28 +29,29 @@ _OUTPUT = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option("--vectors", default=300_000, type=click.IntRange(min=10_000), help="Of the sets that are made.")
-@click.option("--dim", default=128, type=click.IntRange(min=2), help="Their dimension.")
+@click.option("--vectors", default=300_000, type=click.IntRange(min=10_000), help="Number of random vectors.")
+@click.option("--dim", default=128, type=click.IntRange(min=2), help="Dimension of random vectors.")
 @click.option("--higgs", default=ROOT / "build/higgs", type=_OUTPUT, help="Output of conf/higgs.yaml.")
 @click.option("--lastfm", default=ROOT / "build/lastfm", type=_OUTPUT, help="Output of conf/lastfm.yaml.")
-@click.option("--only", multiple=True, help="Parts to measure, by name; none for all.  [e.g. 'Last.fm, listen']")
-@click.option("--page", is_flag=True, help="Measure nothing; write the page anew.")
+@click.option("--only", multiple=True, help="Part to measure, such as 'Last.fm, listen'; all by default.")
+@click.option("--page", is_flag=True, help="Only write the page from the records.")
 def main(vectors: int, dim: int, higgs: Path, lastfm: Path, only: tuple[str, ...], page: bool) -> None:
-    """Measures candidates: exact, approximate and by mixtures. All times are CPU time of one thread."""
-    found = json.loads(_STORE.read_text()) if _STORE.exists() else {"indexes": {}, "mixtures": {}}
+    """Measure candidates: exact, approximate and by mixtures. All times are CPU time of one thread."""
+    records = json.loads(_STORE.read_text()) if _STORE.exists() else {"indexes": {}, "mixtures": {}}
     parts = _parts(Sizes(vectors, dim), higgs, lastfm)
     if unknown := set(only) - {name for _, name in parts}:
-        raise click.BadParameter(f"{sorted(unknown)}; allowed: {[name for _, name in parts]}", param_hint="--only")
+        names = ", ".join(repr(name) for _, name in parts)
+        raise click.BadParameter(f"unknown parts {sorted(unknown)}; choose from {names}", param_hint="--only")
     for (kind, name), measure in parts.items():
         if not page and (not only or name in only):
-            found[kind][name] = {**measure(), **_about()}
-            _STORE.write_text(json.dumps(rounded(found), indent=1, ensure_ascii=False) + "\n")
-            click.echo(json.dumps({"part": name, "rows": len(found[kind][name]["rows"])}))
-    write_page(found)
+            records[kind][name] = {**measure(), **_about()}
+            _STORE.write_text(json.dumps(rounded(records), indent=1, ensure_ascii=False) + "\n")
+            click.echo(json.dumps({"part": name, "rows": len(records[kind][name]["rows"])}))
+    write_page(records)
 
 
 def _parts(sizes: Sizes, higgs: Path, lastfm: Path) -> dict[tuple[str, str], Callable[[], dict[str, Any]]]:
-    """What measures each part, by its kind and its name."""
+    """Return the functions that measure each part, by its kind and its name."""
     indexes = {("indexes", name): partial(_indexes, name, make) for name, make in vector_sets(sizes, higgs).items()}
     return {
         **indexes,

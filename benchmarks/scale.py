@@ -1,7 +1,7 @@
-"""A model five times as large as a task's memory, beside one of the same shape that fits: memory, bytes, time an edge.
+"""Train a model five times as large as a task's memory, and one of the same shape that fits: memory, bytes, time.
 
 Each is trained for one epoch in a process of its own. 10M entities and 50M edges take 10 GB of disk and a quarter of an
-hour on two cores. Run it while nothing else runs: it measures seconds.
+hour on two cores. Run nothing else at the same time, because seconds are measured.
 """
 
 from __future__ import annotations
@@ -27,34 +27,42 @@ _FITS, _LARGE = "fits", "large"
 @click.option("--entities", default=10_000_000, type=click.IntRange(min=1000), help="Entities of the large graph.")
 @click.option("--edges", default=50_000_000, type=click.IntRange(min=1000), help="Edges of the large graph.")
 @click.option(
-    "--share", default=0.1, type=click.FloatRange(0, 1), help="Size of the graph that fits, of the large one."
+    "--share",
+    default=0.1,
+    type=click.FloatRange(0, 1),
+    help="Size of the graph that fits over the large one.",
 )
-@click.option("--only", type=click.Choice([_FITS, _LARGE]), help="Train this one in this process.")
+@click.option("--only", type=click.Choice([_FITS, _LARGE]), help="Train this graph alone, in this process.")
 def main(entities: int, edges: int, share: float, only: str | None) -> None:
-    """Trains a model larger than a task's memory beside one that fits; the last line is JSON."""
+    """Train a model larger than a task's memory and one that fits; the last line is JSON."""
     if only is not None:
         factor = share if only == _FITS else 1.0
-        shape = TrainingCase(round(entities * factor), round(edges * factor), 256, _TRAINING)
-        click.echo(json.dumps(_measure(only, shape)))
+        case = TrainingCase(round(entities * factor), round(edges * factor), 256, _TRAINING)
+        click.echo(json.dumps(_measure(only, case)))
         return
     sizes = ["--entities", str(entities), "--edges", str(edges), "--share", str(share)]
-    found = {}
+    measured = {}
     for name in (_FITS, _LARGE):
         command = [sys.executable, "-m", "benchmarks.scale", *sizes, "--only", name]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        found[name] = json.loads(done.stdout.splitlines()[-1])
-    ratio = round(found[_LARGE]["us_an_edge"] / found[_FITS]["us_an_edge"], 2)
-    line = {"name": "scale", **found, "time_an_edge_large_over_fits": ratio, "versions": {"twhin-spark": __version__}}
+        measured[name] = json.loads(done.stdout.splitlines()[-1])
+    ratio = round(measured[_LARGE]["us_an_edge"] / measured[_FITS]["us_an_edge"], 2)
+    line = {
+        "name": "scale",
+        **measured,
+        "time_an_edge_large_over_fits": ratio,
+        "versions": {"twhin-spark": __version__},
+    }
     click.echo(json.dumps(line))
 
 
-def _measure(name: str, shape: TrainingCase) -> dict[str, Any]:
-    forecast, reports = train_case(f"scale-{name}", shape)
+def _measure(name: str, case: TrainingCase) -> dict[str, Any]:
+    forecast, reports = train_case(f"scale-{name}", case)
     usages = [usage for report in reports for usage in report.tasks]
     edges = sum(sum(report.edges.values()) for report in reports)
     seconds = sum(report.seconds for report in reports)
     return {
-        "entities": shape.entities,
+        "entities": case.entities,
         "edges": edges,
         "model_gb": round(forecast.plan.work.model_bytes / 1e9, 2),
         "groups": forecast.plan.layout.groups,

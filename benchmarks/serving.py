@@ -1,8 +1,8 @@
-"""The service under load on one machine (make bench-serving); wrk must be installed (apt-get install wrk).
+"""Measure the service under load on one machine (make bench-serving); wrk must be installed (apt-get install wrk).
 
-Publishes a table of random vectors, serves it, and asks for 1 and for 100 ids: as fast as wrk can, then at half that
-rate, then while a second version is published and rolled back. Writes docs/results/serving.md with a plot; the last
-line is one JSON object.
+The benchmark publishes a table of random vectors, serves it, and requests 1 and 100 ids: as fast as wrk can, then at
+half that rate, then while a second version is published and rolled back. The last line of stdout is one JSON object,
+which is stored in benchmarks/results/serving.json; docs/results/serving.md shows it.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from benchmarks.serving_page import PAGE, Load, ServiceResult, store_result, wri
 from twhin_spark.kernels.arrays import Floats
 from twhin_spark.serving.store import RepresentationStore
 
-ROWS = 50_000  # written at once
+ROWS = 50_000  # rows of a batch
 CONNECTIONS = 32
-SEEDS = {"v1": 1, "v2": 2}  # of the versions' vectors
+SEEDS = {"v1": 1, "v2": 2}  # seeds of the versions' vectors
 JSON, RAW = "application/json", "application/octet-stream"
 
 SERVE = """
@@ -61,7 +61,7 @@ end
 
 
 def random_vectors(vectors: int, dim: int, seed: int) -> Iterator[tuple[int, Floats]]:
-    """Unit vectors, float32 (ROWS, dim) at a time, each part with the number of its first."""
+    """Yield random unit vectors in batches of float32 (ROWS, dim), each with the number of its first vector."""
     rng = np.random.default_rng(seed)
     for first in range(0, vectors, ROWS):
         values = rng.standard_normal((min(ROWS, vectors - first), dim), dtype=np.float32)
@@ -69,7 +69,7 @@ def random_vectors(vectors: int, dim: int, seed: int) -> Iterator[tuple[int, Flo
 
 
 def publish(tables: Path, version: str, vectors: int, dim: int) -> None:
-    """Writes random unit vectors of users 0, 1, ... as one version; it has one relation, the identity."""
+    """Write random unit vectors of users 0, 1, ... as a version with one relation, the identity."""
     names = ("model_version", "relation", "source_type", "target_type", "operator", "side")
     values = (version, "same", "user", "user", "identity", "target")
     relation: dict[str, pa.Array] = {name: pa.array([value]) for name, value in zip(names, values, strict=True)}
@@ -91,13 +91,13 @@ def publish(tables: Path, version: str, vectors: int, dim: int) -> None:
 
     stream = batches()
     first = next(stream)
-    rows = pa.RecordBatchReader.from_batches(first.schema, (batch for part in ([first], stream) for batch in part))
+    rows = pa.RecordBatchReader.from_batches(first.schema, (batch for rest in ([first], stream) for batch in rest))
     write_deltalake(str(tables / "embeddings"), rows, mode="overwrite")
 
 
 @contextmanager
 def serving(output: Path) -> Iterator[tuple[str, int]]:
-    """The service in a process of its own, ready: its address and process id."""
+    """Run the service in a process of its own; yield its address and process id once it is ready."""
     process = subprocess.Popen([sys.executable, "-c", SERVE, str(output)], stderr=subprocess.PIPE, text=True)
     assert process.stderr
     try:
@@ -111,28 +111,28 @@ def serving(output: Path) -> Iterator[tuple[str, int]]:
 
 
 def wait_for(address: str, version: str, seconds: float = 600) -> None:
-    """Waits until a version is the current one."""
+    """Wait until a version is the current one."""
     until = time.monotonic() + seconds
     while True:
-        with urllib.request.urlopen(f"{address}/v1/versions") as answer:
-            family = json.load(answer)["families"][0]
+        with urllib.request.urlopen(f"{address}/v1/versions") as response:
+            family = json.load(response)["families"][0]
         if family["current"] == version:
             return
         if family["problems"] or time.monotonic() > until:
-            raise SystemExit(f"{version} is not served: {family['problems']}")
+            raise SystemExit(f"version {version} is not served: {family['problems']}")
         time.sleep(0.2)
 
 
 @dataclass(frozen=True)
-class Caller:
-    """Asks the service for one kind of request after the other."""
+class LoadGenerator:
+    """Runs wrk for one kind of request after the other."""
 
     address: str
     vectors: int
     seconds: int
 
     def run(self, load: str, ids: int, accept: str, rate: float | None = None) -> Load:
-        """One run of wrk, at `rate` requests a second or, without, as fast as the answers come."""
+        """Run wrk, at `rate` requests a second or, without a rate, as fast as responses arrive."""
         pause = 0.0 if rate is None else 1000 * CONNECTIONS / rate
         with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
             script.write(SCRIPT % (ids, self.vectors, pause, accept))
@@ -147,14 +147,14 @@ class Caller:
 
 
 def latency(printed: str, percentile: int) -> float:
-    """Milliseconds, from wrk's table."""
-    found = re.search(rf"{percentile}%\s+([\d.]+)(us|ms|s)", printed)
-    assert found, printed
-    return float(found[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[found[2]]
+    """Read a percentile in milliseconds from wrk's table."""
+    match = re.search(rf"{percentile}%\s+([\d.]+)(us|ms|s)", printed)
+    assert match, printed
+    return float(match[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[match[2]]
 
 
 def switch(tables: Path, address: str, vectors: int, dim: int) -> None:
-    """Publishes a second version, waits until it is served, and rolls back to the first."""
+    """Publish a second version, wait until it is served, and roll back to the first."""
     before = DeltaTable(tables / "embeddings").version()
     publish(tables, "v2", vectors, dim)
     wait_for(address, "v2")
@@ -162,49 +162,51 @@ def switch(tables: Path, address: str, vectors: int, dim: int) -> None:
     wait_for(address, "v1")
 
 
-def compare(address: str, known: Mapping[str, Floats], enough: threading.Event) -> tuple[int, int]:
-    """Asks for 100 ids again and again, and compares the answers with the vectors of the versions that they name.
+def compare(address: str, expected: Mapping[str, Floats], stop: threading.Event) -> tuple[int, int]:
+    """Request 100 ids again and again, and compare the responses with the vectors of the versions that they name.
 
-    known: by version, the vectors of the first ids. Returns the number of answers, and of those with another vector.
+    expected: the vectors of the first ids, by version.
+    Return the number of responses, and of those with a vector of another version.
     """
     rng = np.random.default_rng(0)
     checked = mixed = 0
-    while not enough.wait(0.02):  # it is there to look, not to load
-        ids = rng.integers(0, len(known["v1"]), 100)
-        body = json.dumps({"entities": [["user", str(one)] for one in ids]}).encode()
+    while not stop.wait(0.02):  # so that the comparison itself is no load
+        ids = rng.integers(0, len(expected["v1"]), 100)
+        body = json.dumps({"entities": [["user", str(number)] for number in ids]}).encode()
         headers = {"Content-Type": JSON, "Accept": RAW}
-        question = urllib.request.Request(f"{address}/v1/representations", body, headers)
-        with urllib.request.urlopen(question) as answer:
-            mixed += answer.read() != known[answer.headers["X-Model-Version"]][ids].tobytes()
+        request = urllib.request.Request(f"{address}/v1/representations", body, headers)
+        with urllib.request.urlopen(request) as response:
+            mixed += response.read() != expected[response.headers["X-Model-Version"]][ids].tobytes()
         checked += 1
     return checked, mixed
 
 
 def own_memory(pid: int) -> float:
-    """MB of a process that are not mapped from files."""
+    """Return the MB of a process that are not mapped from files."""
     status = Path(f"/proc/{pid}/status").read_text()
-    found = re.search(r"RssAnon:\s+(\d+) kB", status)
-    assert found
-    return int(found[1]) / 1024
+    match = re.search(r"RssAnon:\s+(\d+) kB", status)
+    assert match
+    return int(match[1]) / 1024
 
 
 def measure(out: Path, vectors: int, dim: int, seconds: int) -> ServiceResult:
+    """Publish, serve and load random vectors under the folder `out`; return the measurements."""
     tables = out.absolute() / "tables"
     publish(tables, "v1", vectors, dim)
     loads = []
     with serving(out) as (address, pid):
-        caller = Caller(address, vectors, seconds)
+        generator = LoadGenerator(address, vectors, seconds)
         for ids, accept in ((1, JSON), (100, JSON), (100, RAW)):
-            peak = caller.run("peak", ids, accept)
-            loads += [peak, caller.run("half the peak", ids, accept, peak.requests_per_second / 2)]
-        known = {name: next(random_vectors(vectors, dim, seed))[1] for name, seed in SEEDS.items()}
-        enough = threading.Event()
+            peak = generator.run("peak", ids, accept)
+            loads += [peak, generator.run("half the peak", ids, accept, peak.requests_per_second / 2)]
+        expected = {version: next(random_vectors(vectors, dim, seed))[1] for version, seed in SEEDS.items()}
+        stop = threading.Event()
         with ThreadPoolExecutor() as pool:
-            comparing = pool.submit(compare, address, known, enough)
+            comparing = pool.submit(compare, address, expected, stop)
             switching = pool.submit(switch, tables, address, vectors, dim)
             while not switching.done():
-                loads.append(caller.run("publish, rollback", 1, JSON, loads[1].requests_per_second / 2))
-            enough.set()
+                loads.append(generator.run("publish, rollback", 1, JSON, loads[1].requests_per_second / 2))
+            stop.set()
             switching.result()
             checked, mixed = comparing.result()
         memory = own_memory(pid)
@@ -215,14 +217,15 @@ def measure(out: Path, vectors: int, dim: int, seconds: int) -> ServiceResult:
 
 
 def main() -> None:
+    """Measure the service, store the result and write its page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--vectors", type=int, default=1_000_000, help="vectors of each version")
-    parser.add_argument("--dim", type=int, default=128, help="their dimension")
+    parser.add_argument("--vectors", type=int, default=1_000_000, help="number of vectors of each version")
+    parser.add_argument("--dim", type=int, default=128, help="dimension of the vectors")
     parser.add_argument("--seconds", type=int, default=20, help="seconds of each run of wrk")
     parser.add_argument(
-        "--out", type=Path, default=Path("build/benchmarks/serving"), help="folder of tables and stores"
+        "--out", type=Path, default=Path("build/benchmarks/serving"), help="folder of the tables and the store"
     )
-    parser.add_argument("--page", type=Path, default=PAGE, help="where the table goes")
+    parser.add_argument("--page", type=Path, default=PAGE, help="page to write")
     options = parser.parse_args()
     result = measure(options.out, options.vectors, options.dim, options.seconds)
     store_result(result)

@@ -1,4 +1,4 @@
-"""engine_overhead and small_graph_overhead: what the training stage adds to its kernels."""
+"""The benchmarks engine_overhead and small_graph_overhead: time that the training stage adds to its kernels."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from benchmarks.training_stage import KERNELS, StageTiming, train_and_time
 
 
 def engine_overhead(graph: PlantedGraph, dim: int, negatives: int, repeats: int) -> Result:
-    """The share of an epoch in which a slot runs no kernel, `repeats` times."""
+    """Measure the share of an epoch in which a task slot runs no kernel, `repeats` times."""
     name = "engine_overhead"
     config = planted_config(graph, sizes(dim, negatives))
-    trained = []
+    timings = []
     for repeat in range(repeats):
         progress(f"{name}: repeat {repeat + 1} of {repeats}")
-        trained.append(train_and_time(config))
-    shares = [1 - one.kernel_seconds / one.seconds for one in trained]
+        timings.append(train_and_time(config))
+    shares = [1 - timing.kernel_seconds / timing.seconds for timing in timings]
     ours = median(shares)
     return Result(
         name,
@@ -31,40 +31,42 @@ def engine_overhead(graph: PlantedGraph, dim: int, negatives: int, repeats: int)
         "share of wall time",
         own_versions(),
         {"ours": shares},
-        _parts("an epoch", trained),
-        {"the graph": f"{graph.entities:,} entities, {graph.edges:,} edges", **_facts(trained[-1])},
+        _parts("an epoch", timings),
+        {"the graph": f"{graph.entities:,} entities, {graph.edges:,} edges", **_facts(timings[-1])},
     )
 
 
 def small_graph_overhead(epochs: int, repeats: int) -> Result:
-    """Wall and kernel seconds of training FB15k-237, `repeats` times."""
+    """Measure the wall and kernel seconds of training FB15k-237, `repeats` times."""
     name = "small_graph_overhead"
     folder = BUILD / "fb15k-237"
     config = fb15k_config(folder, sizes(100, 50, epochs))
-    trained = []
+    timings = []
     for repeat in range(repeats):
         progress(f"{name}: repeat {repeat + 1} of {repeats}")
-        trained.append(train_and_time(config))
+        timings.append(train_and_time(config))
     seconds = {
-        "ours, wall": [one.stage_seconds for one in trained],
-        "ours, kernels": [one.kernel_seconds for one in trained],
+        "ours, wall": [timing.stage_seconds for timing in timings],
+        "ours, kernels": [timing.kernel_seconds for timing in timings],
     }
     wall, kernels = (median(values) for values in seconds.values())
-    parts = _parts(f"{epochs} epochs", trained)
-    parts[f"{epochs} epochs"]["plan and first vectors"] = median([one.stage_seconds - one.seconds for one in trained])
-    return Result(name, wall, kernels, wall / kernels, "s", own_versions(), seconds, parts, _facts(trained[-1]))
+    parts = _parts(f"{epochs} epochs", timings)
+    parts[f"{epochs} epochs"]["plan and first vectors"] = median(
+        [timing.stage_seconds - timing.seconds for timing in timings]
+    )
+    return Result(name, wall, kernels, wall / kernels, "s", own_versions(), seconds, parts, _facts(timings[-1]))
 
 
-def _parts(bar: str, trained: list[StageTiming]) -> dict[str, dict[str, float]]:
-    return {bar: {part: median([one.parts[part] for one in trained]) for part in trained[0].parts}}
+def _parts(bar: str, timings: list[StageTiming]) -> dict[str, dict[str, float]]:
+    return {bar: {part: median([timing.parts[part] for timing in timings]) for part in timings[0].parts}}
 
 
-def _facts(trained: StageTiming) -> dict[str, str]:
-    tasks = sorted(set(trained.tasks))
+def _facts(timing: StageTiming) -> dict[str, str]:
+    tasks = sorted(set(timing.tasks))
     return {
-        "plan": trained.plan,
-        "rounds": f"{len(trained.tasks)}, of {' or '.join(map(str, tasks))} tasks",
-        "edges trained": f"{trained.edges:,}",
-        "edges a second, by the wall": f"{trained.edges / trained.seconds:,.0f}",
-        f"edges a second, in {KERNELS}": f"{trained.edges / trained.kernel_seconds:,.0f}",
+        "plan": timing.plan,
+        "rounds": f"{len(timing.tasks)}, of {' or '.join(map(str, tasks))} tasks",
+        "edges trained": f"{timing.edges:,}",
+        "edges a second, by the wall": f"{timing.edges / timing.seconds:,.0f}",
+        f"edges a second, in {KERNELS}": f"{timing.edges / timing.kernel_seconds:,.0f}",
     }

@@ -1,4 +1,4 @@
-"""The training stage in this process, and where its wall time goes."""
+"""The training stage in this process, and the parts of its wall time."""
 
 from __future__ import annotations
 
@@ -26,10 +26,13 @@ _PARTS = {
 
 @dataclass(frozen=True)
 class StageTiming:
-    """A training. Seconds: of the stage, and from the commit of its first vectors to its end.
+    """Wall time of a training.
 
-    parts: what those later seconds went to, averaged over the task slots in use.
-    tasks: of each round, or of each commit where a task trains several epochs at once.
+    stage_seconds: seconds of the whole stage.
+    seconds: seconds from the commit of the first vectors to the end.
+    parts: seconds of each part of `seconds`, averaged over the task slots in use.
+    tasks: the number of tasks of each round, or of each commit if a task trains several epochs at once.
+    plan: the plan as the stage printed it.
     """
 
     stage_seconds: float
@@ -45,17 +48,17 @@ class StageTiming:
 
 
 def train_and_time(config_file: Path) -> StageTiming:
-    """Builds the graph where there is none yet, and trains on it, on all cores of this machine."""
+    """Build the config's graph if there is none, and train on it on all cores of this machine."""
     config = load_config(config_file, [])
     if not (Path(config.output) / "tables" / "graph_versions").exists():
         progress("building the graph")
         run_job("build-graph", config_file)
-    said: list[str] = []
+    messages: list[str] = []
     spark = open_session("twhin-spark benchmark")
     try:
         slots = spark.sparkContext.defaultParallelism
         begun = time.time()
-        run = train(spark, config, said.append)
+        run = train(spark, config, messages.append)
         ended = time.time()
     finally:
         spark.stop()
@@ -63,22 +66,22 @@ def train_and_time(config_file: Path) -> StageTiming:
     seconds = ended - first_commit.stat().st_mtime
     reports = run.folder.reports()
     edges = sum(sum(report.edges.values()) for report in reports)
-    # Where a task trains several epochs at once, the last one's report has what it took.
+    # If a task trains several epochs at once, the report of the last one contains its usage.
     rounds = [report.tasks for report in reports if report.tasks]
     tasks = [len(usages) for usages in rounds]
-    plan = next(line for line in said if line.startswith("run "))
+    plan = next(message for message in messages if run.run_id in message)
     return StageTiming(ended - begun, seconds, _parts(rounds, slots, seconds), tasks, edges, plan.partition(": ")[2])
 
 
 def _parts(rounds: Sequence[Sequence[TaskUsage]], slots: int, seconds: float) -> dict[str, float]:
-    """Seconds of a slot, the mean over those in use; what no task accounts for is Spark's and the driver's."""
+    """Return the seconds of each part, averaged over the slots in use; the rest is spent by Spark and the driver."""
     parts = dict.fromkeys([*_PARTS, WAITING], 0.0)
     for usages in rounds:
         used = min(slots, len(usages))
         for part, field in _PARTS.items():
             parts[part] += sum(getattr(usage, field) for usage in usages) / used
-        if len(usages) == used:  # one task a slot: the others' slots wait for the longest
-            taken = [usage.seconds for usage in usages]
-            parts[WAITING] += max(taken) - sum(taken) / used
+        if len(usages) == used:  # one task a slot: the other slots wait for the longest task
+            task_seconds = [usage.seconds for usage in usages]
+            parts[WAITING] += max(task_seconds) - sum(task_seconds) / used
     parts["Spark, merging, commits"] = seconds - sum(parts.values())
     return parts

@@ -1,4 +1,4 @@
-"""The vectors that indexes are compared on, made or published: sources as they are seen, and targets."""
+"""The sets of vectors that indexes are compared on, random or published."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from twhin_spark.kernels.topk import in_fixed_point, unit_vectors
 
 SOURCES = 4096
 _CLUSTERS = 2000
-_SPREAD = 0.7  # of a vector around its centre, whose numbers have a spread of 1
-_NORM_SPREAD = 0.5  # of the logarithm of norms
+_SPREAD = 0.7  # standard deviation of a vector around its centre; that of the centres is 1
+_NORM_SPREAD = 0.5  # standard deviation of the logarithm of norms
 
 
 @dataclass(frozen=True)
 class VectorSet:
-    """sources (m, dim), targets (n, dim): float32, in fixed point; their dot products are the measure.
+    """Sources (m, dim) and targets (n, dim), as float32 in fixed point; their dot products are the similarity.
 
-    No source is among the targets, so none is found as its own neighbour.
+    No source is among the targets, so no source is its own neighbour.
     """
 
     sources: Floats
@@ -31,18 +31,19 @@ class VectorSet:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of vectors that are made."""
+    """The number and the dimension of random vectors."""
 
     vectors: int
     dim: int
 
 
 def clustered_cosine(sizes: Sizes) -> VectorSet:
+    """Make unit vectors around random centres."""
     return _split(unit_vectors(_clustered(sizes)))
 
 
 def clustered_through(sizes: Sizes) -> VectorSet:
-    """Sources are translated by a vector as long as a typical one of them; norms are log-normal."""
+    """Make vectors with log-normal norms; the sources are translated by a vector of typical length."""
     rng = np.random.default_rng(1)
     norms = rng.lognormal(0, _NORM_SPREAD, (sizes.vectors + SOURCES, 1)).astype(np.float32)
     translation = unit_vectors(rng.standard_normal((1, sizes.dim), dtype=np.float32))
@@ -51,21 +52,22 @@ def clustered_through(sizes: Sizes) -> VectorSet:
 
 
 def published_cosine(output: Path) -> VectorSet:
+    """Read the current version's vectors as unit vectors."""
     return _split(unit_vectors(_published(output)))
 
 
 def published_through(output: Path, relation: str) -> VectorSet:
-    """Sources as a relation of the current version shows them, which translates them."""
+    """Read the current version's vectors; the sources are translated by a relation."""
     plain = _split(_published(output))
     rows = DeltaTable(output / "tables/relations").to_pyarrow_table().to_pylist()
     current = DeltaTable(output / "tables/embeddings").to_pyarrow_dataset().head(1)["model_version"][0].as_py()
-    wanted = {"model_version": current, "relation": relation, "side": "target", "operator": "translation"}
-    (translation,) = (row["parameters"] for row in rows if wanted.items() <= row.items())
+    columns = {"model_version": current, "relation": relation, "side": "target", "operator": "translation"}
+    (translation,) = (row["parameters"] for row in rows if columns.items() <= row.items())
     return VectorSet(in_fixed_point(plain.sources + np.array(translation, np.float32)), in_fixed_point(plain.targets))
 
 
 def vector_sets(sizes: Sizes, higgs: Path) -> dict[str, Callable[[], VectorSet]]:
-    """By the name that the page has for them."""
+    """Return the functions that make or read each set, by its name on the page."""
     return {
         "Clustered, cosine": lambda: clustered_cosine(sizes),
         "Clustered, through a relation": lambda: clustered_through(sizes),
@@ -85,7 +87,7 @@ def _clustered(sizes: Sizes) -> Floats:
 
 
 def _published(output: Path) -> Floats:
-    """The current version's vectors of its one entity type: float32 (n, dim)."""
+    """Read the current version's vectors, which have a single entity type: float32 (n, dim)."""
     column = DeltaTable(output / "tables/embeddings").to_pyarrow_table(columns=["embedding"])["embedding"]
     values = column.combine_chunks().flatten().to_numpy()
     vectors: Floats = values.astype(np.float32).reshape(len(column), -1)
@@ -93,6 +95,6 @@ def _published(output: Path) -> Floats:
 
 
 def _split(vectors: Floats) -> VectorSet:
-    """SOURCES of the vectors, drawn at random, and the others."""
+    """Split vectors into SOURCES sources, drawn at random, and the targets."""
     order = np.random.default_rng(2).permutation(len(vectors))
     return VectorSet(vectors[order[:SOURCES]], vectors[np.sort(order[SOURCES:])])

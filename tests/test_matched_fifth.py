@@ -1,3 +1,5 @@
+"""A drawn fifth has the test split's distribution of degrees."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -5,7 +7,7 @@ import numpy as np
 from benchmarks.matched_fifth import draw
 
 
-def test_the_drawn_edges_have_places_as_popular_as_the_tests() -> None:
+def test_the_drawn_edges_have_places_as_popular_as_those_of_the_test_split() -> None:
     rng = np.random.default_rng(0)
     trained = np.repeat(np.arange(300), np.repeat([2, 20, 200], 100))  # places of three degrees
     tested = np.concatenate([rng.integers(0, 100, 500), rng.integers(100, 200, 1000), rng.integers(200, 300, 8500)])

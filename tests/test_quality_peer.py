@@ -1,4 +1,4 @@
-"""The peer's vectors are asked what ours are: against a count by loops."""
+"""The peer's vectors are ranked by the same protocol as ours; a count by loops is the reference."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ def test_queries_candidates_and_ranks(target: str) -> None:
     names = [name for name in ENTITIES if name.startswith(target)]
     pairs = {(f"user:{s}", names[t]) for s, t in rng.integers(12, size=(90, 2)) if f"user:{s}" != names[t]}
     split = {pair: ("train", "test")[number % 3 == 0] for number, pair in enumerate(sorted(pairs))}
-    again = next(pair for pair, name in split.items() if name == "train")
-    rows = [*((*pair, name) for pair, name in split.items()), (*again, "test"), ("user:0", f"{target}:new", "test")]
+    repeated = next(pair for pair, name in split.items() if name == "train")
+    rows = [*((*pair, name) for pair, name in split.items()), (*repeated, "test"), ("user:0", f"{target}:new", "test")]
     edges = pd.DataFrame(rows, columns=["source", "target", "split"]).sample(frac=1, random_state=0)
 
-    found = metrics_by_vectors(edges.assign(source_type="user", target_type=target), ENTITIES, vectors)
+    metrics = metrics_by_vectors(edges.assign(source_type="user", target_type=target), ENTITIES, vectors)
 
     among_new: dict[str, list[int]] = {}
     filtered = []
     for (source, answer), name in split.items():
         if name == "test":
-            known = {source} | {t for (s, t), one in split.items() if s == source and one == "train"}
-            others = {t for (s, t), one in split.items() if s == source and one == "test"} - {answer}
+            excluded = {source} | {t for (s, t), part in split.items() if s == source and part == "train"}
+            others = {t for (s, t), part in split.items() if s == source and part == "test"} - {answer}
             score = dict(zip(ENTITIES, vectors @ vectors[ENTITIES.get_loc(source)], strict=True))
-            above = {name for name in names if score[name] > score[answer]} - known
+            above = {name for name in names if score[name] > score[answer]} - excluded
             among_new.setdefault(source, []).append(1 + len(above))
             filtered.append(1 + len(above - others))
-    assert found["mrr"] == pytest.approx(np.mean(1 / np.array(filtered)))
+    assert metrics["mrr"] == pytest.approx(np.mean(1 / np.array(filtered)))
     recalls = [np.mean(np.array(ranks) <= 10) for ranks in among_new.values()]
-    assert found["recall@10"] == pytest.approx(np.mean(recalls))
-    assert 0 < found["recall@10"] < 1
+    assert metrics["recall@10"] == pytest.approx(np.mean(recalls))
+    assert 0 < metrics["recall@10"] < 1

@@ -1,4 +1,4 @@
-"""What tuning looks at, and how the figures of a set come from the rows of `metrics`."""
+"""The overrides of the data sets, and the figures that they compute from rows of `metrics`."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def test_a_trial_reads_no_test_edge(spark: SparkSession, held: ExitStack, scratc
     keys = [final[column].eqNullSafe(trial[column]) for column in EVENT]
     assert trial.join(final, keys, "left_anti").isEmpty()
     assert trial.join(final.where("split = 'test'"), keys, "left_semi").isEmpty()
-    asked, trained = (trial.where(f"split = '{split}'").count() for split in ("test", "train"))
-    assert asked > 0.05 * trained
-    assert asked + trained == trial.count()  # an edge of validation would be neither trained nor asked for
+    ranked, trained = (trial.where(f"split = '{split}'").count() for split in ("test", "train"))
+    assert ranked > 0.05 * trained
+    assert ranked + trained == trial.count()  # a validation edge would be neither trained nor ranked
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_the_config_takes_all_that_a_set_overrides(name: str) -> None:
+def test_the_config_takes_all_that_a_data_set_overrides(name: str) -> None:
     data = SETS[name]
     path = ROOT / "conf" / data.config
     ablations = [[*overrides, *NO_BASELINES] for overrides in data.ablations.values()]
@@ -68,7 +68,7 @@ def row(
     }
 
 
-def test_a_question_with_an_unknown_end_counts_0() -> None:
+def test_a_query_with_an_unknown_end_counts_as_0() -> None:
     names = ("mrr", "hits@1", "hits@3", "hits@10")
     rows = [row(None, average, "twhin", name, 0.5, 90) for average in ("micro", "macro") for name in names]
     rows += [row("r", None, "twhin", name, 0.1, 90) for name in names]
@@ -84,9 +84,9 @@ def test_a_relation_with_its_intervals_and_baselines() -> None:
         for metric in ("mrr", "recall@20")
         for model, value in values.items()
     ]
-    own = recommendation("listen", "recall@20")(rows)
-    assert own == pytest.approx({"recall@20": 0.3, "recall@20 low": 0.29, "recall@20 high": 0.31})
-    found = baselines("listen", "recall@20")(rows)
-    assert found["als recall@20"] == 0.2
-    assert found["popularity recall@20 high"] == pytest.approx(0.11)
-    assert len(found) == 6
+    model = recommendation("listen", "recall@20")(rows)
+    assert model == pytest.approx({"recall@20": 0.3, "recall@20 low": 0.29, "recall@20 high": 0.31})
+    peers = baselines("listen", "recall@20")(rows)
+    assert peers["als recall@20"] == 0.2
+    assert peers["popularity recall@20 high"] == pytest.approx(0.11)
+    assert len(peers) == 6
