@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 import click
 
-from benchmarks import readme_results
 from benchmarks.benchmarks_page import write_page
 from benchmarks.catalogue import BENCHMARKS
 from benchmarks.kernel import kernel
 from benchmarks.large_jobs import graph_build, whole_job
 from benchmarks.planted import PlantedGraph
 from benchmarks.ranking import ranking_share
+from benchmarks.readme_results import update_readme
 from benchmarks.result_pages import write_pages
 from benchmarks.results import Result, load, record
 from benchmarks.sgemm import sgemm_share
@@ -31,7 +31,7 @@ def _benchmark(run: Callable[..., Result], name: str, *options: Callable[..., Ca
     def command(**values: object) -> None:
         record(run(**values))
         write_page(load())
-        readme_results.main()
+        update_readme()
 
     for option in options:
         command = option(command)
@@ -97,7 +97,7 @@ def run_all(context: click.Context) -> None:
 def page() -> None:
     """Write all result pages, their plots and README's table from the records, without measuring."""
     write_pages()
-    readme_results.main()
+    update_readme()
 
 
 if __name__ == "__main__":

@@ -23,13 +23,13 @@ import click
 import yaml
 from deltalake import DeltaTable
 
-from benchmarks import readme_results
 from benchmarks.console import progress
 from benchmarks.paths import BUILD, CONFIG_DATA, ROOT
 from benchmarks.quality_page import write_page
 from benchmarks.quality_peer import peer_metrics
 from benchmarks.quality_records import STORE, Run, load_runs, model_key, recorded_run, store_run
 from benchmarks.quality_sets import SETS, SMALLER, DataSet
+from benchmarks.readme_results import update_readme
 from benchmarks.results import core_count, cpu_name, own_versions, today
 
 NO_BASELINES = ("evaluation.als=null", "publishing.gates=[]")  # an ablation has the baselines of the whole model
@@ -49,7 +49,7 @@ def main(name: str, seeds: tuple[int, ...], overrides: tuple[str, ...], variants
                 click.echo(json.dumps(measure(data, seed, [*overrides, *variant], trial)))
     if not trial:
         write_page(load_runs())
-        readme_results.main()
+        update_readme()
 
 
 def _variants(data: DataSet) -> list[list[str]]:

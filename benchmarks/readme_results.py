@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import click
+
 from benchmarks.benchmarks_page import table
 from benchmarks.paths import ROOT
 from benchmarks.quality_page import final_runs, mean_metrics, mean_peers
@@ -141,10 +143,10 @@ def _speed_row(row: SpeedRow, result: Result) -> tuple[str, ...]:
     return label, result.unit, f"**{ours}**", f"{_PEER} {peer} (ours is {result.ratio:.1f} times as fast)"
 
 
-def main() -> None:
+def update_readme() -> None:
     """Update the generated part of README."""
     README.write_text(with_results(README.read_text(), load_runs(), load()))
 
 
 if __name__ == "__main__":
-    main()
+    click.command(context_settings={"help_option_names": ["-h", "--help"]})(update_readme)()

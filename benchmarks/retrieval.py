@@ -18,14 +18,14 @@ import click
 import faiss
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from benchmarks import index_speed, mixtures
+from benchmarks import mixtures
 from benchmarks.paths import RECORDS, ROOT
 from benchmarks.results import core_count, cpu_name, own_versions, rounded, today
 from benchmarks.retrieval_page import write_page
 from benchmarks.vector_sets import Sizes, VectorSet, vector_sets
 
 _STORE = RECORDS / "retrieval.json"
-_OUTPUT = click.Path(exists=True, file_okay=False, path_type=Path)
+_OUTPUT = click.Path(file_okay=False, path_type=Path)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -42,6 +42,11 @@ def main(vectors: int, dim: int, higgs: Path, lastfm: Path, only: tuple[str, ...
     if unknown := set(only) - {name for _, name in parts}:
         names = ", ".join(repr(name) for _, name in parts)
         raise click.BadParameter(f"unknown parts {sorted(unknown)}; choose from {names}", param_hint="--only")
+    for folder in () if page else (higgs, lastfm):
+        if not folder.exists():
+            raise click.UsageError(
+                f"{folder} is missing; `make bench-retrieval` trains and publishes its vectors first"
+            )
     for (kind, name), measure in parts.items():
         if not page and (not only or name in only):
             records[kind][name] = {**measure(), **_about()}
@@ -61,6 +66,8 @@ def _parts(sizes: Sizes, higgs: Path, lastfm: Path) -> dict[tuple[str, str], Cal
 
 
 def _indexes(name: str, make: Callable[[], VectorSet]) -> dict[str, Any]:
+    from benchmarks import index_speed  # needs hnswlib and usearch, which `--help` and `--page` do without
+
     faiss.omp_set_num_threads(1)
     with threadpool_limits(1):
         vectors = make()
