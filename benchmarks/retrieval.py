@@ -44,9 +44,7 @@ def main(vectors: int, dim: int, higgs: Path, lastfm: Path, only: tuple[str, ...
         raise click.BadParameter(f"unknown parts {sorted(unknown)}; choose from {names}", param_hint="--only")
     for folder in () if page else (higgs, lastfm):
         if not folder.exists():
-            raise click.UsageError(
-                f"{folder} is missing; `make bench-retrieval` trains and publishes its vectors first"
-            )
+            raise click.UsageError(f"{folder} is missing; `make bench-retrieval` trains and publishes its vectors")
     for (kind, name), measure in parts.items():
         if not page and (not only or name in only):
             records[kind][name] = {**measure(), **_about()}
