@@ -28,7 +28,8 @@ All times are CPU time of one thread. An index searches for 1,000 sources at onc
 is among the targets. For each index the table shows its fastest setting with a recall@10 of {aim_recall} or more, or
 the setting with the highest recall if none reaches that. Bold: at least {aim_speed} times as fast as the exact search.
 "4 rescored": the index proposes 4 targets for each one wanted, which are then scored exactly; that time counts. `ours`
-is the index of `candidates` and `serve`.
+is the index of `candidates` and `serve`. "A number more": vectors have one more number, with which Euclidean distances
+have the order of inner products (Bachrach et al., 2014).
 
 ![Recall and speed](retrieval-indexes.svg)
 
