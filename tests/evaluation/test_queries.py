@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 from tests.support.ranked_graph import ENDS, RELATIONS, World
 from twhin_spark.evaluation.held_out_edges import Split, read_held_edges
 from twhin_spark.evaluation.queries import HeldEdges, queries_of
-from twhin_spark.graph.entity_location import find, partition_of, place_of, row_of, span
+from twhin_spark.graph.entity_location import location_of, partition_of, partition_slice, positions_in, row_of, rows_in
 
 SPLITS: list[Split] = ["test", "validation"]
 
@@ -18,7 +18,7 @@ def test_held_edges_are_new_placed_and_counted_cold(spark: SparkSession) -> None
     world = World()
     found = read_held_edges(world.edges_table(spark), world.entities_table(spark, 3), RELATIONS)
     place = {
-        entity: int(place_of(partition, np.array(row)))
+        entity: int(location_of(partition, np.array(row)))
         for entity, (partition, row) in world.place(3).items()
         if entity in world.seen
     }
@@ -75,12 +75,15 @@ def test_no_edge_no_query() -> None:
     assert len(queries.sources) == len(queries.held_source) == 0
 
 
-def test_places() -> None:
+def test_locations_order_and_search_entities() -> None:
     partition, row = np.array([0, 0, 2, 32_767]), np.array([0, 5, 2**31 - 1, 1])
-    places = place_of(partition, row)
-    assert (np.diff(places) > 0).all()
-    np.testing.assert_array_equal(partition_of(places), partition)
-    np.testing.assert_array_equal(row_of(places), row)
-    assert (span(places, 0, 1), span(places, 1, 3), span(places, 3, 9)) == (slice(0, 2), slice(2, 3), slice(3, 3))
-    assert find(np.array([7, 3, 9]), np.array([3, 5, 9])).tolist() == [-1, 0, 2]
-    assert find(np.array([7]), np.array([], int)).tolist() == [-1]
+    locations = location_of(partition, row)
+    assert (np.diff(locations) > 0).all()
+    np.testing.assert_array_equal(partition_of(locations), partition)
+    np.testing.assert_array_equal(row_of(locations), row)
+    assert partition_slice(locations, 0, 1) == slice(0, 2)
+    assert partition_slice(locations, 1, 3) == slice(2, 3)
+    assert partition_slice(locations, 3, 9) == slice(3, 3)
+    assert rows_in(locations, 0).tolist() == [0, 5]
+    assert positions_in(np.array([7, 3, 9]), np.array([3, 5, 9])).tolist() == [-1, 0, 2]
+    assert positions_in(np.array([7]), np.array([], int)).tolist() == [-1]

@@ -17,7 +17,7 @@ from twhin_spark.evaluation.ranking import Ranks, rank
 from twhin_spark.evaluation.ranking_task import Ranking, compare_within
 from twhin_spark.evaluation.scoring_models import Factors, Model, Ones, Popularity
 from twhin_spark.evaluation.scratch import Scratch
-from twhin_spark.graph.entity_location import place_of
+from twhin_spark.graph.entity_location import location_of
 
 Ranked = dict[tuple[str, str], tuple[float, float]]
 
@@ -25,7 +25,7 @@ Ranked = dict[tuple[str, str], tuple[float, float]]
 def by_edge(world: World, name: str, partitions: int, queries: Queries, ranks: Ranks) -> Ranked:
     """Ranks among new and filtered, by the ids of source and target."""
     ids = {
-        (kind, int(place_of(partition, np.array(row)))): entity
+        (kind, int(location_of(partition, np.array(row)))): entity
         for (kind, entity), (partition, row) in world.place(partitions).items()
     }
     source = [ids[ENDS[name][0], place] for place in queries.sources[queries.source].tolist()]

@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from twhin_spark.evaluation.queries import HeldEdges
-from twhin_spark.graph.entity_location import ROW_BITS
+from twhin_spark.graph.entity_location import location_column
 from twhin_spark.tables.caching import hold, small_side
 
 Split = Literal["validation", "test"]
@@ -72,10 +72,8 @@ def _placed(held: DataFrame, entities: DataFrame, relations: Sequence[str]) -> p
 def _ends(end: str, entities: DataFrame, *more: str) -> DataFrame:
     """The entities as one end of an edge: its type, id and place."""
     return entities.select(
-        F.col("entity_type").alias(f"{end}_type"), F.col("entity_id").alias(f"{end}_id"), _place().alias(end), *more
+        F.col("entity_type").alias(f"{end}_type"),
+        F.col("entity_id").alias(f"{end}_id"),
+        location_column().alias(end),
+        *more,
     )
-
-
-def _place() -> Column:
-    """`places.place_of`, of a row of `entities`."""
-    return F.shiftleft(F.col("partition").cast("bigint"), ROW_BITS) + F.col("row")

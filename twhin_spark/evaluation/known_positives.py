@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 
 from twhin_spark.evaluation.queries import Queries
 from twhin_spark.evaluation.scratch import Arrays, Scratch
-from twhin_spark.graph.entity_location import find, place_of, row_of, span
+from twhin_spark.graph.entity_location import location_of, partition_slice, positions_in, row_of
 from twhin_spark.graph.packing import arrays_of
 from twhin_spark.kernels.arrays import Integers
 
@@ -119,12 +119,12 @@ def _popularity(blocks: Sequence[Block], relation: int, rows: Integers) -> Array
 
 
 def _known(blocks: Sequence[Block], one: QuerySet, partition: int) -> Arrays:
-    itself = span(one.queries.sources, partition, partition + 1 if one.omits_source else partition)
+    itself = partition_slice(one.queries.sources, partition, partition + 1 if one.omits_source else partition)
     sources: list[Integers] = [np.arange(itself.start, itself.stop)]
     rows: list[Integers] = [row_of(one.queries.sources[itself])]
     for block in blocks:
         mine = block.relation == one.relation
-        source = find(place_of(block.source_partition, block.source[mine]), one.queries.sources)
+        source = positions_in(location_of(block.source_partition, block.source[mine]), one.queries.sources)
         sources.append(source[source >= 0])
         rows.append(block.target[mine][source >= 0])
     source, row = np.concatenate(sources), np.concatenate(rows)

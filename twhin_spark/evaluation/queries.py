@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twhin_spark.graph.entity_location import Places, find, span
+from twhin_spark.graph.entity_location import Locations, partition_slice, positions_in
 from twhin_spark.kernels.arrays import Integers
 
 
@@ -23,8 +23,8 @@ class HeldEdges:
         end that they are here.
     """
 
-    source: Places
-    target: Places
+    source: Locations
+    target: Locations
     connected: NDArray[np.bool_]
     target_connected: NDArray[np.bool_]
 
@@ -55,12 +55,12 @@ class Queries:
         training. The queries are among them.
     """
 
-    sources: Places
+    sources: Locations
     connected: NDArray[np.bool_]
     source: Integers
-    target: Places
+    target: Locations
     held_source: Integers
-    held_target: Places
+    held_target: Locations
 
     def __len__(self) -> int:
         return len(self.source)
@@ -72,7 +72,7 @@ class Queries:
 
     def sources_in(self, first: int, last: int) -> slice:
         """Positions of the sources in the partitions first up to, not including, last."""
-        return span(self.sources, first, last)
+        return partition_slice(self.sources, first, last)
 
 
 def queries_of(edges: HeldEdges, *others: HeldEdges) -> Queries:
@@ -80,7 +80,7 @@ def queries_of(edges: HeldEdges, *others: HeldEdges) -> Queries:
     asked, *rest = (part.seen for part in (edges, *others))
     order = np.lexsort((asked.target, asked.source))
     sources, first, source = np.unique(asked.source[order], return_index=True, return_inverse=True)
-    held_source = find(np.concatenate([part.source for part in (asked, *rest)]), sources)
+    held_source = positions_in(np.concatenate([part.source for part in (asked, *rest)]), sources)
     held_target = np.concatenate([part.target for part in (asked, *rest)])
     ours = held_source >= 0
     held = np.unique(np.stack([held_source[ours], held_target[ours]]), axis=1)

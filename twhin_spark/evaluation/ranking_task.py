@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from twhin_spark.evaluation.known_positives import Facts, QuerySet
 from twhin_spark.evaluation.scoring_models import Model
 from twhin_spark.evaluation.scratch import Scratch
-from twhin_spark.graph.entity_location import Places, find, partition_of, place_of, row_of, span
+from twhin_spark.graph.entity_location import (
+    Locations,
+    location_of,
+    partition_of,
+    partition_slice,
+    positions_in,
+    rows_in,
+)
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.exact_ranks import Excluded, Positives, count_above, positive_scores
 
@@ -55,7 +62,7 @@ class RankTask:
             parts = []
             for partition in range(self.cuts[batch], self.cuts[batch + 1]):
                 sources = ranking.asked.queries.sources
-                rows = row_of(sources[span(sources, partition, partition + 1)])
+                rows = rows_in(sources, partition)
                 if len(rows):
                     parts.append(ranking.model.sources.read(partition, rows))
             if parts:
@@ -96,8 +103,8 @@ class RankTask:
     def _count_block(self, ranking: Ranking, block: _Block, scores: Scores, counts: Integers) -> None:
         """Adds the counts of one block of candidates to `counts` (4, m)."""
         queries, candidates = ranking.asked.queries, block.vectors
-        answer = find(queries.target, block.places)
-        held = find(queries.held_target, block.places)
+        answer = positions_in(queries.target, block.places)
+        held = positions_in(queries.held_target, block.places)
         held_here = np.flatnonzero(held >= 0)
         held_by = queries.held_source[held_here]  # ascending
         for sources, vectors in self._batches(ranking):
@@ -127,29 +134,29 @@ class RankTask:
             known = self.facts.known(ranking.asked.name, partition)
             gathered.append(
                 _Block(
-                    place_of(partition, rows),
+                    location_of(partition, rows),
                     ranking.model.targets.read(partition, rows),
                     known["source"],
-                    find(known["row"], rows),
+                    positions_in(known["row"], rows),
                 )
             )
             if number == len(partitions) or sum(len(block.places) for block in gathered) >= _TOGETHER:
                 yield _joined(gathered)
                 gathered = []
 
-    def _vectors(self, ranking: Ranking, targets: Places) -> Floats:
+    def _vectors(self, ranking: Ranking, targets: Locations) -> Floats:
         """Of targets (k,), one or more, ascending: (k, dim)."""
         parts = [
-            ranking.model.targets.read(int(partition), row_of(targets[span(targets, partition, partition + 1)]))
+            ranking.model.targets.read(partition, rows_in(targets, partition))
             for partition in np.unique(partition_of(targets)).tolist()
         ]
         return np.concatenate(parts)
 
-    def _in_run(self, targets: Places, run: int) -> Integers:
+    def _in_run(self, targets: Locations, run: int) -> Integers:
         """Which of the targets (m,) lie in the partitions of a run, by place, then as they stand."""
         partitions = self.runs[run]
         order = np.argsort(targets, kind="stable")
-        return order[span(targets[order], partitions[0], partitions[-1] + 1)]
+        return order[partition_slice(targets[order], partitions[0], partitions[-1] + 1)]
 
     def _batches(self, ranking: Ranking) -> Iterator[tuple[slice, Floats]]:
         """The slice of the sources and their vectors, of each batch that has any."""
@@ -176,7 +183,7 @@ class _Block:
     known_source, known_candidate: (k,), positions of pairs that are no answer, by source.
     """
 
-    places: Places
+    places: Locations
     vectors: Floats
     known_source: Integers
     known_candidate: Integers

@@ -13,7 +13,7 @@ import numpy as np
 
 from twhin_spark.evaluation.known_positives import Facts
 from twhin_spark.evaluation.scratch import Scratch
-from twhin_spark.graph.entity_location import find
+from twhin_spark.graph.entity_location import positions_in
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.operators import OPERATORS
 from twhin_spark.kernels.topk import comparable
@@ -77,7 +77,7 @@ class Popularity:
 
     def read(self, partition: int, rows: Integers) -> Floats:
         targets = self.facts.targets(self.relation, partition)
-        value: Floats = targets[self.by][find(rows, targets["row"]), None]
+        value: Floats = targets[self.by][positions_in(rows, targets["row"]), None]
         return value
 
 
@@ -104,7 +104,7 @@ class Factors:
         known = np.zeros(len(rows), bool)
         if self.scratch.has(self._file(partition)):
             arrays = self.scratch.read(self._file(partition))
-            at = find(rows, arrays["row"])
+            at = positions_in(rows, arrays["row"])
             known = at >= 0
             vectors[known, :-1] = arrays["factors"][at[known]]
         if self.side == "target":

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twhin_spark.graph.entity_location import find
+from twhin_spark.graph.entity_location import positions_in
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.exact_ranks import CANDIDATE_TILE, QUERY_TILE, Excluded
 from twhin_spark.kernels.topk import Best, Candidates, TopK, exact_scores, in_order
@@ -101,7 +101,7 @@ class Finder:
             parts.append(self.query.seen(self.files.vectors(self.query.source, partition)[allowed]))
             if self.has_edges:
                 edges = self.files.known(self.query, partition)
-                source = find(edges.source, allowed)
+                source = positions_in(edges.source, allowed)
                 mine = source >= 0
                 known.append((source[mine] + taken, edges.partition[mine], edges.row[mine], edges.relation[mine]))
             taken += len(allowed)
@@ -142,7 +142,7 @@ class Finder:
         """What no source may be given of a partition of targets: its known targets, and itself."""
         query, candidate = self.edges_to(sources, target, self.query.exclude)
         if self.query.source == self.query.target:
-            itself = find(sources.place, target.candidates.place)
+            itself = positions_in(sources.place, target.candidates.place)
             query = np.concatenate([query, np.flatnonzero(itself >= 0)])
             candidate = np.concatenate([candidate, itself[itself >= 0]])
         return Excluded(query, candidate)
@@ -154,7 +154,7 @@ class Finder:
         mine = slice(begin, end)
         wanted = np.isin(known.relation[mine], relations)
         by_row = np.argsort(target.row, kind="stable")
-        at = find(known.row[mine], target.row[by_row])
+        at = positions_in(known.row[mine], target.row[by_row])
         there = wanted & (at >= 0)
         return known.source[mine][there], by_row[at[there]]
 

@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame
 from twhin_spark.errors import InputError
 from twhin_spark.evaluation.known_positives import Block, unpack
 from twhin_spark.evaluation.scratch import Arrays, Scratch
-from twhin_spark.graph.entity_location import find
+from twhin_spark.graph.entity_location import positions_in
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.retrieval.resolved_query import Asked, condition, measured
 
@@ -167,7 +167,7 @@ def _known(blocks: Sequence[Block], rows: Integers, relations: Sequence[int]) ->
     parts: list[tuple[Integers, ...]] = [(np.zeros(0, np.int32),) * 4]
     for block in blocks:
         mine = np.isin(block.relation, relations)
-        at = find(block.source[mine], rows[by_row])
+        at = positions_in(block.source[mine], rows[by_row])
         there = at >= 0
         target = np.full(int(there.sum()), block.target_partition, np.int32)
         parts.append((by_row[at[there]], target, block.target[mine][there], block.relation[mine][there]))

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from twhin_spark.graph.entity_location import find
+from twhin_spark.graph.entity_location import positions_in
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.clusters import nearest_centroids, spherical_kmeans
 from twhin_spark.kernels.exact_ranks import Excluded
@@ -88,7 +88,7 @@ class MixtureTask:
                 if part in by_row:
                     rows, labels = by_row[part]
                     mine = np.flatnonzero(known.partition == part)
-                    at = find(known.row[mine], rows)
+                    at = positions_in(known.row[mine], rows)
                     cluster[mine] = np.where(at >= 0, labels[at], -1)
             engaged = (cluster >= 0) & np.isin(known.relation, query.engaged)
             own = mixtures(known.source[engaged], cluster[engaged], sources, self.clusters)
@@ -141,7 +141,7 @@ class MixtureTask:
             here = np.flatnonzero(active[first : first + len(vectors)])
             key = self.files.order(query.source, partition)["key"][here]
             candidates = Candidates(unit_vectors(vectors[here]), key, first + here)
-            itself = find(sources.place, candidates.place)
+            itself = positions_in(sources.place, candidates.place)
             top.add(candidates, Excluded(np.flatnonzero(itself >= 0), itself[itself >= 0]))
         return top.best().places
 
@@ -166,7 +166,7 @@ class MixtureTask:
 
 def _within(pairs: Excluded, queries: Integers, candidates: Integers) -> Excluded:
     """The pairs of some queries and candidates (ascending), by their numbers there."""
-    query, candidate = find(pairs.query, queries), find(pairs.candidate, candidates)
+    query, candidate = positions_in(pairs.query, queries), positions_in(pairs.candidate, candidates)
     both = (query >= 0) & (candidate >= 0)
     return Excluded(query[both], candidate[both])
 

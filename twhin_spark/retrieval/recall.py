@@ -22,7 +22,7 @@ from twhin_spark.evaluation.known_positives import Facts, QuerySet, write_facts
 from twhin_spark.evaluation.queries import Queries, queries_of
 from twhin_spark.evaluation.ranking import rank
 from twhin_spark.evaluation.scratch import Scratch
-from twhin_spark.graph.entity_location import ROW_BITS
+from twhin_spark.graph.entity_location import location_column
 from twhin_spark.kernels.arrays import Integers
 from twhin_spark.retrieval.published_version import Version
 from twhin_spark.retrieval.resolved_query import Asked
@@ -100,10 +100,11 @@ def _recall_rows(relation: str, model: str, ranks: NDArray[np.float64], test: Qu
 
 def _ranks(candidates: DataFrame, entities: DataFrame, test: Queries) -> NDArray[np.float64]:
     """The rank of each test query's answer (m,) in its source's candidates, infinite where it is not there."""
-    place = (F.shiftleft(F.col("partition").cast("bigint"), ROW_BITS) + F.col("row")).alias
     of = {
         end: entities.select(
-            F.col("entity_type").alias(f"{end}_type"), F.col("entity_id").alias(f"{end}_id"), place(f"{end}_place")
+            F.col("entity_type").alias(f"{end}_type"),
+            F.col("entity_id").alias(f"{end}_id"),
+            location_column().alias(f"{end}_place"),
         )
         for end in ("source", "candidate")
     }
