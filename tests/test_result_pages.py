@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,12 @@ def test_pages_are_current(tmp_path: Path) -> None:
 def test_readme_is_current() -> None:
     text = README.read_text()
     assert with_results(text, load_runs(), load()) == text, "run `python -m benchmarks.readme_results`"
+
+
+def test_readme_has_no_figures_beside_the_generated_ones() -> None:
+    before, _, rest = README.read_text().partition(BEGIN)
+    written = before + rest.partition(END)[2]
+    assert re.findall(r"(?<!\w)\.\d{3,4}\b|\d+\.\d+ (?:times|ms)\b|[\d,]+ edges (?:a second|/s)", written) == []
 
 
 def test_only_the_generated_part_of_readme_is_replaced() -> None:
