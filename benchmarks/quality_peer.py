@@ -72,13 +72,13 @@ def metrics_by_vectors(edges: pd.DataFrame, entities: pd.Index, vectors: Floats)
     held_out = rows[(edges["split"] == "test").to_numpy() & (rows >= 0).all(axis=1).to_numpy()]
     new = held_out.merge(trained, how="left", indicator=True)
     queries = new.loc[new["_merge"] == "left_only", ["source", "target"]].sort_values(["source", "target"])
-    ranks = _ranks(queries, trained, vectors, candidates, omits_source=source_type == target_type)
+    ranks = _ranks(queries, trained, vectors, candidates, excludes_source=source_type == target_type)
     _, source = np.unique(queries["source"], return_inverse=True)
     return {metric.metric: metric.value for metric in metrics_of(totals_of(ranks, source))}
 
 
 def _ranks(
-    queries: pd.DataFrame, trained: pd.DataFrame, vectors: Floats, candidates: Integers, *, omits_source: bool
+    queries: pd.DataFrame, trained: pd.DataFrame, vectors: Floats, candidates: Integers, *, excludes_source: bool
 ) -> Ranks:
     """Return the ranks of queries, in the order of their sources, by dot products.
 
@@ -91,7 +91,7 @@ def _ranks(
     sources, first = np.unique(queries["source"].to_numpy(), return_index=True)
     for source, answers in zip(sources.tolist(), np.split(queries["target"].to_numpy(), first[1:]), strict=True):
         scores = answering @ vectors[source]
-        excluded = [*targets.get(source, []), *([source] if omits_source else [])]
+        excluded = [*targets.get(source, []), *([source] if excludes_source else [])]
         answer_scores = scores[np.searchsorted(candidates, answers)]
         scores[np.searchsorted(candidates, excluded)] = -np.inf
         above = (scores > answer_scores[:, None]).sum(axis=1)

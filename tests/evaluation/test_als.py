@@ -7,25 +7,31 @@ from pathlib import Path
 import numpy as np
 from pyspark.sql import SparkSession
 
-from tests.support.ranked_graph import ENDS, RELATIONS, World
+from tests.support.ranked_graph import ENDS, RELATIONS, RankedGraph
 from twhin_spark.evaluation.als import AlsSettings, fit_als
-from twhin_spark.evaluation.comparison import Contest, Setting, fall_back, run_test, tune
+from twhin_spark.evaluation.comparison import (
+    Comparison,
+    ModelSetting,
+    fall_back_to_popularity,
+    rank_test_queries,
+    tune_models,
+)
 from twhin_spark.evaluation.known_positives import QuerySet
-from twhin_spark.evaluation.queries import HeldEdges, Queries, queries_of
+from twhin_spark.evaluation.queries import HeldOutEdges, Queries, queries_of
 from twhin_spark.evaluation.ranking import Ranks
-from twhin_spark.evaluation.ranking_task import Ranking
-from twhin_spark.evaluation.scoring_models import Model, Ones
+from twhin_spark.evaluation.ranking_task import RankingRequest
+from twhin_spark.evaluation.scoring_models import ConstantVectors, ScoringModel
 from twhin_spark.evaluation.scratch import Scratch
 
 
 def test_factors_lie_at_their_entities(spark: SparkSession, scratch: Path) -> None:
     """With a factor for every target, edges score near 1, other pairs of known ends near 0, unknown targets last."""
-    world, partitions = World(), 3
+    world, partitions = RankedGraph(), 3
     settings = [AlsSettings(rank=60, iterations=2, regularization=0.001, alpha=100.0)]
     buckets = world.buckets_table(spark, partitions)
     number = RELATIONS.index("like")
     (model,) = fit_als(buckets, number, settings, Scratch(str(scratch)), partitions=partitions, seed=0)
-    place, edges = world.place(partitions), world.edges["like"]["train"]
+    place, edges = world.locations(partitions), world.edges["like"]["train"]
 
     def score(source: str, target: str) -> float:
         (sp, sr), (tp, tr) = place["user", source], place["tweet", target]
@@ -46,7 +52,7 @@ def test_factors_lie_at_their_entities(spark: SparkSession, scratch: Path) -> No
 
 def queries(*pairs: tuple[int, int], connected: set[int]) -> Queries:
     source, target = np.array(pairs, np.int64).reshape(-1, 2).T
-    return queries_of(HeldEdges(source, target, np.isin(source, list(connected)), np.isin(target, list(connected))))
+    return queries_of(HeldOutEdges(source, target, np.isin(source, list(connected)), np.isin(target, list(connected))))
 
 
 def ranks(*filtered: float) -> Ranks:
@@ -55,20 +61,20 @@ def ranks(*filtered: float) -> Ranks:
 
 def test_popularity_stands_in_for_als_at_unknown_sources() -> None:
     asked = queries((1, 1), (2, 1), (2, 2), connected={1})
-    found = fall_back(ranks(1, 2, 3), ranks(11, 12, 13), asked)
+    found = fall_back_to_popularity(ranks(1, 2, 3), ranks(11, 12, 13), asked)
     assert found.filtered.tolist() == [1, 12, 13]
     assert found.among_new.tolist() == [101, 112, 113]
 
 
-def contest(validation: Queries) -> Contest:
-    model = Model(Ones(), Ones())
+def comparison(validation: Queries) -> Comparison:
+    model = ScoringModel(ConstantVectors(), ConstantVectors())
     test = queries((1, 1), (2, 2), connected={1})
     models = {"twhin": ["as trained"], "popularity": ["degree", "weight"], "als": ["weak", "strong", "wrong"]}
-    return Contest(
+    return Comparison(
         "like",
         QuerySet("test-0", 0, test, False),
         QuerySet("tune-0", 0, validation, False),
-        {name: [Setting(label, model) for label in labels] for name, labels in models.items()},  # type: ignore[misc]
+        {name: [ModelSetting(label, model) for label in labels] for name, labels in models.items()},  # type: ignore[misc]
     )
 
 
@@ -84,12 +90,12 @@ def test_validation_picks_each_baselines_setting() -> None:
     }
     asked: list[str] = []
 
-    def rank(rankings: list[Ranking]) -> list[Ranks]:
+    def rank(rankings: list[RankingRequest]) -> list[Ranks]:
         asked.extend(one.name for one in rankings)
         return [known[one.name] for one in rankings]
 
     lines: list[str] = []
-    (tuned,) = tune([contest(queries((5, 5), (6, 6), connected={5}))], rank, lines.append)  # type: ignore[arg-type]
+    (tuned,) = tune_models([comparison(queries((5, 5), (6, 6), connected={5}))], rank, lines.append)  # type: ignore[arg-type]
     assert {name: [one.label for one in settings] for name, settings in tuned.models.items()} == {
         "twhin": ["as trained"],
         "popularity": ["weight"],
@@ -103,14 +109,14 @@ def test_validation_picks_each_baselines_setting() -> None:
 
 
 def test_without_validation_the_first_setting_is_used() -> None:
-    (tuned,) = tune([contest(queries(connected=set()))], lambda rankings: [ranks() for _ in rankings], print)
+    (tuned,) = tune_models([comparison(queries(connected=set()))], lambda rankings: [ranks() for _ in rankings], print)
     assert [settings[0].label for settings in tuned.models.values()] == ["as trained", "degree", "weak"]
 
 
 def test_als_without_any_known_source_is_popularity() -> None:
-    (tuned,) = tune([contest(queries(connected=set()))], lambda rankings: [], print)
-    blind = Contest("like", tuned.test, tuned.validation, {k: v for k, v in tuned.models.items() if k != "als"})
+    (tuned,) = tune_models([comparison(queries(connected=set()))], lambda rankings: [], print)
+    blind = Comparison("like", tuned.test, tuned.validation, {k: v for k, v in tuned.models.items() if k != "als"})
     answers = {"test-0-twhin-0": ranks(1, 2), "test-0-popularity-0": ranks(3, 4)}
-    (found,) = run_test([blind], lambda rankings: [answers[one.name] for one in rankings])
+    (found,) = rank_test_queries([blind], lambda rankings: [answers[one.name] for one in rankings])
     assert list(found) == ["twhin", "popularity", "als"]
     assert found["als"].filtered.tolist() == [3, 4]

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.support.ranked_graph import ENDS, World, config, stored
+from tests.support.ranked_graph import ENDS, RankedGraph, config, write_tables
 from twhin_spark.evaluation.evaluate import evaluate
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGES, METRICS
 
 
-def expected_values(world: World, name: str) -> dict[tuple[str, str], tuple[float, int]]:
+def expected_values(world: RankedGraph, name: str) -> dict[tuple[str, str], tuple[float, int]]:
     """MRR, recall@10 and ndcg@10 of twhin and of popularity, with their queries, as the loops count them."""
     found = {}
     mrr_of = {
@@ -44,8 +44,8 @@ def expected_values(world: World, name: str) -> dict[tuple[str, str], tuple[floa
 
 
 def test_evaluate(spark: SparkSession, scratch: Path) -> None:
-    world = World()
-    run = stored(spark, world, scratch)
+    world = RankedGraph()
+    run = write_tables(spark, world, scratch)
     settings = config(str(scratch), rank=2, iterations=1)
     lines: list[str] = []
     first = evaluate(spark, settings, run, lines.append)
@@ -107,11 +107,11 @@ def check_report(html: str, metrics: list[dict[str, Any]]) -> None:
 
 def test_figures_of_fixed_vectors_are_the_same_for_any_number_of_partitions(spark: SparkSession, scratch: Path) -> None:
     """Vectors of real numbers, whose products are rounded differently in each order."""
-    world, found = World(whole=False), []
+    world, found = RankedGraph(whole=False), []
     for partitions in (1, 3, 7):
         output = scratch / str(partitions)
         asked = config(str(output), sides="both")
         asked = asked.model_copy(update={"evaluation": asked.evaluation.model_copy(update={"als": None})})
-        found.append(evaluate(spark, asked, stored(spark, world, output, partitions), print).metrics)
+        found.append(evaluate(spark, asked, write_tables(spark, world, output, partitions), print).metrics)
     assert found[0] == found[1] == found[2]
     assert {row["model"] for row in found[0]} == {"twhin", "popularity"}

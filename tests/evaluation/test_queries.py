@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.support.ranked_graph import ENDS, RELATIONS, World
-from twhin_spark.evaluation.held_out_edges import Split, read_held_edges
-from twhin_spark.evaluation.queries import HeldEdges, queries_of
+from tests.support.ranked_graph import ENDS, RELATIONS, RankedGraph
+from twhin_spark.evaluation.held_out_edges import Split, read_held_out_edges
+from twhin_spark.evaluation.queries import HeldOutEdges, queries_of
 from twhin_spark.graph.entity_location import location_of, partition_of, partition_slice, positions_in, row_of, rows_in
 
 SPLITS: list[Split] = ["test", "validation"]
 
 
 def test_held_edges_are_new_placed_and_counted_cold(spark: SparkSession) -> None:
-    world = World()
-    found = read_held_edges(world.edges_table(spark), world.entities_table(spark, 3), RELATIONS)
+    world = RankedGraph()
+    found = read_held_out_edges(world.edges_table(spark), world.entities_table(spark, 3), RELATIONS)
     place = {
         entity: int(location_of(partition, np.array(row)))
-        for entity, (partition, row) in world.place(3).items()
+        for entity, (partition, row) in world.locations(3).items()
         if entity in world.seen
     }
     for name in RELATIONS:
@@ -43,8 +43,8 @@ def test_held_edges_are_new_placed_and_counted_cold(spark: SparkSession) -> None
 
 
 def test_where_nothing_is_held_out_there_are_no_edges(spark: SparkSession) -> None:
-    world = World()
-    found = read_held_edges(
+    world = RankedGraph()
+    found = read_held_out_edges(
         world.edges_table(spark).where("split = 'train'"), world.entities_table(spark, 3), RELATIONS
     )
     assert set(found) == {(name, split) for name in RELATIONS for split in SPLITS}
@@ -53,10 +53,10 @@ def test_where_nothing_is_held_out_there_are_no_edges(spark: SparkSession) -> No
         assert len(queries_of(edges, edges).target) == 0
 
 
-def held(*edges: tuple[int, int]) -> HeldEdges:
+def held(*edges: tuple[int, int]) -> HeldOutEdges:
     """Edges of which sources with an even place are connected."""
     source, target = np.array(edges, np.int64).reshape(-1, 2).T
-    return HeldEdges(source, target, source % 2 == 0, target % 2 == 0)
+    return HeldOutEdges(source, target, source % 2 == 0, target % 2 == 0)
 
 
 def test_queries_know_all_that_is_held_out_of_their_sources() -> None:
@@ -64,7 +64,7 @@ def test_queries_know_all_that_is_held_out_of_their_sources() -> None:
     assert queries.sources.tolist() == [4, 7]
     assert queries.connected.tolist() == [True, False]
     assert list(zip(queries.source.tolist(), queries.target.tolist(), strict=True)) == [(0, 9), (1, 1), (1, 3)]
-    pairs = list(zip(queries.held_source.tolist(), queries.held_target.tolist(), strict=True))
+    pairs = list(zip(queries.held_out_source.tolist(), queries.held_out_target.tolist(), strict=True))
     assert pairs == [(0, 9), (1, 1), (1, 3), (1, 5)]
     assert queries.of_sources(slice(1, 2)) == slice(1, 3)
 
@@ -72,7 +72,7 @@ def test_queries_know_all_that_is_held_out_of_their_sources() -> None:
 def test_no_edge_no_query() -> None:
     queries = queries_of(held((-1, 3)), held((7, 3)))
     assert len(queries) == 0
-    assert len(queries.sources) == len(queries.held_source) == 0
+    assert len(queries.sources) == len(queries.held_out_source) == 0
 
 
 def test_locations_order_and_search_entities() -> None:

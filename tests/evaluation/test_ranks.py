@@ -8,25 +8,25 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.support.ranked_graph import ENDS, RELATIONS, World, config
-from twhin_spark.evaluation.compared_models import Models
-from twhin_spark.evaluation.held_out_edges import Split, read_held_edges
-from twhin_spark.evaluation.known_positives import Facts, QuerySet, write_facts
+from tests.support.ranked_graph import ENDS, RELATIONS, RankedGraph, config
+from twhin_spark.evaluation.compared_models import ComparedModels
+from twhin_spark.evaluation.held_out_edges import Split, read_held_out_edges
+from twhin_spark.evaluation.known_positives import KnownPositives, QuerySet, write_known_positives
 from twhin_spark.evaluation.queries import Queries, queries_of
-from twhin_spark.evaluation.ranking import Ranks, rank
-from twhin_spark.evaluation.ranking_task import Ranking, compare_within
-from twhin_spark.evaluation.scoring_models import Factors, Model, Ones, Popularity
+from twhin_spark.evaluation.ranking import Ranks, rank_queries
+from twhin_spark.evaluation.ranking_task import RankingRequest, compare_within_groups
+from twhin_spark.evaluation.scoring_models import ConstantVectors, FactorVectors, PopularityVectors, ScoringModel
 from twhin_spark.evaluation.scratch import Scratch
 from twhin_spark.graph.entity_location import location_of
 
 Ranked = dict[tuple[str, str], tuple[float, float]]
 
 
-def by_edge(world: World, name: str, partitions: int, queries: Queries, ranks: Ranks) -> Ranked:
+def by_edge(world: RankedGraph, name: str, partitions: int, queries: Queries, ranks: Ranks) -> Ranked:
     """Ranks among new and filtered, by the ids of source and target."""
     ids = {
         (kind, int(location_of(partition, np.array(row)))): entity
-        for (kind, entity), (partition, row) in world.place(partitions).items()
+        for (kind, entity), (partition, row) in world.locations(partitions).items()
     }
     source = [ids[ENDS[name][0], place] for place in queries.sources[queries.source].tolist()]
     target = [ids[ENDS[name][1], place] for place in queries.target.tolist()]
@@ -41,9 +41,9 @@ def by_edge(world: World, name: str, partitions: int, queries: Queries, ranks: R
 def test_every_rank_is_the_loops(
     spark: SparkSession, scratch: Path, partitions: int, self_loops: bool, comparator: str
 ) -> None:
-    world = World(self_loops=self_loops)
+    world = RankedGraph(self_loops=self_loops)
     entities, buckets = world.entities_table(spark, partitions), world.buckets_table(spark, partitions)
-    held = read_held_edges(world.edges_table(spark), entities, RELATIONS)
+    held = read_held_out_edges(world.edges_table(spark), entities, RELATIONS)
     sets = {}
     for number, name in enumerate(RELATIONS):
         splits: list[Split] = ["test", "validation"]
@@ -52,7 +52,7 @@ def test_every_rank_is_the_loops(
             assert len(queries) == len(world.queries(name, split))
             if len(queries):
                 sets[name, split] = QuerySet(
-                    f"{split}-{number}", number, queries, omits_source=name == "follow" and not self_loops
+                    f"{split}-{number}", number, queries, excludes_source=name == "follow" and not self_loops
                 )
     assert sorted(sets) == [
         ("follow", "test"),
@@ -61,27 +61,34 @@ def test_every_rank_is_the_loops(
         ("like", "validation"),
         ("share", "test"),
     ]
-    facts = Facts(Scratch(str(scratch / "files")))
-    targets = write_facts(entities, buckets, facts, [ENDS[name][1] for name in RELATIONS], list(sets.values()))
-    models = Models(config(str(scratch), comparator=comparator), world.run(scratch, partitions), buckets, facts)
+    known_positives = KnownPositives(Scratch(str(scratch / "files")))
+    targets = write_known_positives(
+        entities, buckets, known_positives, [ENDS[name][1] for name in RELATIONS], list(sets.values())
+    )
+    models = ComparedModels(
+        config(str(scratch), comparator=comparator), world.run(scratch, partitions), buckets, known_positives
+    )
 
     rankings, expected = [], []
     for (name, split), asked in sets.items():
-        popularity = [Model(Ones(), Popularity(facts, asked.relation, by)) for by in ("degree", "weight")]
+        popularity = [
+            ScoringModel(ConstantVectors(), PopularityVectors(known_positives, asked.relation, by))
+            for by in ("degree", "weight")
+        ]
         trained = world.trained_score(name, comparator=comparator)
         scores = [trained, world.popularity(name, "degree"), world.popularity(name, "weight")]
         for i, (model, score) in enumerate(zip([models.trained(asked.relation), *popularity], scores, strict=True)):
-            rankings.append(Ranking(f"{name}-{split}-{i}", asked, model))
+            rankings.append(RankingRequest(f"{name}-{split}-{i}", asked, model))
             expected.append({edge: answer.ranks for edge, answer in world.answers(name, split, score).items()})
-    found = rank(spark, facts, rankings, partitions=partitions, targets=targets)
+    found = rank_queries(spark, known_positives, rankings, partitions=partitions, target_partitions=targets)
     for ranking, ranks, answers in zip(rankings, found, expected, strict=True):
-        name = RELATIONS[ranking.asked.relation]
-        assert by_edge(world, name, partitions, ranking.asked.queries, ranks) == answers, ranking.name
+        name = RELATIONS[ranking.query_set.relation]
+        assert by_edge(world, name, partitions, ranking.query_set.queries, ranks) == answers, ranking.name
 
 
 def test_factors_put_unknown_targets_last(scratch: Path) -> None:
     files = Scratch(str(scratch))
-    sources, targets = Factors(files, "f", "source", 2), Factors(files, "f", "target", 2)
+    sources, targets = FactorVectors(files, "f", "source", 2), FactorVectors(files, "f", "target", 2)
     sources.write(0, np.array([1, 4]), np.array([[3, -5], [0, 0]], np.float32))
     targets.write(0, np.array([2, 3]), np.array([[-7, 9], [1, 1]], np.float32))
     vectors = sources.read(0, np.array([1, 4])).astype(float) @ targets.read(0, np.array([0, 2, 3, 5])).astype(float).T
@@ -96,11 +103,11 @@ def test_compare_within_is_the_loop() -> None:
     rng = np.random.default_rng(0)
     group, own_group = rng.integers(6, size=80), rng.integers(7, size=50)
     score, own_score = rng.integers(5, size=80) / 2, rng.integers(-1, 6, size=50) / 2
-    greater, equal = compare_within(group, score, own_group, own_score)
+    greater, equal = compare_within_groups(group, score, own_group, own_score)
     for k in range(50):
         mine = score[group == own_group[k]]
         assert greater[k] == (mine > own_score[k]).sum()
         assert equal[k] == (mine == own_score[k]).sum()
     nothing = np.empty(0)
-    assert compare_within(nothing.astype(int), nothing, own_group, own_score)[0].tolist() == [0] * 50
-    assert len(compare_within(group, score, nothing.astype(int), nothing)[0]) == 0
+    assert compare_within_groups(nothing.astype(int), nothing, own_group, own_score)[0].tolist() == [0] * 50
+    assert len(compare_within_groups(group, score, nothing.astype(int), nothing)[0]) == 0

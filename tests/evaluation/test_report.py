@@ -8,8 +8,8 @@ import warnings
 import numpy as np
 import pytest
 
-from twhin_spark.evaluation.charts import degree_figure, loss_figure, metric_figure, projection_figure
-from twhin_spark.evaluation.report_summary import EdgeCounts, largest, principal_axes
+from twhin_spark.evaluation.charts import degree_chart, loss_chart, metric_chart, projection_chart
+from twhin_spark.evaluation.report_summary import EdgeCounts, largest_relations, principal_axes
 
 
 def svg(uri: str) -> str:
@@ -20,9 +20,9 @@ def test_figures_keep_every_name_as_text() -> None:
     """Also names that Matplotlib has no letters for, or would take for mathematics."""
     names = ["follow", "聞く", "a_$x^2$ <b>", "пишет"]
     images = [
-        loss_figure({name: [1.0, 0.5] for name in names}),
-        metric_figure({name: {"twhin": 0.2, "als": 0.1, "popularity": 0.0} for name in names}),
-        degree_figure({name: (np.array([1, 3]), np.array([5, 1])) for name in names}),
+        loss_chart({name: [1.0, 0.5] for name in names}),
+        metric_chart({name: {"twhin": 0.2, "als": 0.1, "popularity": 0.0} for name in names}),
+        degree_chart({name: (np.array([1, 3]), np.array([5, 1])) for name in names}),
     ]
     for image in map(svg, images):
         for name in ["follow", "聞く", "a_$x^2$ &lt;b&gt;", "пишет"]:
@@ -31,16 +31,16 @@ def test_figures_keep_every_name_as_text() -> None:
 
 def test_a_figure_shows_the_relations_with_the_most_edges() -> None:
     edges = {f"r{n}": EdgeCounts(train=n, validation=0, test=0, events=n) for n in range(237)}
-    drawn = largest([*edges, "without_edges"], edges, 8)
+    drawn = largest_relations([*edges, "without_edges"], edges, 8)
     assert drawn == [f"r{n}" for n in range(229, 237)]
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # Matplotlib warns where names leave no room for the axes
-        assert svg(loss_figure({name: [1.0, 0.5] for name in drawn}))
-    assert largest(["b", "a"], {}, 8) == ["a", "b"]
+        assert svg(loss_chart({name: [1.0, 0.5] for name in drawn}))
+    assert largest_relations(["b", "a"], {}, 8) == ["a", "b"]
 
 
 def test_the_same_data_gives_the_same_image() -> None:
-    assert loss_figure({"follow": [1.0]}) == loss_figure({"follow": [1.0]})
+    assert loss_chart({"follow": [1.0]}) == loss_chart({"follow": [1.0]})
 
 
 def test_principal_axes_find_the_plane_of_the_points() -> None:
@@ -55,7 +55,7 @@ def test_principal_axes_find_the_plane_of_the_points() -> None:
     assert found.share[0] > found.share[1]
     distances = np.linalg.norm(plane[:, None] - plane[None], axis=2)
     np.testing.assert_allclose(np.linalg.norm(points[:, None] - points[None], axis=2), distances, atol=1e-4)
-    assert svg(projection_figure(found))
+    assert svg(projection_chart(found))
 
 
 def test_a_line_has_no_second_axis() -> None:

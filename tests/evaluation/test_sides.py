@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.support.ranked_graph import World, config, stored
+from tests.support.ranked_graph import RankedGraph, config, write_tables
 from twhin_spark.evaluation.evaluate import evaluate
 
 
 def test_sources_are_ranked_beside_targets(spark: SparkSession, scratch: Path) -> None:
-    world = World()
-    run = stored(spark, world, scratch)
+    world = RankedGraph()
+    run = write_tables(spark, world, scratch)
     found = evaluate(spark, config(str(scratch), sides="both", rank=2, iterations=1), run, print)
     values = {(row["relation"], row["model"], row["metric"]): row for row in found.metrics}
     for name in ("follow", "like", "share"):  # like has two parameter vectors, one for each end

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from twhin_spark.config.sections import Gate
-from twhin_spark.publishing.quality_gate import failures
+from twhin_spark.publishing.quality_gate import gate_failures
 
 METRICS = [
     {"relation": "like", "model": "twhin", "metric": "mrr", "value": 0.30},
@@ -26,13 +26,13 @@ METRICS = [
     ],
 )
 def test_a_gate(gate: dict[str, Any], passes: bool) -> None:
-    lines = failures([Gate(**{"relation": "like", "metric": "mrr", **gate})], METRICS)
+    lines = gate_failures([Gate(**{"relation": "like", "metric": "mrr", **gate})], METRICS)
     assert (lines == []) == passes
 
 
 def test_a_failure_says_what_was_found_and_asked() -> None:
     gates = [Gate(relation="like", metric="mrr", beats="popularity"), Gate(relation="x", metric="mrr", at_least=0.1)]
-    assert failures(gates, METRICS) == [
+    assert gate_failures(gates, METRICS) == [
         "publishing.gates.0: found like mrr 0.3000; asked for above popularity's 0.3000",
         "publishing.gates.1: found x mrr not measured; asked for at least 0.1",
     ]

@@ -87,7 +87,7 @@ class Answer:
         return 1 + self.new[0] + self.new[1] / 2, 1 + self.filtered[0] + self.filtered[1] / 2
 
 
-class World:
+class RankedGraph:
     """follow and like have queries of every kind; block has test edges of known pairs only; share has no training edge
     at the sources of its test edges.
     """
@@ -126,7 +126,7 @@ class World:
         self.parameters = {"follow": [1.0, 0, -1, 0], "like": [1.0, 0, 1, -1], "block": [], "share": [0.0, 1, 0, 0]}
         self.backward = {"like": [0.0, 1, -1, 1]}
 
-    def place(self, partitions: int) -> dict[tuple[str, str], tuple[int, int]]:
+    def locations(self, partitions: int) -> dict[tuple[str, str], tuple[int, int]]:
         """Partition and row of every entity."""
         rows: dict[tuple[str, int], int] = defaultdict(int)
         places = {}
@@ -144,7 +144,7 @@ class World:
             return {relation: count for relation, count in counts.items() if count}
 
         rows = []
-        for (kind, name), place in self.place(partitions).items():
+        for (kind, name), place in self.locations(partitions).items():
             out, into = degrees(kind, name, 0), degrees(kind, name, 1)
             rows.append((kind, name, *place, 0, sum(out.values()) + sum(into.values()), out, into))
         return spark.createDataFrame(rows, ddl(ENTITIES))
@@ -159,7 +159,7 @@ class World:
         return spark.createDataFrame(rows, ddl(EDGES))
 
     def buckets_table(self, spark: SparkSession, partitions: int) -> DataFrame:
-        places = self.place(partitions)
+        places = self.locations(partitions)
         buckets: dict[tuple[int, int], list[dict[str, float]]] = defaultdict(list)
         for number, name in enumerate(RELATIONS):
             for (source, target), weight in self.edges[name]["train"].items():
@@ -171,7 +171,7 @@ class World:
     def run(self, output: Path, partitions: int, tables: dict[str, int] | None = None) -> TrainedRun:
         """The model, written as training leaves it."""
         folder = RunFolder(str(output), "world-1")
-        places = self.place(partitions)
+        places = self.locations(partitions)
         files = []
         for partition in range(partitions):
             state = {}
@@ -243,7 +243,7 @@ class World:
         return found
 
 
-def stored(spark: SparkSession, world: World, output: Path, partitions: int = PARTITIONS) -> TrainedRun:
+def write_tables(spark: SparkSession, world: RankedGraph, output: Path, partitions: int = PARTITIONS) -> TrainedRun:
     store = TableStore(spark, str(output))
     rounds = [
         ("world-1", e, r, name, 10 * r + 1, 2.0 - e, 1.0, 0.1) for e in (0, 1) for r in (0, 1) for name in RELATIONS

@@ -15,8 +15,8 @@ from pyspark.ml.recommendation import ALS
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from twhin_spark.evaluation.known_positives import unpack
-from twhin_spark.evaluation.scoring_models import Factors, Model
+from twhin_spark.evaluation.known_positives import unpack_blocks
+from twhin_spark.evaluation.scoring_models import FactorVectors, ScoringModel
 from twhin_spark.evaluation.scratch import Scratch
 from twhin_spark.tables.session_settings import ARROW_ROWS, spark_setting
 
@@ -41,7 +41,7 @@ def fit_als(
     *,
     partitions: int,
     seed: int,
-) -> list[Model]:
+) -> list[ScoringModel]:
     """Fits each of the settings to the edges of a relation, by number, in the table `edge_buckets`.
 
     The confidence of an edge is 1 + alpha · weight.
@@ -67,11 +67,11 @@ def fit_als(
             )
             fitted = als.fit(edges)
             name = f"{relation}-{number}"
-            sources = Factors(scratch, name, "source", one.rank)
-            targets = Factors(scratch, name, "target", one.rank)
+            sources = FactorVectors(scratch, name, "source", one.rank)
+            targets = FactorVectors(scratch, name, "target", one.rank)
             _write(fitted.userFactors, sources, partitions)
             _write(fitted.itemFactors, targets, partitions)
-            models.append(Model(sources, targets))
+            models.append(ScoringModel(sources, targets))
     return models
 
 
@@ -81,7 +81,7 @@ def _edges(buckets: DataFrame, relation: int, partitions: int) -> Iterator[DataF
 
     def unpacked(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            for block in unpack(batch):
+            for block in unpack_blocks(batch):
                 mine = block.relation == relation
                 yield pa.RecordBatch.from_pydict(
                     {
@@ -101,7 +101,7 @@ def _edges(buckets: DataFrame, relation: int, partitions: int) -> Iterator[DataF
         edges.unpersist()
 
 
-def _write(factors: DataFrame, to: Factors, partitions: int) -> None:
+def _write(factors: DataFrame, to: FactorVectors, partitions: int) -> None:
     """Writes one side's factors (id, features) to a file for each partition."""
 
     def write(rows: pa.Table) -> pa.Table:

@@ -48,7 +48,7 @@ _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto"
 _WIDTH, _HEIGHT = 5.2, 3.5  # inches: legible when a phone shows the figure at half the size
 
 
-def loss_figure(loss: Mapping[str, Sequence[float]]) -> str:
+def loss_chart(loss: Mapping[str, Sequence[float]]) -> str:
     """Mean loss by epoch, a line for each relation."""
 
     def draw(axes: Axes) -> None:
@@ -64,7 +64,7 @@ def loss_figure(loss: Mapping[str, Sequence[float]]) -> str:
     return _image(draw)
 
 
-def metric_figure(values: Mapping[str, Mapping[str, float]]) -> str:
+def metric_chart(values: Mapping[str, Mapping[str, float]]) -> str:
     """One metric by relation and model: a group of bars for each relation."""
     models = [model for model in MODEL_COLOURS if any(model in of_model for of_model in values.values())]
 
@@ -83,7 +83,7 @@ def metric_figure(values: Mapping[str, Mapping[str, float]]) -> str:
     return _image(draw, height=max(_HEIGHT, 0.9 + 0.26 * (len(models) + 1) * len(values)))
 
 
-def degree_figure(degrees: Mapping[str, tuple[Integers, Integers]]) -> str:
+def degree_chart(degrees: Mapping[str, tuple[Integers, Integers]]) -> str:
     """The share of a type's entities that have x training edges or more, both axes logarithmic."""
 
     def draw(axes: Axes) -> None:
@@ -101,7 +101,7 @@ def degree_figure(degrees: Mapping[str, tuple[Integers, Integers]]) -> str:
     return _image(draw)
 
 
-def projection_figure(projection: Projection) -> str:
+def projection_chart(projection: Projection) -> str:
     """Entities on the two principal axes of their vectors, coloured by type."""
 
     def draw(axes: Axes) -> None:

@@ -11,34 +11,40 @@ from pyspark.sql import DataFrame
 from twhin_spark.config import Config
 from twhin_spark.config.sections import Als
 from twhin_spark.evaluation.als import AlsSettings, fit_als
-from twhin_spark.evaluation.comparison import ModelName, Setting
-from twhin_spark.evaluation.known_positives import Facts, QuerySet
-from twhin_spark.evaluation.scoring_models import Model, Ones, Popularity, Trained
+from twhin_spark.evaluation.comparison import ModelName, ModelSetting
+from twhin_spark.evaluation.known_positives import KnownPositives, QuerySet
+from twhin_spark.evaluation.scoring_models import ConstantVectors, PopularityVectors, ScoringModel, TrainedVectors
 from twhin_spark.training.trained_run import TrainedRun
 
 
 @dataclass(frozen=True)
-class Models:
+class ComparedModels:
     """What the models are made of: a complete run, and its graph's training edges for the baselines.
 
-    mirrored: whether buckets, facts and queries have the ends of every edge swapped.
+    mirrored: whether buckets, known_positives and queries have the ends of every edge swapped.
     """
 
     config: Config
     run: TrainedRun
     buckets: DataFrame
-    facts: Facts
+    known_positives: KnownPositives
     mirrored: bool = False
 
-    def of(
+    def for_relation(
         self, test: QuerySet, validation: QuerySet, progress: Callable[[str], None]
-    ) -> dict[ModelName, list[Setting]]:
+    ) -> dict[ModelName, list[ModelSetting]]:
         """The models of the relation that the queries are of; ALS is fitted here."""
-        models: dict[ModelName, list[Setting]] = {
-            "twhin": [Setting("as trained", self.trained(test.relation))],
+        models: dict[ModelName, list[ModelSetting]] = {
+            "twhin": [ModelSetting("as trained", self.trained(test.relation))],
             "popularity": [
-                Setting("number of edges", Model(Ones(), Popularity(self.facts, test.relation, "degree"))),
-                Setting("weight of edges", Model(Ones(), Popularity(self.facts, test.relation, "weight"))),
+                ModelSetting(
+                    "number of edges",
+                    ScoringModel(ConstantVectors(), PopularityVectors(self.known_positives, test.relation, "degree")),
+                ),
+                ModelSetting(
+                    "weight of edges",
+                    ScoringModel(ConstantVectors(), PopularityVectors(self.known_positives, test.relation, "weight")),
+                ),
             ],
         }
         als = self.config.evaluation.als
@@ -53,30 +59,32 @@ class Models:
                 self.buckets,
                 test.relation,
                 settings,
-                self.facts.scratch,
+                self.known_positives.scratch,
                 partitions=self.run.graph.partitions,
                 seed=self.config.training.seed,
             )
-            models["als"] = [Setting(_label(one), fit) for one, fit in zip(settings, fits, strict=True)]
+            models["als"] = [ModelSetting(_label(one), fit) for one, fit in zip(settings, fits, strict=True)]
         return models
 
-    def trained(self, number: int) -> Model:
+    def trained(self, number: int) -> ScoringModel:
         """The run's model of a relation, by number, which ranks its targets; mirrored, its sources."""
         name = self.run.graph.relations[number]
         relation = self.config.relations[name]
         parameters = self.run.manifest.relations[name].parameters
 
-        def vectors(kind: str, by: str | None = None) -> Trained:
+        def vectors(kind: str, by: str | None = None) -> TrainedVectors:
             """As they are, or changed by the relation's operator with one of its parameter vectors."""
             files, types = self.run.manifest.partitions, self.config.entity_types
             operator, values = ("identity", []) if by is None else (relation.operator, parameters[by])
-            return Trained(self.run.folder, files, types, kind, operator, values, self.config.training.comparator)
+            return TrainedVectors(
+                self.run.folder, files, types, kind, operator, values, self.config.training.comparator
+            )
 
         if not self.mirrored:
-            return Model(vectors(relation.source, "target"), vectors(relation.target))
+            return ScoringModel(vectors(relation.source, "target"), vectors(relation.target))
         if relation.two_sided:
-            return Model(vectors(relation.target, "source"), vectors(relation.source))
-        return Model(vectors(relation.target), vectors(relation.source, "target"))
+            return ScoringModel(vectors(relation.target, "source"), vectors(relation.source))
+        return ScoringModel(vectors(relation.target), vectors(relation.source, "target"))
 
 
 def _als_settings(als: Als) -> list[AlsSettings]:

@@ -11,13 +11,13 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 from twhin_spark.config import Config
-from twhin_spark.evaluation.compared_models import Models
-from twhin_spark.evaluation.comparison import Contest, ModelName, run_test, tune
-from twhin_spark.evaluation.held_out_edges import Split, read_held_edges
-from twhin_spark.evaluation.known_positives import Facts, QuerySet, mirror, write_facts
+from twhin_spark.evaluation.compared_models import ComparedModels
+from twhin_spark.evaluation.comparison import Comparison, ModelName, rank_test_queries, tune_models
+from twhin_spark.evaluation.held_out_edges import Split, read_held_out_edges
+from twhin_spark.evaluation.known_positives import KnownPositives, QuerySet, mirror_buckets, write_known_positives
 from twhin_spark.evaluation.metrics import Metric, Totals, macro, metrics_of, micro, totals_of
-from twhin_spark.evaluation.queries import HeldEdges, queries_of
-from twhin_spark.evaluation.ranking import Ranks, joined, rank
+from twhin_spark.evaluation.queries import HeldOutEdges, queries_of
+from twhin_spark.evaluation.ranking import Ranks, concatenate_ranks, rank_queries
 from twhin_spark.evaluation.report import write_report
 from twhin_spark.evaluation.scratch import Scratch
 from twhin_spark.kernels.arrays import Integers
@@ -48,7 +48,7 @@ def evaluate(spark: SparkSession, config: Config, run: TrainedRun, progress: Cal
     store = TableStore(spark, config.output)
     edges = store.read(EDGES, run.graph.tables["edges"])
     entities = store.read(ENTITIES, run.graph.tables["entities"])
-    held = read_held_edges(edges, entities, run.graph.relations)
+    held = read_held_out_edges(edges, entities, run.graph.relations)
     shares = {name: held[name, "test"].cold_share for name in run.graph.relations}
     cold_share = {name: share for name, share in shares.items() if share is not None}
 
@@ -71,7 +71,7 @@ class _Measurement:
     scratch: Scratch
     progress: Callable[[str], None]
 
-    def measure(self, held: Mapping[tuple[str, Split], HeldEdges]) -> list[dict[str, Any]]:
+    def measure(self, held: Mapping[tuple[str, Split], HeldOutEdges]) -> list[dict[str, Any]]:
         """The rows of Evaluation.metrics, relation by relation, then over all; of both sides, if they are asked for."""
         answers = [self._answer(held, mirrored=False)]
         if self.config.evaluation.sides == "both":
@@ -83,7 +83,7 @@ class _Measurement:
             asker = _numbered([side.asker for side in sides])
             values = {}
             for model in first.ranks:
-                sums = totals_of(joined([side.ranks[model] for side in sides]), asker)
+                sums = totals_of(concatenate_ranks([side.ranks[model] for side in sides]), asker)
                 found = metrics_of(sums)
                 metrics += _rows(found, model, relation=name)
                 totals.setdefault(model, []).append(sums)
@@ -100,38 +100,40 @@ class _Measurement:
                 metrics += _rows(over(relations), model, average=average)
         return metrics
 
-    def _answer(self, held: Mapping[tuple[str, Split], HeldEdges], *, mirrored: bool) -> dict[str, _Answers]:
+    def _answer(self, held: Mapping[tuple[str, Split], HeldOutEdges], *, mirrored: bool) -> dict[str, _Answers]:
         """What the models answer to the test queries of each relation that has any."""
         graph = self.run.graph
         asked = self._asked(held)
         if not asked:
             return {}
-        facts = Facts(self.scratch.folder("mirrored") if mirrored else self.scratch)
+        known_positives = KnownPositives(self.scratch.folder("mirrored") if mirrored else self.scratch)
         buckets = self.store.read(EDGE_BUCKETS, graph.tables["edge_buckets"])
         if mirrored:
-            buckets = mirror(buckets)
+            buckets = mirror_buckets(buckets)
         relations = [self.config.relations[name] for name in graph.relations]
-        targets = write_facts(
+        targets = write_known_positives(
             self.store.read(ENTITIES, graph.tables["entities"]),
             buckets,
-            facts,
+            known_positives,
             [relation.source if mirrored else relation.target for relation in relations],
             [queries for pair in asked.values() for queries in pair],
         )
-        models = Models(self.config, self.run, buckets, facts, mirrored)
+        models = ComparedModels(self.config, self.run, buckets, known_positives, mirrored)
         with_als = self.config.evaluation.als is not None
-        contests = [
-            Contest(name, test, validation, models.of(test, validation, self.progress), with_als)
+        comparisons = [
+            Comparison(name, test, validation, models.for_relation(test, validation, self.progress), with_als)
             for name, (test, validation) in asked.items()
         ]
-        rank_here = partial(rank, self.store.spark, facts, partitions=graph.partitions, targets=targets)
-        contests = tune(contests, rank_here, self.progress)
+        rank_here = partial(
+            rank_queries, self.store.spark, known_positives, partitions=graph.partitions, target_partitions=targets
+        )
+        comparisons = tune_models(comparisons, rank_here, self.progress)
         return {
-            contest.relation: _Answers(contest.test.queries.source, ranks)
-            for contest, ranks in zip(contests, run_test(contests, rank_here), strict=True)
+            comparison.relation: _Answers(comparison.test.queries.source, ranks)
+            for comparison, ranks in zip(comparisons, rank_test_queries(comparisons, rank_here), strict=True)
         }
 
-    def _asked(self, held: Mapping[tuple[str, Split], HeldEdges]) -> dict[str, tuple[QuerySet, QuerySet]]:
+    def _asked(self, held: Mapping[tuple[str, Split], HeldOutEdges]) -> dict[str, tuple[QuerySet, QuerySet]]:
         """The test and validation queries of every relation that has test queries."""
         asked = {}
         for number, name in enumerate(self.run.graph.relations):
@@ -139,10 +141,10 @@ class _Measurement:
             queries = queries_of(test, validation)
             if len(queries):
                 relation = self.config.relations[name]
-                omits_source = relation.source == relation.target and self.config.graph.self_loops == "drop"
+                excludes_source = relation.source == relation.target and self.config.graph.self_loops == "drop"
                 asked[name] = (
-                    QuerySet(f"test-{number}", number, queries, omits_source),
-                    QuerySet(f"tune-{number}", number, queries_of(validation, test), omits_source),
+                    QuerySet(f"test-{number}", number, queries, excludes_source),
+                    QuerySet(f"tune-{number}", number, queries_of(validation, test), excludes_source),
                 )
             else:
                 self.progress(f"{name}: no new test edge with both ends in training, so no metrics")

@@ -11,19 +11,19 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from twhin_spark.evaluation.queries import HeldEdges
+from twhin_spark.evaluation.queries import HeldOutEdges
 from twhin_spark.graph.entity_location import location_column
 from twhin_spark.tables.caching import hold, small_side
 
 Split = Literal["validation", "test"]
 SPLITS: tuple[Split, ...] = ("validation", "test")
 _EDGE = ["relation", "source_id", "target_id"]
-_NO_EDGES = HeldEdges(*(np.zeros(0, dtype) for dtype in (np.int64, np.int64, bool, bool)))
+_NO_EDGES = HeldOutEdges(*(np.zeros(0, dtype) for dtype in (np.int64, np.int64, bool, bool)))
 
 
-def read_held_edges(
+def read_held_out_edges(
     edges: DataFrame, entities: DataFrame, relations: Sequence[str]
-) -> dict[tuple[str, Split], HeldEdges]:
+) -> dict[tuple[str, Split], HeldOutEdges]:
     """The held-out edges by relation and split, from the tables `edges` and `entities`.
 
     They come to the driver: some 20 bytes for each edge that is held out.
@@ -37,12 +37,12 @@ def read_held_edges(
         known = trained.join(small_side(held.select(_EDGE), count), _EDGE, "left_semi")
         placed = _placed(held.join(known, _EDGE, "left_anti"), entities, relations)
     column = {name: placed[name].to_numpy() for name in placed.column_names}
-    found: dict[tuple[str, Split], HeldEdges] = {}
+    found: dict[tuple[str, Split], HeldOutEdges] = {}
     for i, relation in enumerate(relations):
         for split in SPLITS:
             mine = np.flatnonzero((column["relation"] == i) & (column["test"] == (split == "test")))
             names = ("source", "target", "connected", "target_connected")
-            found[relation, split] = HeldEdges(*(column[name][mine] for name in names))
+            found[relation, split] = HeldOutEdges(*(column[name][mine] for name in names))
     return found
 
 

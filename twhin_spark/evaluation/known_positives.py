@@ -27,16 +27,16 @@ from twhin_spark.kernels.arrays import Integers
 class QuerySet:
     """The queries of one relation (by number) and split, under a name of their own.
 
-    omits_source: a source is no candidate of its own queries, as the graph has no edge from an entity to itself.
+    excludes_source: a source is no candidate of its own queries, as the graph has no edge from an entity to itself.
     """
 
     name: str
     relation: int
     queries: Queries
-    omits_source: bool
+    excludes_source: bool
 
 
-class Block(NamedTuple):
+class EdgeBlock(NamedTuple):
     """A row of edge_buckets, unpacked: the edges' (n,) rows, relation numbers and weights."""
 
     source_partition: int
@@ -47,24 +47,24 @@ class Block(NamedTuple):
     weight: NDArray[np.float32]
 
 
-def unpack(blocks: pa.Table | pa.RecordBatch) -> Iterator[Block]:
+def unpack_blocks(blocks: pa.Table | pa.RecordBatch) -> Iterator[EdgeBlock]:
     """The blocks of some `edge_buckets` rows, in an order that Spark has no part in."""
     rows: list[dict[str, Any]] = blocks.to_pylist()
     for row in sorted(rows, key=lambda row: (row["source_partition"], row["target_partition"], row["block"])):
-        yield Block(row["source_partition"], row["target_partition"], **arrays_of(row))
+        yield EdgeBlock(row["source_partition"], row["target_partition"], **arrays_of(row))
 
 
 @dataclass(frozen=True)
-class Facts:
-    """Where the facts of a partition are kept."""
+class KnownPositives:
+    """Where the known_positives of a partition are kept."""
 
     scratch: Scratch
 
-    def targets(self, relation: int, partition: int) -> Arrays:
+    def candidates(self, relation: int, partition: int) -> Arrays:
         """Of each candidate of a relation (n,): row, ascending; degree and weight, its training edges and their sum."""
         return self.scratch.read(f"targets/{relation}/{partition}")
 
-    def known(self, queries: str, partition: int) -> Arrays:
+    def pairs(self, queries: str, partition: int) -> Arrays:
         """What is no answer to a query set's sources (k,): source, its position, ascending; row of the candidate.
 
         Their training edges and, where the set omits it, the source itself.
@@ -76,7 +76,7 @@ class Facts:
     ) -> pa.Table:
         """For cogroup().applyInArrow, on workers: a partition's seen entities, and the blocks of edges to them."""
         partition = entities["partition"][0].as_py()
-        edges = list(unpack(blocks))
+        edges = list(unpack_blocks(blocks))
         for number, kind in enumerate(target_types):
             rows = np.sort(entities.filter(pc.equal(entities["entity_type"], kind))["row"].to_numpy())
             self.scratch.write(f"targets/{number}/{partition}", **_popularity(edges, number, rows))
@@ -85,30 +85,34 @@ class Facts:
         return pa.table({"partition": pa.array([partition], pa.int32())})
 
 
-def mirror(buckets: DataFrame) -> DataFrame:
+def mirror_buckets(buckets: DataFrame) -> DataFrame:
     """The rows of `edge_buckets` with the ends of every edge swapped."""
     swapped = {"source_partition": "target_partition", "source": "target"}
     swapped |= {target: source for source, target in swapped.items()}
     return buckets.select(*(F.col(swapped.get(name, name)).alias(name) for name in buckets.columns))
 
 
-def write_facts(
-    entities: DataFrame, buckets: DataFrame, facts: Facts, target_types: Sequence[str], sets: Sequence[QuerySet]
+def write_known_positives(
+    entities: DataFrame,
+    buckets: DataFrame,
+    known_positives: KnownPositives,
+    target_types: Sequence[str],
+    sets: Sequence[QuerySet],
 ) -> list[int]:
-    """Writes the facts from the tables `entities` and `edge_buckets`; returns the partitions that have any.
+    """Writes the known_positives from the tables `entities` and `edge_buckets`; returns the partitions that have any.
 
     `target_types` are those of the relations, by number. The other partitions hold no entity of this graph.
     """
 
     def write(left: pa.Table, right: pa.Table) -> pa.Table:
-        return facts.write(target_types, sets, left, right)
+        return known_positives.write(target_types, sets, left, right)
 
     seen = entities.where(F.col("degree") > 0).select("entity_type", "partition", "row")
     cogroups = seen.groupBy("partition").cogroup(buckets.groupBy("target_partition"))
     return sorted(row["partition"] for row in cogroups.applyInArrow(write, "partition INT").collect())
 
 
-def _popularity(blocks: Sequence[Block], relation: int, rows: Integers) -> Arrays:
+def _popularity(blocks: Sequence[EdgeBlock], relation: int, rows: Integers) -> Arrays:
     degree, weight = np.zeros((2, len(rows)))
     for block in blocks:
         mine = block.relation == relation
@@ -118,8 +122,8 @@ def _popularity(blocks: Sequence[Block], relation: int, rows: Integers) -> Array
     return {"row": rows, "degree": degree.astype(np.float32), "weight": weight.astype(np.float32)}
 
 
-def _known(blocks: Sequence[Block], one: QuerySet, partition: int) -> Arrays:
-    itself = partition_slice(one.queries.sources, partition, partition + 1 if one.omits_source else partition)
+def _known(blocks: Sequence[EdgeBlock], one: QuerySet, partition: int) -> Arrays:
+    itself = partition_slice(one.queries.sources, partition, partition + 1 if one.excludes_source else partition)
     sources: list[Integers] = [np.arange(itself.start, itself.stop)]
     rows: list[Integers] = [row_of(one.queries.sources[itself])]
     for block in blocks:

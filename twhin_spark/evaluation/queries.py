@@ -15,7 +15,7 @@ from twhin_spark.kernels.arrays import Integers
 
 
 @dataclass(frozen=True)
-class HeldEdges:
+class HeldOutEdges:
     """The distinct edges of one relation and split that are not training edges of that relation.
 
     source, target: places (n,), -1 for an entity that was not seen in training under any relation.
@@ -29,15 +29,15 @@ class HeldEdges:
     target_connected: NDArray[np.bool_]
 
     @property
-    def seen(self) -> HeldEdges:
+    def seen(self) -> HeldOutEdges:
         """Those of which both ends were seen in training."""
         both = (self.source >= 0) & (self.target >= 0)
-        return HeldEdges(self.source[both], self.target[both], self.connected[both], self.target_connected[both])
+        return HeldOutEdges(self.source[both], self.target[both], self.connected[both], self.target_connected[both])
 
     @property
-    def mirrored(self) -> HeldEdges:
+    def mirrored(self) -> HeldOutEdges:
         """The same edges with their ends swapped."""
-        return HeldEdges(self.target, self.source, self.target_connected, self.connected)
+        return HeldOutEdges(self.target, self.source, self.target_connected, self.connected)
 
     @property
     def cold_share(self) -> float | None:
@@ -49,9 +49,9 @@ class HeldEdges:
 class Queries:
     """The queries (m,) of one relation and split, ordered by source, then target.
 
-    sources: places (u,), distinct and ascending; connected: (u,), as of HeldEdges.
+    sources: places (u,), distinct and ascending; connected: (u,), as of HeldOutEdges.
     source: (m,), of each query its position in sources; target: places (m,), its answer.
-    held_source, held_target: (h,), like source and target, the distinct pairs of these sources in any split but
+    held_out_source, held_out_target: (h,), like source and target, the distinct pairs of these sources in any split but
         training. The queries are among them.
     """
 
@@ -59,8 +59,8 @@ class Queries:
     connected: NDArray[np.bool_]
     source: Integers
     target: Locations
-    held_source: Integers
-    held_target: Locations
+    held_out_source: Integers
+    held_out_target: Locations
 
     def __len__(self) -> int:
         return len(self.source)
@@ -75,13 +75,13 @@ class Queries:
         return partition_slice(self.sources, first, last)
 
 
-def queries_of(edges: HeldEdges, *others: HeldEdges) -> Queries:
+def queries_of(edges: HeldOutEdges, *others: HeldOutEdges) -> Queries:
     """The queries of a split's edges; `others` are those of the relation's other held-out splits."""
     asked, *rest = (part.seen for part in (edges, *others))
     order = np.lexsort((asked.target, asked.source))
     sources, first, source = np.unique(asked.source[order], return_index=True, return_inverse=True)
-    held_source = positions_in(np.concatenate([part.source for part in (asked, *rest)]), sources)
-    held_target = np.concatenate([part.target for part in (asked, *rest)])
-    ours = held_source >= 0
-    held = np.unique(np.stack([held_source[ours], held_target[ours]]), axis=1)
+    held_out_source = positions_in(np.concatenate([part.source for part in (asked, *rest)]), sources)
+    held_out_target = np.concatenate([part.target for part in (asked, *rest)])
+    ours = held_out_source >= 0
+    held = np.unique(np.stack([held_out_source[ours], held_out_target[ours]]), axis=1)
     return Queries(sources, asked.connected[order][first], source, asked.target[order], held[0], held[1])

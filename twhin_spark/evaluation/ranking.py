@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from twhin_spark.evaluation.known_positives import Facts
-from twhin_spark.evaluation.ranking_task import COUNTS, Ranking, RankTask
+from twhin_spark.evaluation.known_positives import KnownPositives
+from twhin_spark.evaluation.ranking_task import COUNTS, RankingRequest, RankingTask
 from twhin_spark.kernels.exact_ranks import realistic_rank
 
 _SOURCES_IN_BATCH = 16_384
@@ -32,35 +32,40 @@ class Ranks:
 
     among_new: among the candidates that are no training target of the source.
     filtered: among those that are no other target of the source in any split.
-    Neither counts the source itself where QuerySet.omits_source says so.
+    Neither counts the source itself where QuerySet.excludes_source says so.
     """
 
     among_new: NDArray[np.float64]
     filtered: NDArray[np.float64]
 
 
-def joined(parts: Sequence[Ranks]) -> Ranks:
+def concatenate_ranks(parts: Sequence[Ranks]) -> Ranks:
     """The ranks of all parts, one after the other."""
     return Ranks(*(np.concatenate([getattr(one, name) for one in parts]) for name in ("among_new", "filtered")))
 
 
-def rank(
-    spark: SparkSession, facts: Facts, rankings: Sequence[Ranking], *, partitions: int, targets: Sequence[int]
+def rank_queries(
+    spark: SparkSession,
+    known_positives: KnownPositives,
+    rankings: Sequence[RankingRequest],
+    *,
+    partitions: int,
+    target_partitions: Sequence[int],
 ) -> list[Ranks]:
-    """The ranks of each ranking. Sources lie in `partitions` partitions, targets in those that have facts."""
+    """The ranks of each ranking. Sources lie in `partitions` partitions, targets in those that have known_positives."""
     if not rankings:
         return []
     slots = spark.sparkContext.defaultParallelism
-    most_sources = max(len(one.asked.queries.sources) for one in rankings)
+    most_sources = max(len(one.query_set.queries.sources) for one in rankings)
     batches = min(partitions, max(slots, -(-most_sources // _SOURCES_IN_BATCH)))
     cuts = [partitions * i // batches for i in range(batches + 1)]
-    runs = [part.tolist() for part in np.array_split(targets, min(2 * slots, len(targets)))]
-    task = RankTask(facts, rankings, cuts, runs)
+    runs = [part.tolist() for part in np.array_split(target_partitions, min(2 * slots, len(target_partitions)))]
+    task = RankingTask(known_positives, rankings, cuts, runs)
     _run(spark, len(rankings) * batches, 2 * slots, task.write_vectors, "unit INT").collect()
     _run(spark, len(runs), len(runs), task.write_scores, "unit INT").collect()
     schema = ", ".join(["ranking INT", "query INT", *(f"{name} BIGINT" for name in COUNTS)])
     counts = _run(spark, len(runs), len(runs), task.count, schema)
-    return _ranks(counts, [len(one.asked.queries) for one in rankings])
+    return _ranks(counts, [len(one.query_set.queries) for one in rankings])
 
 
 def _run(

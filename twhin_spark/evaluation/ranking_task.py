@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from twhin_spark.evaluation.known_positives import Facts, QuerySet
-from twhin_spark.evaluation.scoring_models import Model
+from twhin_spark.evaluation.known_positives import KnownPositives, QuerySet
+from twhin_spark.evaluation.scoring_models import ScoringModel
 from twhin_spark.evaluation.scratch import Scratch
 from twhin_spark.graph.entity_location import (
     Locations,
@@ -29,30 +29,30 @@ COUNTS = ("new_greater", "new_equal", "filtered_greater", "filtered_equal")
 
 
 @dataclass(frozen=True)
-class Ranking:
+class RankingRequest:
     """A model that answers the queries of a set, under a name of its own."""
 
     name: str
-    asked: QuerySet
-    model: Model
+    query_set: QuerySet
+    model: ScoringModel
 
 
 @dataclass(frozen=True)
-class RankTask:
+class RankingTask:
     """What all tasks share.
 
     cuts: (batches + 1,), batch i has the sources of partitions cuts[i] up to, not including, cuts[i + 1].
-    runs: the partitions of targets that have facts, ascending, in runs of some that follow each other.
+    runs: the partitions of targets that have known_positives, ascending, in runs of some that follow each other.
     """
 
-    facts: Facts
-    rankings: Sequence[Ranking]
+    known_positives: KnownPositives
+    rankings: Sequence[RankingRequest]
     cuts: Sequence[int]
     runs: Sequence[Sequence[int]]
 
     @property
     def scratch(self) -> Scratch:
-        return self.facts.scratch
+        return self.known_positives.scratch
 
     def write_vectors(self, units: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """Writes the vectors of the sources of one ranking's batch: unit = ranking · batches + batch."""
@@ -61,7 +61,7 @@ class RankTask:
             ranking = self.rankings[number]
             parts = []
             for partition in range(self.cuts[batch], self.cuts[batch + 1]):
-                sources = ranking.asked.queries.sources
+                sources = ranking.query_set.queries.sources
                 rows = rows_in(sources, partition)
                 if len(rows):
                     parts.append(ranking.model.sources.read(partition, rows))
@@ -73,7 +73,7 @@ class RankTask:
         """Writes the scores of the answers in one run of partitions, by place, then as the queries stand."""
         for unit in units:
             for ranking in self.rankings:
-                queries = ranking.asked.queries
+                queries = ranking.query_set.queries
                 here = self._in_run(queries.target, unit)
                 scores = np.empty(len(here))
                 for piece in _pieces(partition_of(queries.target[here])):
@@ -100,13 +100,13 @@ class RankTask:
             }
             yield pa.RecordBatch.from_pydict(columns | dict(zip(COUNTS, counts, strict=True)))
 
-    def _count_block(self, ranking: Ranking, block: _Block, scores: Scores, counts: Integers) -> None:
+    def _count_block(self, ranking: RankingRequest, block: _Block, scores: Scores, counts: Integers) -> None:
         """Adds the counts of one block of candidates to `counts` (4, m)."""
-        queries, candidates = ranking.asked.queries, block.vectors
+        queries, candidates = ranking.query_set.queries, block.vectors
         answer = positions_in(queries.target, block.places)
-        held = positions_in(queries.held_target, block.places)
+        held = positions_in(queries.held_out_target, block.places)
         held_here = np.flatnonzero(held >= 0)
-        held_by = queries.held_source[held_here]  # ascending
+        held_by = queries.held_out_source[held_here]  # ascending
         for sources, vectors in self._batches(ranking):
             mine = queries.of_sources(sources)
             source = queries.source[mine] - sources.start
@@ -119,19 +119,19 @@ class RankTask:
 
             # Scores are exact, so what the source's held-out targets add can be told apart and taken out again.
             others = _within(held_by, sources)
-            held_source = held_by[others] - sources.start
-            held_scores = positive_scores(vectors, candidates[held[held_here[others]]], held_source)
-            held_greater, held_equal = compare_within(held_source, held_scores, source, scores[mine])
+            held_out_source = held_by[others] - sources.start
+            held_scores = positive_scores(vectors, candidates[held[held_here[others]]], held_out_source)
+            held_greater, held_equal = compare_within_groups(held_out_source, held_scores, source, scores[mine])
             itself = answer[mine] >= 0  # is among the held-out targets, but not in the counts
             counts[2, mine] += greater - held_greater
             counts[3, mine] += equal - (held_equal - itself)
 
-    def _blocks(self, ranking: Ranking, partitions: Sequence[int]) -> Iterator[_Block]:
+    def _blocks(self, ranking: RankingRequest, partitions: Sequence[int]) -> Iterator[_Block]:
         """The candidates of these partitions, those of small ones together: a product of few rows is slow."""
         gathered: list[_Block] = []
         for number, partition in enumerate(partitions, start=1):
-            rows = self.facts.targets(ranking.asked.relation, partition)["row"]
-            known = self.facts.known(ranking.asked.name, partition)
+            rows = self.known_positives.candidates(ranking.query_set.relation, partition)["row"]
+            known = self.known_positives.pairs(ranking.query_set.name, partition)
             gathered.append(
                 _Block(
                     location_of(partition, rows),
@@ -144,7 +144,7 @@ class RankTask:
                 yield _joined(gathered)
                 gathered = []
 
-    def _vectors(self, ranking: Ranking, targets: Locations) -> Floats:
+    def _vectors(self, ranking: RankingRequest, targets: Locations) -> Floats:
         """Of targets (k,), one or more, ascending: (k, dim)."""
         parts = [
             ranking.model.targets.read(partition, rows_in(targets, partition))
@@ -158,17 +158,17 @@ class RankTask:
         order = np.argsort(targets, kind="stable")
         return order[partition_slice(targets[order], partitions[0], partitions[-1] + 1)]
 
-    def _batches(self, ranking: Ranking) -> Iterator[tuple[slice, Floats]]:
+    def _batches(self, ranking: RankingRequest) -> Iterator[tuple[slice, Floats]]:
         """The slice of the sources and their vectors, of each batch that has any."""
-        queries = ranking.asked.queries
+        queries = ranking.query_set.queries
         for batch in range(len(self.cuts) - 1):
             sources = queries.sources_in(self.cuts[batch], self.cuts[batch + 1])
             if sources.start < sources.stop:
                 yield sources, self.scratch.read(f"vectors/{ranking.name}/{batch}")["vectors"]
 
-    def _scores(self, ranking: Ranking) -> Scores:
+    def _scores(self, ranking: RankingRequest) -> Scores:
         """The scores of all answers (m,)."""
-        target = ranking.asked.queries.target
+        target = ranking.query_set.queries.target
         scores = np.empty(len(target))
         parts = [self.scratch.read(f"scores/{ranking.name}/{unit}")["scores"] for unit in range(len(self.runs))]
         scores[np.argsort(target, kind="stable")] = np.concatenate(parts)
@@ -212,7 +212,9 @@ def _joined(blocks: Sequence[_Block]) -> _Block:
     )
 
 
-def compare_within(group: Integers, score: Floats, own_group: Integers, own_score: Floats) -> tuple[Integers, Integers]:
+def compare_within_groups(
+    group: Integers, score: Floats, own_group: Integers, own_score: Floats
+) -> tuple[Integers, Integers]:
     """How many of the scores (k,) are greater than, and equal to, each own score (m,) of the same group: (m,) each."""
     levels, level = np.unique(np.concatenate([score, own_score]), return_inverse=True)
     keys = np.sort(group.astype(np.int64) * len(levels) + level[: len(group)])

@@ -50,8 +50,10 @@ def _render(
     edges = report_summary.edge_counts(store.read(EDGES, graph.tables["edges"]))
     projection = report_summary.project(entities, run.folder, run.manifest, config.entity_types, config.training.seed)
     names = list(dict.fromkeys(row["metric"] for row in metrics))
-    drawn = report_summary.largest(graph.relations, edges, _DRAWN)
-    measured = report_summary.largest({row["relation"] for row in metrics} & {*graph.relations}, edges, _DRAWN)
+    drawn = report_summary.largest_relations(graph.relations, edges, _DRAWN)
+    measured = report_summary.largest_relations(
+        {row["relation"] for row in metrics} & {*graph.relations}, edges, _DRAWN
+    )
     return _template().render(
         name=config.name,
         run_id=run.run_id,
@@ -67,9 +69,9 @@ def _render(
         config=_yaml(config),
         figures={
             "metrics": [(*caption, _chart(metrics, name, measured)) for name, caption in _CHARTS.items() if metrics],
-            "loss": charts.loss_figure(report_summary.loss_by_epoch(rounds, drawn)),
-            "degrees": charts.degree_figure(degrees),
-            "projection": charts.projection_figure(projection) if projection else None,
+            "loss": charts.loss_chart(report_summary.loss_by_epoch(rounds, drawn)),
+            "degrees": charts.degree_chart(degrees),
+            "projection": charts.projection_chart(projection) if projection else None,
         },
     )
 
@@ -122,7 +124,7 @@ def _chart(metrics: Metrics, metric: str, drawn: Sequence[str]) -> str:
     for row in metrics:
         if row["metric"] == metric and row["relation"] in drawn:
             values.setdefault(row["relation"], {})[row["model"]] = row["value"]
-    return charts.metric_figure(values)
+    return charts.metric_chart(values)
 
 
 def _sections(

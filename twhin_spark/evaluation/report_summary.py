@@ -50,7 +50,7 @@ def degree_counts(entities: DataFrame, types: Sequence[str]) -> Degrees:
     return found
 
 
-def largest(relations: Iterable[str], edges: Mapping[str, EdgeCounts], count: int) -> list[str]:
+def largest_relations(relations: Iterable[str], edges: Mapping[str, EdgeCounts], count: int) -> list[str]:
     """The relations with the most training edges, so many of them, by name."""
     trained = {name: edges[name].train if name in edges else 0 for name in relations}
     return sorted(sorted(trained, key=lambda name: (-trained[name], name))[:count])

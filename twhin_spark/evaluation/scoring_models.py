@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from twhin_spark.evaluation.known_positives import Facts
+from twhin_spark.evaluation.known_positives import KnownPositives
 from twhin_spark.evaluation.scratch import Scratch
 from twhin_spark.graph.entity_location import positions_in
 from twhin_spark.kernels.arrays import Floats, Integers
@@ -21,7 +21,7 @@ from twhin_spark.training.state.run_folder import RunFolder
 from twhin_spark.training.state.state_files import StateFile
 
 
-class Vectors(Protocol):
+class VectorReader(Protocol):
     """The vectors of one entity type."""
 
     def read(self, partition: int, rows: Integers) -> Floats:
@@ -30,15 +30,15 @@ class Vectors(Protocol):
 
 
 @dataclass(frozen=True)
-class Model:
+class ScoringModel:
     """The two sides of a model for one relation."""
 
-    sources: Vectors
-    targets: Vectors
+    sources: VectorReader
+    targets: VectorReader
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedVectors:
     """The run's vectors, changed by an operator, as the comparator compares them.
 
     The operator identity with no parameters leaves them as they are, and so does the comparator dot.
@@ -60,7 +60,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Ones:
+class ConstantVectors:
     """A source that has no say, of dimension 1."""
 
     def read(self, partition: int, rows: Integers) -> Floats:
@@ -68,21 +68,21 @@ class Ones:
 
 
 @dataclass(frozen=True)
-class Popularity:
+class PopularityVectors:
     """A target's training edges of a relation, by their number or their summed weight, of dimension 1."""
 
-    facts: Facts
+    known_positives: KnownPositives
     relation: int
     by: Literal["degree", "weight"]
 
     def read(self, partition: int, rows: Integers) -> Floats:
-        targets = self.facts.targets(self.relation, partition)
+        targets = self.known_positives.candidates(self.relation, partition)
         value: Floats = targets[self.by][positions_in(rows, targets["row"]), None]
         return value
 
 
 @dataclass(frozen=True)
-class Factors:
+class FactorVectors:
     """One side of a factorisation, in a file for each partition.
 
     An entity without training edges of the relation has no factors. As a source it has the zero vector; as a target it

@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from twhin_spark.config import Config
 from twhin_spark.errors import TwhinError
 from twhin_spark.publishing.embedding_rows import embedding_rows
-from twhin_spark.publishing.quality_gate import failures
+from twhin_spark.publishing.quality_gate import gate_failures
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EMBEDDINGS, ENTITIES, METRICS, MODEL_VERSIONS, RELATIONS, ddl
 from twhin_spark.training.trained_run import TrainedRun
@@ -28,21 +28,21 @@ CHECK = "embedding_dim"
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishResult:
     """A published version and the Delta versions that hold it."""
 
     model_version: str
     tables: dict[str, int]
 
 
-def publish(spark: SparkSession, config: Config, run: TrainedRun, progress: Callable[[str], None]) -> Published:
+def publish(spark: SparkSession, config: Config, run: TrainedRun, progress: Callable[[str], None]) -> PublishResult:
     """Publishes a complete run as the current model version, which bears the run's id.
 
     Publishing a run again replaces its rows. Raises TwhinError where the model does not pass its gates.
     """
     store = TableStore(spark, config.output)
     metrics = _metrics(store, run.run_id)
-    if failed := failures(config.publishing.gates, metrics):
+    if failed := gate_failures(config.publishing.gates, metrics):
         raise TwhinError("\n".join(f"not published: {line}" for line in failed))
 
     relations = store.overwrite(RELATIONS, _relation_rows(spark, config, run), where=f"model_version = '{run.run_id}'")
@@ -60,7 +60,7 @@ def publish(spark: SparkSession, config: Config, run: TrainedRun, progress: Call
     if store.constraint(EMBEDDINGS, CHECK) is None:
         store.require(EMBEDDINGS, CHECK, dim_is)
     versions = store.overwrite(MODEL_VERSIONS, _version_rows(store, run, embeddings, metrics, config))
-    return Published(run.run_id, {"relations": relations, "embeddings": embeddings, "model_versions": versions})
+    return PublishResult(run.run_id, {"relations": relations, "embeddings": embeddings, "model_versions": versions})
 
 
 def _metrics(store: TableStore, run_id: str) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
 from twhin_spark.errors import InputError
-from twhin_spark.evaluation.known_positives import Block, unpack
+from twhin_spark.evaluation.known_positives import EdgeBlock, unpack_blocks
 from twhin_spark.evaluation.scratch import Arrays, Scratch
 from twhin_spark.graph.entity_location import positions_in
 from twhin_spark.kernels.arrays import Floats, Integers
@@ -87,7 +87,7 @@ class Files:
 
     def write(self, queries: Sequence[Asked], partition: int, entities: pa.Table, blocks: pa.Table) -> pa.Table:
         """Writes a partition's files; returns of each type the number of entities, and of vectors that are no use."""
-        edges = list(unpack(blocks))
+        edges = list(unpack_blocks(blocks))
         rows: dict[str, Integers] = {}
         unsound: dict[str, int] = {}
         for name in sorted({end for query in queries for end in (query.source, query.target)}):
@@ -162,7 +162,7 @@ def _vectors(entities: pa.Table) -> Floats:
     return vectors
 
 
-def _known(blocks: Sequence[Block], rows: Integers, relations: Sequence[int]) -> Arrays:
+def _known(blocks: Sequence[EdgeBlock], rows: Integers, relations: Sequence[int]) -> Arrays:
     by_row = np.argsort(rows, kind="stable")
     parts: list[tuple[Integers, ...]] = [(np.zeros(0, np.int32),) * 4]
     for block in blocks:

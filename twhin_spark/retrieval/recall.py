@@ -15,12 +15,12 @@ from pyspark.sql import functions as F
 
 from twhin_spark.config import Config
 from twhin_spark.errors import InputError
-from twhin_spark.evaluation.compared_models import Models
-from twhin_spark.evaluation.comparison import Contest, run_test, tune
-from twhin_spark.evaluation.held_out_edges import read_held_edges
-from twhin_spark.evaluation.known_positives import Facts, QuerySet, write_facts
+from twhin_spark.evaluation.compared_models import ComparedModels
+from twhin_spark.evaluation.comparison import Comparison, rank_test_queries, tune_models
+from twhin_spark.evaluation.held_out_edges import read_held_out_edges
+from twhin_spark.evaluation.known_positives import KnownPositives, QuerySet, write_known_positives
 from twhin_spark.evaluation.queries import Queries, queries_of
-from twhin_spark.evaluation.ranking import rank
+from twhin_spark.evaluation.ranking import rank_queries
 from twhin_spark.evaluation.scratch import Scratch
 from twhin_spark.graph.entity_location import location_column
 from twhin_spark.kernels.arrays import Integers
@@ -53,7 +53,7 @@ def measure_recall(
         return []
     graph = version.graph
     entities = store.read(ENTITIES, graph.tables["entities"])
-    held = read_held_edges(store.read(EDGES, graph.tables["edges"]), entities, graph.relations)
+    held = read_held_out_edges(store.read(EDGES, graph.tables["edges"]), entities, graph.relations)
     rows: list[Row] = []
     for relation in [name for name in graph.relations if name in asked]:
         test = queries_of(held[relation, "test"], held[relation, "validation"])
@@ -141,16 +141,22 @@ def _baselines(
     scratch = Scratch(f"{folder.location}/candidates-recall")
     scratch.remove()
     try:
-        facts = Facts(scratch)
+        known_positives = KnownPositives(scratch)
         buckets = store.read(EDGE_BUCKETS, graph.tables["edge_buckets"])
         types = [config.relations[name].target for name in graph.relations]
-        targets = write_facts(store.read(ENTITIES, graph.tables["entities"]), buckets, facts, types, sets)
+        targets = write_known_positives(
+            store.read(ENTITIES, graph.tables["entities"]), buckets, known_positives, types, sets
+        )
         run = TrainedRun(version.model_version, folder, manifest, graph)
-        models = Models(config, run, buckets, facts).of(*sets, progress)
+        models = ComparedModels(config, run, buckets, known_positives).for_relation(*sets, progress)
         del models["twhin"]  # the candidates stand for it
-        rank_here = partial(rank, store.spark, facts, partitions=graph.partitions, targets=targets)
-        contests = tune([Contest(relation, *sets, models, config.evaluation.als is not None)], rank_here, progress)
-        found = run_test(contests, rank_here)[0]
+        rank_here = partial(
+            rank_queries, store.spark, known_positives, partitions=graph.partitions, target_partitions=targets
+        )
+        comparisons = tune_models(
+            [Comparison(relation, *sets, models, config.evaluation.als is not None)], rank_here, progress
+        )
+        found = rank_test_queries(comparisons, rank_here)[0]
         return {model: ranks.among_new for model, ranks in found.items()}
     finally:
         scratch.remove()
