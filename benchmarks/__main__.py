@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import click
 
+from benchmarks.benchmark_records import Result, load, record
 from benchmarks.benchmarks_page import write_page
 from benchmarks.catalogue import BENCHMARKS
 from benchmarks.kernel import kernel
@@ -17,7 +18,6 @@ from benchmarks.planted import PlantedGraph
 from benchmarks.ranking import ranking_share
 from benchmarks.readme_results import update_readme
 from benchmarks.result_pages import write_pages
-from benchmarks.results import Result, load, record
 from benchmarks.sgemm import sgemm_share
 from benchmarks.training_overhead import engine_overhead, small_graph_overhead
 

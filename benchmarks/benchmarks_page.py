@@ -7,9 +7,9 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks import plots
+from benchmarks.benchmark_records import Result
 from benchmarks.catalogue import BENCHMARKS, Benchmark
 from benchmarks.paths import PAGES
-from benchmarks.results import Result
 
 _HEAD = """\
 # Benchmarks

@@ -6,10 +6,11 @@ from dataclasses import replace
 from statistics import median
 
 from benchmarks import fb15k, pytorch_biggraph
+from benchmarks.benchmark_records import Result
 from benchmarks.console import progress
 from benchmarks.kernel_processes import KernelSettings, epoch_rates
+from benchmarks.machine import installed_versions
 from benchmarks.paths import BUILD
-from benchmarks.results import Result, own_versions
 from benchmarks.work_units import work_facts
 from twhin_spark.kernels.training_pass import MEASURED
 
@@ -44,7 +45,7 @@ def kernel(name: str, dim: int, negatives: int, repeats: int, epochs: int) -> Re
         "the loss itself": f"ours: measured in one batch of {MEASURED}; PyTorch-BigGraph: in every one",
         **work_facts(fb15k.numbered_edges()[0], KernelSettings("softmax", dim, negatives, negatives)),
     }
-    versions = {**own_versions(), **pytorch_biggraph.versions()}
+    versions = {**installed_versions(), **pytorch_biggraph.versions()}
     return Result(name, ours, peer, ours / peer, "edges/s", versions, rates, facts=facts)
 
 

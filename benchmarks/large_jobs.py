@@ -6,11 +6,12 @@ import shutil
 from statistics import median
 
 from benchmarks import pytorch_biggraph as pbg
+from benchmarks.benchmark_records import Result
 from benchmarks.command_line import planted_config, run_job, sizes
 from benchmarks.console import progress
 from benchmarks.extrapolation import PeerSeconds, peer_seconds, smaller_graphs
+from benchmarks.machine import installed_versions
 from benchmarks.planted import RELATIONS, PlantedGraph
-from benchmarks.results import Result, own_versions
 
 _DIM, _NEGATIVES = 100, 50
 _PEER_RELATIONS = tuple(pbg.PeerRelation(name, source, target) for name, (source, target, _) in RELATIONS.items())
@@ -136,4 +137,4 @@ def _graph_facts(graph: PlantedGraph) -> dict[str, str]:
 
 
 def _versions() -> dict[str, str]:
-    return {**own_versions(), **pbg.versions()}
+    return {**installed_versions(), **pbg.versions()}

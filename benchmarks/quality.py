@@ -24,13 +24,13 @@ import yaml
 from deltalake import DeltaTable
 
 from benchmarks.console import progress
+from benchmarks.machine import core_count, cpu_name, installed_versions, today
 from benchmarks.paths import BUILD, CONFIG_DATA, ROOT
 from benchmarks.quality_page import write_page
 from benchmarks.quality_peer import peer_metrics
 from benchmarks.quality_records import STORE, Run, load_runs, model_key, recorded_run, store_run
 from benchmarks.quality_sets import SETS, SMALLER, DataSet
 from benchmarks.readme_results import update_readme
-from benchmarks.results import core_count, cpu_name, own_versions, today
 
 NO_BASELINES = ("evaluation.als=null", "publishing.gates=[]")  # an ablation has the baselines of the whole model
 
@@ -100,7 +100,7 @@ def measure(name: str, seed: int, overrides: Sequence[str], trial: bool) -> dict
         "commit": _git("rev-parse", "--short", "HEAD") + ("+" if _git("status", "--porcelain") else ""),
         "overrides": list(overrides),
         "config": _settings(config),
-        "versions": own_versions(),
+        "versions": installed_versions(),
         "date": today(),
         "machine": f"{core_count()} cores of {cpu_name()}",
     }

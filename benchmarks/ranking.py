@@ -8,8 +8,9 @@ from statistics import median
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from benchmarks.benchmark_records import Result
 from benchmarks.console import progress
-from benchmarks.results import Result, own_versions
+from benchmarks.machine import installed_versions
 from benchmarks.sgemm import product_speed
 from twhin_spark.kernels.exact_ranks import Excluded, Positives, count_above, positive_scores
 
@@ -46,4 +47,4 @@ def ranking_share(dim: int, answers: int, left_out: int, repeats: int) -> Result
         "the work": f"{_SOURCES:,} sources by {_CANDIDATES:,} candidates, {answers} answers and {left_out} known each",
         "ranks a second": f"{ours * 1e9 / operations * len(query):,.0f}",
     }
-    return Result(_NAME, ours, peer, ours / peer, "GFLOP/s", own_versions(), speeds, facts=facts)
+    return Result(_NAME, ours, peer, ours / peer, "GFLOP/s", installed_versions(), speeds, facts=facts)

@@ -19,8 +19,9 @@ import faiss
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmarks import mixtures
+from benchmarks.benchmark_records import rounded
+from benchmarks.machine import core_count, cpu_name, installed_versions, today
 from benchmarks.paths import RECORDS, ROOT
-from benchmarks.results import core_count, cpu_name, own_versions, rounded, today
 from benchmarks.retrieval_page import write_page
 from benchmarks.vector_sets import Sizes, VectorSet, vector_sets
 
@@ -81,7 +82,7 @@ def _mixtures(config: str, output: Path, relation: str) -> dict[str, Any]:
 def _about() -> dict[str, Any]:
     libraries = {name: version(name) for name in ("faiss-cpu", "hnswlib", "usearch")}
     return {
-        "versions": {**own_versions(), **libraries},
+        "versions": {**installed_versions(), **libraries},
         "date": today(),
         "machine": f"{core_count()} cores, {cpu_name()}",
     }

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from benchmarks.benchmark_records import rounded
 from benchmarks.benchmarks_page import table
+from benchmarks.machine import core_count, cpu_name, today
 from benchmarks.paths import PAGES, RECORDS
 from benchmarks.plots import save
-from benchmarks.results import core_count, cpu_name, rounded, today
 
 STORE = RECORDS / "serving.json"
 PAGE = PAGES / "serving.md"
@@ -55,9 +56,9 @@ class ServiceResult:
     mixed: int
     loads: Sequence[Load]
     connections: int
-    date: str = field(default_factory=lambda: today())
-    cpu: str = field(default_factory=lambda: cpu_name())
-    cores: int = field(default_factory=lambda: core_count())
+    date: str = field(default_factory=today)
+    cpu: str = field(default_factory=cpu_name)
+    cores: int = field(default_factory=core_count)
 
 
 _PAGE = """\

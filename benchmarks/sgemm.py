@@ -9,10 +9,11 @@ import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmarks import fb15k
+from benchmarks.benchmark_records import Result
 from benchmarks.console import progress
 from benchmarks.kernel_processes import KernelSettings, fresh_model
 from benchmarks.kernel_profile import profiled
-from benchmarks.results import Result, own_versions
+from benchmarks.machine import installed_versions
 from benchmarks.work_units import floating_point_operations, our_batches, sizes_of
 from twhin_spark.kernels.training_pass import train_edges
 
@@ -57,7 +58,7 @@ def sgemm_share(dim: int, negatives: int, repeats: int) -> Result:
         peer,
         ours / peer,
         "GFLOP/s",
-        own_versions(),
+        installed_versions(),
         speeds,
         {"one process": per_edge},
         facts,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from statistics import median
 
+from benchmarks.benchmark_records import Result
 from benchmarks.catalogue import AIMED_OVERHEAD
 from benchmarks.command_line import fb15k_config, planted_config, sizes
 from benchmarks.console import progress
+from benchmarks.machine import installed_versions
 from benchmarks.paths import BUILD
 from benchmarks.planted import PlantedGraph
-from benchmarks.results import Result, own_versions
 from benchmarks.training_stage import KERNELS, StageTiming, train_and_time
 
 
@@ -29,7 +30,7 @@ def engine_overhead(graph: PlantedGraph, dim: int, negatives: int, repeats: int)
         AIMED_OVERHEAD,
         ours / AIMED_OVERHEAD,
         "share of wall time",
-        own_versions(),
+        installed_versions(),
         {"ours": shares},
         _parts("an epoch", timings),
         {"the graph": f"{graph.entities:,} entities, {graph.edges:,} edges", **_facts(timings[-1])},
@@ -54,7 +55,7 @@ def small_graph_overhead(epochs: int, repeats: int) -> Result:
     parts[f"{epochs} epochs"]["plan and first vectors"] = median(
         [timing.stage_seconds - timing.seconds for timing in timings]
     )
-    return Result(name, wall, kernels, wall / kernels, "s", own_versions(), seconds, parts, _facts(timings[-1]))
+    return Result(name, wall, kernels, wall / kernels, "s", installed_versions(), seconds, parts, _facts(timings[-1]))
 
 
 def _parts(bar: str, timings: list[StageTiming]) -> dict[str, dict[str, float]]:

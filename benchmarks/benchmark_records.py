@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
-
+from benchmarks.machine import core_count, cpu_name, today
 from benchmarks.paths import RECORDS
 
 STORE = RECORDS / "benchmarks.json"
@@ -41,9 +35,9 @@ class Result:
     parts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     parts_unit: str = "seconds"
-    date: str = field(default_factory=lambda: today())
-    cpu: str = field(default_factory=lambda: cpu_name())
-    cores: int = field(default_factory=lambda: core_count())
+    date: str = field(default_factory=today)
+    cpu: str = field(default_factory=cpu_name)
+    cores: int = field(default_factory=core_count)
 
     def line(self) -> str:
         """Return the result as a JSON line."""
@@ -65,32 +59,6 @@ def load(path: Path = STORE) -> dict[str, Result]:
     if not path.exists():
         return {}
     return {name: Result(**fields) for name, fields in json.loads(path.read_text()).items()}
-
-
-def own_versions() -> dict[str, str]:
-    """Return the versions of twhin-spark and of the packages that decide its speed."""
-    np.zeros((2, 2)) @ np.zeros((2, 2))  # so that BLAS is loaded
-    blas = next(library for library in threadpool_info() if library["user_api"] == "blas")
-    packages = {name: version(name) for name in ("twhin-spark", "numpy", "scipy", "pyspark", "delta-spark")}
-    return {**packages, str(blas["internal_api"]): f"{blas['version']} {blas.get('architecture', '')}".strip()}
-
-
-def today() -> str:
-    """Return the date in UTC, as ISO 8601."""
-    return datetime.now(UTC).date().isoformat()
-
-
-def cpu_name() -> str:
-    """Return the name of this machine's CPU."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def core_count() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def rounded(value: object) -> object:
