@@ -36,6 +36,7 @@ class KernelSettings:
     learning_rate: float = 0.1
 
     def train_settings(self) -> TrainSettings:
+        """Return the settings as `train_edges` takes them."""
         return TrainSettings(
             loss=LossSettings(LOSSES[self.loss](), logq=False),
             batch_size=self.batch_size,

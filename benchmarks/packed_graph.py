@@ -25,7 +25,24 @@ BLOCK_EDGES = 65_536
 def write_graph(
     spark: SparkSession, output: str, *, entities: int, edges: int, partitions: int, relations: tuple[str, ...]
 ) -> int:
-    """Write a graph of one entity type, `node`, and return its number of distinct edges."""
+    """Write a graph of one entity type, `node`, as the tables of a finished build.
+
+    Parameters
+    ----------
+    spark
+        The session that writes.
+    output
+        The config's `output` folder; the tables are in its folder `tables`.
+    entities, edges, partitions
+        The numbers of entities, of drawn edges (equal ones become one) and of partitions.
+    relations
+        The names of relations, of which each edge has one at random.
+
+    Returns
+    -------
+    int
+        The number of distinct edges.
+    """
     store = TableStore(spark, output)
     rows = spark.range(entities).select(
         F.lit("node").alias("entity_type"),

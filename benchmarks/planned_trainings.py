@@ -24,7 +24,7 @@ _RELATIONS = ("follow", "like")
 
 @dataclass(frozen=True)
 class TrainingCase:
-    """The sizes of a graph, and options of its training."""
+    """The sizes of a graph, and options of the config's section `training` that differ from the defaults."""
 
     entities: int
     edges: int

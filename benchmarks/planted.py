@@ -34,6 +34,7 @@ class PlantedGraph:
 
     @property
     def folder(self) -> Path:
+        """Return the graph's folder, whether it exists or not."""
         return BUILD / f"planted-{self.entities}-{self.edges}"
 
     def file(self) -> Path:

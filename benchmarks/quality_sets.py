@@ -60,7 +60,7 @@ def knowledge_graph(queries: int) -> Figures:
 
 
 def recommendation(relation: str, *names: str, model: str = "twhin") -> Figures:
-    """MetricRows of a relation, with the ends of their intervals."""
+    """Compute metrics of a relation, with the bounds of their intervals."""
 
     def figures(metrics: MetricRows) -> dict[str, float]:
         values = {}

@@ -44,6 +44,7 @@ class StageTiming:
 
     @property
     def kernel_seconds(self) -> float:
+        """Return the seconds in kernels."""
         return self.parts[KERNELS]
 
 

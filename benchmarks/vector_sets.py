@@ -77,7 +77,7 @@ def vector_sets(sizes: Sizes, higgs: Path) -> dict[str, Callable[[], VectorSet]]
 
 
 def _clustered(sizes: Sizes) -> Floats:
-    """VectorSet around random centres of different sizes: float32 (vectors + SOURCES, dim)."""
+    """Make vectors around random centres of different sizes: float32 (vectors + SOURCES, dim)."""
     rng = np.random.default_rng(0)
     centres = rng.standard_normal((_CLUSTERS, sizes.dim), dtype=np.float32)
     shares = rng.dirichlet(np.ones(_CLUSTERS))
