@@ -4,7 +4,7 @@
 >>> config = twhin_spark.load_config("conf/demo.yaml")
 >>> with twhin_spark.open_session("demo") as spark:
 ...     summary = twhin_spark.pipeline(spark, config)
->>> store = twhin_spark.RepresentationStore.open("build/demo/serving")  # needs no Java
+>>> vector = twhin_spark.open_store(config).get("user", "u000009")  # needs no Java
 
 The names of `__all__` are the public API; all others are private. Each is imported when it is first used, so that this
 module alone loads nothing beyond the standard library: it is also imported on Spark's workers and by `--help`.
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from twhin_spark.config import Config, load_config
     from twhin_spark.config.serving import Score
     from twhin_spark.errors import ConfigError, InputError, TrainingError, TwhinError
+    from twhin_spark.serving.open_store import open_store
     from twhin_spark.serving.store import RepresentationStore
     from twhin_spark.sql.register import register
     from twhin_spark.sql.score_pairs import score_pairs
@@ -41,6 +42,7 @@ __all__ = [
     "find_candidates",
     "load_config",
     "open_session",
+    "open_store",
     "pipeline",
     "publish",
     "register",
@@ -52,6 +54,7 @@ _MODULES = {
     "twhin_spark.config": ("Config", "load_config"),
     "twhin_spark.config.serving": ("Score",),
     "twhin_spark.errors": ("ConfigError", "InputError", "TrainingError", "TwhinError"),
+    "twhin_spark.serving.open_store": ("open_store",),
     "twhin_spark.serving.store": ("RepresentationStore",),
     "twhin_spark.sql.register": ("register",),
     "twhin_spark.sql.score_pairs": ("score_pairs",),

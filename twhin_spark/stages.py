@@ -16,6 +16,7 @@ from twhin_spark.config import Config
 from twhin_spark.evaluation.evaluate import evaluate as evaluate_run
 from twhin_spark.graph.build import build_graph as build_tables
 from twhin_spark.graph.graph_version import GraphVersion, latest_graph
+from twhin_spark.logs.path_checks import check_inputs, use_dataframes
 from twhin_spark.publishing.publish import publish as publish_run
 from twhin_spark.retrieval.find_candidates import find_candidates as write_candidates
 from twhin_spark.tables.delta import TableStore
@@ -313,8 +314,10 @@ class _Job:
         self._summary = Summary(name, "", 0.0, {})
 
     def build_graph(self, logs: Mapping[str, DataFrame]) -> None:
+        config = use_dataframes(self.config, logs)
+        check_inputs(config)
         with self._stage("build-graph"):
-            graph = build_tables(self.spark, self.config, self.progress)
+            graph = build_tables(self.spark, config, self.progress, logs)
             self._add_run(graph, run_id_of(self.config, graph))
             self._add_tables({**graph.tables, "graph_versions": self._version("graph_versions")})
 

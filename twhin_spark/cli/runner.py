@@ -64,9 +64,9 @@ class CommandRun:
     def job(self, name: str, **flags: bool) -> dict[str, Any]:
         """Run a function of `stages`; return its summary, which was shown and written to the run's folder."""
         if name in ("build_graph", "pipeline"):
-            from twhin_spark.logs.path_checks import check_inputs
+            from twhin_spark.logs.path_checks import check_inputs, use_dataframes
 
-            check_inputs(self.config)
+            check_inputs(use_dataframes(self.config, ()))
         spark = self.spark
         from twhin_spark import stages
         from twhin_spark.cli.previews import show_summary

@@ -61,6 +61,11 @@ def _relations(config: Config) -> Iterator[str]:
 
 def _logs(config: Config) -> Iterator[str]:
     for name, log in config.logs.items():
+        if log.format == "dataframe" and (log.path or log.options):
+            key = "path" if log.path else "options"
+            yield f"logs.{name}.{key}: format is dataframe, whose rows are not read from files; leave {key} out"
+        if log.format != "dataframe" and not log.path:
+            yield f"logs.{name}.path: found nothing; this key is required unless format is dataframe"
         if config.split.by == "time" and log.select.timestamp is None:
             yield (
                 f"logs.{name}.select.timestamp: found nothing; required with split.by: time "

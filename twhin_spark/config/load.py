@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -30,12 +31,23 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Reads the YAML file at `path`, applies `overrides` ("a.b=value", the value in YAML) and validates.
+def load_config(source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Config:
+    """Read and validate a config.
 
-    Raises ConfigError with one line a problem.
+    Parameters
+    ----------
+    source
+        Path of a YAML file, or its content as a mapping.
+    overrides
+        Options to replace, each as "a.b=value", the value in YAML.
+
+    Raises
+    ------
+    ConfigError
+        The config is wrong; the message has one line for each problem.
     """
-    document = _parse(path)
+    path = "config" if isinstance(source, Mapping) else source
+    document = deepcopy(dict(source)) if isinstance(source, Mapping) else _parse(source)
     for override in overrides:
         _set(document, override)
     try:

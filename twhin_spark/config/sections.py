@@ -63,9 +63,14 @@ class Select(Section):
 
 class Log(Section):
     path: OneOrMore[Name] = Field(
-        description="File, folder or glob, or a list of them; relative to the working directory."
+        default_factory=list,
+        description="File, folder or glob, or a list of them; relative to the working directory. Required unless "
+        "`format` is dataframe.",
     )
-    format: Literal["csv", "json", "parquet", "delta", "text"] = Field(description="Format of the files.")
+    format: Literal["csv", "json", "parquet", "delta", "text", "dataframe"] = Field(
+        description="Format of the files; dataframe: the rows are a DataFrame that is passed to `build_graph` or "
+        "`pipeline` of the Python API."
+    )
     options: dict[str, str | bool | int | float] = Field(
         default_factory=dict, description="Options of Spark's reader for that format, as `header: true`, `sep: ';'`."
     )

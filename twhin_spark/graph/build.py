@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -60,7 +60,12 @@ class Placed:
     collisions: int
 
 
-def build_graph(spark: SparkSession, config: Config, progress: Progress) -> GraphVersion:
+def build_graph(
+    spark: SparkSession,
+    config: Config,
+    progress: Progress,
+    dataframes: Mapping[str, DataFrame] | None = None,
+) -> GraphVersion:
     """Reads the logs, writes all tables of the graph, and last the row of `graph_versions` that ties them together.
 
     Raises
@@ -78,7 +83,7 @@ def build_graph(spark: SparkSession, config: Config, progress: Progress) -> Grap
             f"in {store.output} has fixed (another number needs another output)"
         )
     with ExitStack() as held:
-        cleaned = clean_logs(spark, config, store, held, progress)
+        cleaned = clean_logs(spark, config, store, held, progress, dataframes)
         edges = _write_edges(store, config, cleaned, progress)
     known = None if earlier is None else store.read(ENTITIES, earlier.tables[ENTITIES.name])
     relations = tuple(config.relations)

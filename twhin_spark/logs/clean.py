@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -17,7 +17,7 @@ from twhin_spark.logs import counts
 from twhin_spark.logs.counts import LogCounts, RowCount
 from twhin_spark.logs.expressions import check_expressions
 from twhin_spark.logs.path_checks import check_inputs
-from twhin_spark.logs.reader import KIND, RawLog, check_headers, has_header, read_log
+from twhin_spark.logs.reader import KIND, RawLog, check_headers, has_header, quoted, read_log
 from twhin_spark.logs.relations import by_relation
 from twhin_spark.logs.replays import COPY, mark_copies
 from twhin_spark.logs.row_checks import OUTCOME, RAW_ROW, REASON, constants, judge
@@ -54,7 +54,12 @@ class CleanLogs:
 
 
 def clean_logs(
-    spark: SparkSession, config: Config, store: TableStore, held: ExitStack, progress: Callable[[str], None]
+    spark: SparkSession,
+    config: Config,
+    store: TableStore,
+    held: ExitStack,
+    progress: Callable[[str], None],
+    dataframes: Mapping[str, DataFrame] | None = None,
 ) -> CleanLogs:
     """Reads every log once and writes `rejected_events`, then `events`, whose rows Spark holds until `held` is closed.
 
@@ -69,7 +74,7 @@ def clean_logs(
     progress(f"reading {', '.join(config.logs)}")
     raw, judged, asked = {}, [], {}
     for name, log in config.logs.items():
-        raw[name] = read_log(spark, name, log)
+        raw[name] = read_log(spark, name, log, (dataframes or {}).get(name))
         expressions = check_expressions(raw[name], name, log)
         if expressions.multiplies:  # a second pass counts the raw rows that yield nothing
             raw[name] = replace(raw[name], rows=hold(raw[name].rows, held))
@@ -120,11 +125,12 @@ def _read_failure(error: BaseException, raw: dict[str, RawLog], config: Config) 
     """Says which log it is that cannot be read."""
     for name, log in raw.items():
         try:
-            log.rows.agg(F.max(F.xxhash64(*log.rows.columns))).collect()
+            log.rows.agg(F.max(F.xxhash64(*map(quoted, log.rows.columns)))).collect()
         except FAILURES as cause:
+            source = ", ".join(config.logs[name].path) or "the DataFrame"
             return InputError(
-                f"logs.{name}.path: reading {', '.join(config.logs[name].path)} failed: {one_line(cause)}; check the "
-                "files, and the format and columns that the config gives them"
+                f"logs.{name}: reading {source} failed: {one_line(cause)}; check the files, and the format and columns "
+                "that the config gives them"
             )
     return InputError(f"logs: reading {', '.join(raw)} failed: {one_line(error)}")
 

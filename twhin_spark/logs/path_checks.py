@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from twhin_spark.config import Config
@@ -17,6 +18,28 @@ _RESERVED_OPTIONS = {
     "columnpruning": "lines with too few or too many fields would be missed",
     "wholetext": "a row is a line",
 }
+
+
+def use_dataframes(config: Config, names: Collection[str]) -> Config:
+    """Return the config with `format: dataframe` for the logs of these names, whose rows are given as DataFrames.
+
+    Raises
+    ------
+    ConfigError
+        The config has no log of a name, or a log with `format: dataframe` is not among the names.
+    """
+    if unknown := [name for name in names if name not in config.logs]:
+        raise ConfigError(f"logs: the config has no log '{unknown[0]}'; its logs are {', '.join(config.logs)}")
+    logs = dict(config.logs)
+    for name, log in config.logs.items():
+        if name in names:
+            logs[name] = log.model_copy(update={"format": "dataframe", "path": [], "options": {}, "columns": None})
+        elif log.format == "dataframe":
+            raise ConfigError(
+                f"logs.{name}.format is dataframe, so its rows are required: twhin_spark.build_graph(spark, config, "
+                f"logs={{'{name}': dataframe}}); the command line reads files only"
+            )
+    return config.model_copy(update={"logs": logs})
 
 
 def check_inputs(config: Config) -> None:

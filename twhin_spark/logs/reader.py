@@ -39,8 +39,8 @@ class RawLog:
     columns: list[str]
 
 
-def read_log(spark: SparkSession, name: str, log: Log) -> RawLog:
-    """The log as a lazy DataFrame.
+def read_log(spark: SparkSession, name: str, log: Log, dataframe: DataFrame | None = None) -> RawLog:
+    """Return the log as a lazy DataFrame: of its files, or of the DataFrame that holds its rows.
 
     Raises
     ------
@@ -49,6 +49,8 @@ def read_log(spark: SparkSession, name: str, log: Log) -> RawLog:
     InputError
         Spark cannot find or open the files, or refuses the options.
     """
+    if dataframe is not None:
+        return _rows_with_json(dataframe)
     schema = _declared(spark, name, log)
     try:
         if log.format == "csv" and not _true(log, "multiline"):
@@ -122,7 +124,7 @@ def _raw_log(
 
 
 def _whole(spark: SparkSession, log: Log, schema: StructType | None) -> RawLog:
-    """Formats whose rows are not lines. The raw row is the text of a malformed one, else the row as JSON."""
+    """Read a format whose rows are not lines."""
     options = _options(log)
     reader = spark.read.format(log.format).options(**options)
     if log.format in ("csv", "json"):
@@ -137,12 +139,17 @@ def _whole(spark: SparkSession, log: Log, schema: StructType | None) -> RawLog:
         rows = reduce(DataFrame.unionByName, [reader.load(path) for path in paths_of(log)])
     else:
         rows = reader.load(paths_of(log))
+    return _rows_with_json(rows)
+
+
+def _rows_with_json(rows: DataFrame) -> RawLog:
+    """Add KIND and RAW: the text of a malformed row, else the row as JSON."""
     columns = [column for column in rows.columns if column != _CORRUPT]
-    as_json = F.to_json(F.struct(*[F.col(quoted(column)) for column in columns]))
+    own = [F.col(quoted(column)) for column in columns]
+    raw, kind = F.to_json(F.struct(*own)), F.lit("row")
     if _CORRUPT in rows.columns:
-        kind = F.when(F.col(_CORRUPT).isNotNull(), "malformed").otherwise("row")
-        return RawLog(rows.select(kind.alias(KIND), F.coalesce(_CORRUPT, as_json).alias(RAW), *columns), columns)
-    return RawLog(rows.select(F.lit("row").alias(KIND), as_json.alias(RAW), *columns), columns)
+        raw, kind = F.coalesce(_CORRUPT, raw), F.when(F.col(_CORRUPT).isNotNull(), "malformed").otherwise("row")
+    return RawLog(rows.select(kind.alias(KIND), raw.alias(RAW), *own), columns)
 
 
 def _text(spark: SparkSession, log: Log, paths: list[str]) -> DataFrame:

@@ -1,0 +1,28 @@
+"""The vectors of a published version, opened from a config."""
+
+from __future__ import annotations
+
+from twhin_spark.config import Config
+from twhin_spark.errors import InputError
+from twhin_spark.serving.store import RepresentationStore
+
+
+def open_store(config: Config) -> RepresentationStore:
+    """Open the vectors that are published under the config's output. Needs no Java.
+
+    The first call for a version copies it from the Delta table to local files, which are mapped into memory from then
+    on; `twhin-spark serve` uses the same files.
+
+    Raises
+    ------
+    InputError
+        Nothing is published, or a table cannot be read.
+    """
+    from twhin_spark.serving.sync_store import sync
+    from twhin_spark.serving.web.server import published_families, store_folder
+
+    root = store_folder(config.serving, config.output)
+    for family in published_families(config.serving, config.output):
+        if problems := sync(root, family):
+            raise InputError(problems[0])
+    return RepresentationStore.open(root)
