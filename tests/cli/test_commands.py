@@ -26,7 +26,7 @@ def _twhin(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str
             ("pipeline", "--config", "conf/higgs.yaml", "--set", "logs.activity.path=nowhere/*.gz"),
             "logs.activity.path: found no file at 'nowhere/*.gz'",
         ),
-        (("demo", "--scale", "0.001"), "scale: found 0.001; allowed: 0.01 or more"),
+        (("demo", "--scale", "0.001"), "scale is 0.001, but must be 0.01 or more"),
         (("train",), "error: Missing option '--config'; see `twhin-spark train --help`"),
         (("trian", "--config", "conf/demo.yaml"), "No such command 'trian'. Did you mean 'train'?"),
         (("plan", "--config", "conf/demo.yaml", "--slots", "none"), "Invalid value for '--slots': 'none' is not"),

@@ -57,7 +57,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def read_reason(record: dict[str, str | None], relations: set[str], columns: tuple[str, str, str, str]) -> str | None:
-    """Why a reader must reject the record of a well-formed line, or None."""
+    """Return the reason for which a reader must reject the record of a well-formed line, or None."""
     relation, source, target, time = (record.get(column) for column in columns)
     if not source:
         return "missing_source_id"
@@ -79,7 +79,7 @@ def read_reason(record: dict[str, str | None], relations: set[str], columns: tup
 
 
 def recount(reasons_by_id: list[tuple[str | None, str | None]]) -> LogCounts:
-    """The counts of a log of which each line gave its event id and the reason why it is rejected."""
+    """Count the lines of a log, given the event id of each and the reason for which it is rejected."""
     rejected = Counter(reason for _, reason in reasons_by_id if reason)
     sound = [event_id for event_id, reason in reasons_by_id if not reason]
     return LogCounts(
@@ -174,7 +174,7 @@ def test_communities_name_every_entity_once(small: tuple[Path, GeneratedLogs]) -
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, 0.009, float("nan"), float("inf")])
 def test_a_scale_out_of_range_is_refused(tmp_path: Path, scale: float) -> None:
-    with pytest.raises(ConfigError, match=rf"^scale: found {scale}; allowed: 0.01 or more$"):
+    with pytest.raises(ConfigError, match=rf"^scale is {scale}, but must be 0.01 or more$"):
         generate(tmp_path / "logs", scale=scale)
     assert not (tmp_path / "logs").exists()
 
@@ -211,7 +211,7 @@ def test_communities_are_of_unequal_size(population: Population) -> None:
     assert sizes.max() > 2 * sizes.min()
 
 
-def test_pairs_are_distinct_where_they_are_in_life(interactions: pd.DataFrame, follows: pd.DataFrame) -> None:
+def test_pairs_of_single_events_are_distinct(interactions: pd.DataFrame, follows: pd.DataFrame) -> None:
     for log, relations in ((interactions, ("favorite", "retweet")), (follows, ("follow",))):
         for relation in relations:
             assert not log[log["relation"] == relation].duplicated(["source", "target"]).any()
@@ -228,7 +228,7 @@ def test_events_lie_in_the_window_and_after_their_tweet(
     assert (interactions["time"].to_numpy() >= population.created[interactions["target"]]).all()
 
 
-def test_what_is_taken_back_was_done_before(interactions: pd.DataFrame, follows: pd.DataFrame) -> None:
+def test_a_retraction_comes_after_its_event(interactions: pd.DataFrame, follows: pd.DataFrame) -> None:
     for log, done, taken_back in (
         (interactions, "favorite", "unfavorite"),
         (follows, "follow", "unfollow"),
@@ -247,8 +247,8 @@ def test_most_late_favorites_are_of_known_users_and_tweets(interactions: pd.Data
     assert known.mean() > 0.7
 
 
-def test_a_community_tells_more_than_popularity(population: Population, interactions: pd.DataFrame) -> None:
-    """Recall@10 of late favorites, training pairs excluded, by what a community and by what all like."""
+def test_a_community_predicts_better_than_popularity(population: Population, interactions: pd.DataFrame) -> None:
+    """Compare recall@10 of late favorites, without training pairs, by popularity in the community and in all."""
     favorites = interactions[interactions["relation"] == "favorite"]
     cut = int(0.9 * len(favorites))
     train, test = favorites[:cut], favorites[cut:]

@@ -1,1 +1,1 @@
-"""A planted data set, and what a person does with the model of it."""
+"""The demo: generated logs with planted communities, and a comparison of the learned vectors with them."""

@@ -1,4 +1,4 @@
-"""Broken lines: a defect turns a sound line of a log into one that a reader must reject, for one reason."""
+"""Defects: each makes a valid line of a log invalid, for one reason."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ CSV_COLUMNS = ("event_id", "time", "action", "user_id", "tweet_id", "weight")
 @dataclass(frozen=True)
 class Defect:
     reason: str  # as `rejected_events` names it
-    apply: Callable[[str], str]  # sound line -> broken line
+    apply: Callable[[str], str]  # valid line -> invalid line
 
 
 def _csv(reason: str, column: str, text: str) -> Defect:
-    """The field of that column reads `text`; no text is a missing value, a pair of quotes an empty one."""
+    """Set the field of a column to `text`: an empty text is a missing value, a pair of quotes an empty one."""
     position = CSV_COLUMNS.index(column)
 
     def apply(line: str) -> str:
@@ -28,12 +28,12 @@ def _csv(reason: str, column: str, text: str) -> Defect:
 
 
 def _json(reason: str, key: str, value: str | None) -> Defect:
-    """That key has the value `value`."""
+    """Set the value of a key."""
     return Defect(reason, lambda line: _dump({**json.loads(line), key: value}))
 
 
 def _json_without(reason: str, key: str) -> Defect:
-    """That key is absent."""
+    """Remove a key."""
     return Defect(reason, lambda line: _dump({k: v for k, v in json.loads(line).items() if k != key}))
 
 
@@ -62,7 +62,7 @@ INTERACTION_DEFECTS = (
 
 FOLLOW_DEFECTS = (
     Defect("malformed_line", lambda line: line[:-1]),  # the brace is never closed
-    Defect("malformed_line", lambda line: line[: len(line) // 2]),  # the writer died in the middle
+    Defect("malformed_line", lambda line: line[: len(line) // 2]),  # the writer was killed
     _json_without("missing_source_id", "follower"),
     _json("missing_source_id", "follower", None),
     _json("missing_source_id", "follower", ""),

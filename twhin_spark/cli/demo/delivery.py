@@ -1,4 +1,4 @@
-"""From events to the lines of a log as a pipeline gets them: some broken, some delivered twice."""
+"""The delivery of events as lines of a log: some lines are invalid, some are delivered twice."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import pandas as pd
 from twhin_spark.cli.demo.defects import CSV_COLUMNS, FOLLOW_DEFECTS, INTERACTION_DEFECTS, Defect
 from twhin_spark.cli.demo.population import DAY, END, START
 
-BROKEN_SHARE = 0.03  # of the events of a log
+INVALID_SHARE = 0.03  # of the events of a log
 REPLAYED_SHARE = 0.01
 PART_DAYS = 7
-SOUND = -1
+VALID = -1
 
 
 @dataclass(frozen=True)
 class LogCounts:
-    """What a reader must find in a log: lines = accepted + replayed + all of rejected_by_reason."""
+    """The counts that a reader must report of a log: lines = accepted + replayed + all of rejected_by_reason."""
 
     lines: int
     accepted: int
@@ -34,26 +34,37 @@ class LogCounts:
 
 
 def deliver(rng: np.random.Generator, events: pd.DataFrame, defects: Sequence[Defect]) -> pd.DataFrame:
-    """The lines of a log in the order of their delivery.
+    """Return the lines of a log in the order of their delivery.
 
-    `events` are sorted by time. Three columns are added: number (of the event), defect (index into `defects`,
-    or SOUND) and delivered (Unix seconds: the event's time, up to a day later for the copy of a replay).
-    Each defect falls on as many events as any other, give or take one. Only sound events are replayed.
+    Parameters
+    ----------
+    rng
+        Draws the invalid events and the replays.
+    events
+        Sorted by time.
+    defects
+        Each is given to as many events as any other, up to a difference of one.
+
+    Returns
+    -------
+    DataFrame
+        `events` with three more columns: number (of the event), defect (index into `defects`, or VALID) and delivered
+        (Unix seconds: the event's time, up to a day later for a replay). Only valid events are replayed.
     """
-    defect = np.full(len(events), SOUND)
-    broken = rng.choice(len(events), size=round(BROKEN_SHARE * len(events)), replace=False)
-    defect[broken] = np.arange(broken.size) % len(defects)
+    defect = np.full(len(events), VALID)
+    invalid = rng.choice(len(events), size=round(INVALID_SHARE * len(events)), replace=False)
+    defect[invalid] = np.arange(invalid.size) % len(defects)
     lines = events.assign(number=np.arange(len(events)), defect=defect, delivered=events["time"])
 
-    sound = np.flatnonzero(defect == SOUND)
-    copies = lines.iloc[rng.choice(sound, size=round(REPLAYED_SHARE * len(events)), replace=False)]
+    valid = np.flatnonzero(defect == VALID)
+    copies = lines.iloc[rng.choice(valid, size=round(REPLAYED_SHARE * len(events)), replace=False)]
     late = np.minimum(copies["time"].to_numpy() + rng.integers(1, DAY, size=len(copies)), END - 1)
     return pd.concat([lines, copies.assign(delivered=late)]).sort_values("delivered", kind="stable", ignore_index=True)
 
 
 def count(lines: pd.DataFrame, defects: Sequence[Defect]) -> LogCounts:
-    """The exact counts of what `deliver` returned."""
-    rejected = Counter(defects[defect].reason for defect in lines["defect"] if defect != SOUND)
+    """Count the lines that `deliver` returned."""
+    rejected = Counter(defects[defect].reason for defect in lines["defect"] if defect != VALID)
     events = lines["number"].nunique()
     return LogCounts(
         lines=len(lines),
@@ -64,19 +75,19 @@ def count(lines: pd.DataFrame, defects: Sequence[Defect]) -> LogCounts:
 
 
 def write_interactions(lines: pd.DataFrame, folder: Path) -> None:
-    """One CSV file in `folder` for each week of delivery, named after the week's first day."""
+    """Write one CSV file for each week of delivery, named after the week's first day."""
     folder.mkdir(parents=True, exist_ok=True)
     week = (lines["delivered"] - START) // (PART_DAYS * DAY)
     for number in range(-(-(END - START) // (PART_DAYS * DAY))):
         part = lines[week == number]
         first_day = np.datetime64(START + number * PART_DAYS * DAY, "s").astype("datetime64[D]")
-        text = _broken(_interaction_lines(part), part["defect"], INTERACTION_DEFECTS)
+        text = _invalid(_interaction_lines(part), part["defect"], INTERACTION_DEFECTS)
         _write(folder / f"{first_day}.csv", [",".join(CSV_COLUMNS), *text])
 
 
 def write_follows(lines: pd.DataFrame, path: Path) -> None:
-    """One file of JSON lines."""
-    _write(path, _broken(_follow_lines(lines), lines["defect"], FOLLOW_DEFECTS))
+    """Write one file of JSON lines."""
+    _write(path, _invalid(_follow_lines(lines), lines["defect"], FOLLOW_DEFECTS))
 
 
 def user_id(user: int) -> str:
@@ -105,13 +116,13 @@ def _follow_lines(lines: pd.DataFrame) -> list[str]:
 
 
 def _iso(seconds: pd.Series[int]) -> list[str]:
-    """Unix seconds as 2026-05-02T13:45:10, in UTC."""
+    """Return Unix seconds as text, such as 2026-05-02T13:45:10, in UTC."""
     text: list[str] = np.datetime_as_string(seconds.to_numpy().astype("datetime64[s]")).tolist()
     return text
 
 
-def _broken(lines: Iterable[str], defect: Iterable[int], defects: Sequence[Defect]) -> list[str]:
-    return [line if d == SOUND else defects[d].apply(line) for line, d in zip(lines, defect, strict=True)]
+def _invalid(lines: Iterable[str], defect: Iterable[int], defects: Sequence[Defect]) -> list[str]:
+    return [line if d == VALID else defects[d].apply(line) for line, d in zip(lines, defect, strict=True)]
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""The events of a planted population: who did what to whom, and when; all of them valid."""
+"""The events of a planted population, all of them valid."""
 
 from __future__ import annotations
 
@@ -21,26 +21,30 @@ SHARES = {  # of the relations in all events
 }
 INSIDE_SHARE = 0.85  # of all targets are drawn from the source's own community, the others from everywhere
 WEIGHT_SIGMA = 0.5
-REGRET_DAYS = 5.0  # mean time from a follow or favorite to the event that takes it back
+RETRACTION_DAYS = 5.0  # mean time from a follow or favorite to its retraction
 
 Indices = NDArray[np.int64]
 
 
 class WeightedMembers:
-    """Draws entities in proportion to their weights, from one community or from all of them."""
+    """A sampler of entities in proportion to their weights, from one community or from all.
+
+    Example: members of weights 1, 2 and 1 own the intervals [0, 1), [1, 3) and [3, 4). If the first two are of
+    community 0, its interval is [0, 3); a uniform number of it, such as 2.5, draws the second member.
+    """
 
     def __init__(self, community: Indices, weight: NDArray[np.float64], communities: int) -> None:
-        """`community` and `weight`: (n,) of each entity."""
+        """Take the `community` and the `weight` of each entity, (n,)."""
         self._members = np.argsort(community, kind="stable")  # (n,) grouped by community
-        # Member k owns the stretch ends[k] to ends[k + 1], community c owns bounds[c] to bounds[c + 1].
+        # Member k owns the interval ends[k] to ends[k + 1], community c bounds[c] to bounds[c + 1].
         self._ends = np.append(0.0, np.cumsum(weight[self._members]))  # (n + 1,)
         first = np.searchsorted(community[self._members], np.arange(communities + 1))
         self._bounds = self._ends[first]  # (communities + 1,)
 
     def draw(self, rng: np.random.Generator, community: Indices, inside: NDArray[np.bool_]) -> Indices:
-        """(k,) entities: of `community` (k,) where `inside` (k,), of any community elsewhere.
+        """Return entities, (k,): of `community` (k,) if `inside` (k,), else of any community.
 
-        A community without members has nothing to offer, so its draw is made from everywhere.
+        A draw from a community without members is made from all communities.
         """
         low, high = self._bounds[community], self._bounds[community + 1]
         inside = inside & (low < high)
@@ -53,18 +57,18 @@ class WeightedMembers:
 
 
 def draw_follow_log(rng: np.random.Generator, population: Population, scale: float) -> pd.DataFrame:
-    """The follow and unfollow events (user to user) by time; a user follows another at most once.
+    """Return the follow and unfollow events (user to user), sorted by time; a user follows another at most once.
 
     Columns: relation, source and target (indices), time (Unix seconds).
     """
     famous = WeightedMembers(population.user_community, population.fame, population.communities)
     source, target = _draw_pairs(rng, population, famous, _count("follow", scale), distinct=True, loops=False)
     follows = _frame("follow", source, target, rng.integers(START, END, size=source.size))
-    return _by_time(follows, _take_back(rng, follows, "unfollow", scale))
+    return _by_time(follows, _retract(rng, follows, "unfollow", scale))
 
 
 def draw_interaction_log(rng: np.random.Generator, population: Population, scale: float) -> pd.DataFrame:
-    """The favorite, unfavorite, retweet and reply events (user to tweet) by time.
+    """Return the favorite, unfavorite, retweet and reply events (user to tweet), sorted by time.
 
     Columns: those of the follow log, and weight. A user favorites and retweets a tweet at most once, but may
     reply to it many times.
@@ -77,7 +81,7 @@ def draw_interaction_log(rng: np.random.Generator, population: Population, scale
         )
         time = _engagement_times(rng, population.created[target])
         frames[relation] = _frame(relation, source, target, time)
-    unfavorites = _take_back(rng, frames["favorite"], "unfavorite", scale)
+    unfavorites = _retract(rng, frames["favorite"], "unfavorite", scale)
     log = _by_time(*frames.values(), unfavorites)
     return log.assign(weight=rng.lognormal(-(WEIGHT_SIGMA**2) / 2, WEIGHT_SIGMA, size=len(log)))  # mean 1
 
@@ -95,7 +99,7 @@ def _draw_pairs(
     distinct: bool,
     loops: bool,
 ) -> tuple[Indices, Indices]:
-    """(count,) sources by activity, (count,) their targets; without `loops` no source is its own target."""
+    """Return sources, drawn by activity, and their targets, (count,) each; unless `loops`, no source is its target."""
     share = population.activity / population.activity.sum()
 
     def draw(size: int) -> tuple[Indices, Indices]:
@@ -109,7 +113,7 @@ def _draw_pairs(
 
 
 def _first_distinct(draw: Callable[[int], tuple[Indices, Indices]], count: int) -> tuple[Indices, Indices]:
-    """The first `count` distinct pairs of an endless stream of drawn pairs, in the order of the stream."""
+    """Return the first `count` distinct pairs of an endless stream of pairs, in the order of the stream."""
     pairs = np.empty((0, 2), np.int64)
     while len(pairs) < count:
         missing = count - len(pairs)
@@ -120,25 +124,25 @@ def _first_distinct(draw: Callable[[int], tuple[Indices, Indices]], count: int) 
 
 
 def _engagement_times(rng: np.random.Generator, created: Indices) -> Indices:
-    """(k,) Unix seconds in [START, END) for tweets `created` (k,): their ages then are exponential."""
+    """Return Unix seconds in [START, END), (k,), at which tweets `created` (k,) have exponentially distributed ages."""
     youngest = np.maximum(START - created, 0)
     return created + _truncated_exponential(rng, youngest, END - created, MEAN_AGE_DAYS * DAY)
 
 
-def _take_back(rng: np.random.Generator, events: pd.DataFrame, relation: str, scale: float) -> pd.DataFrame:
-    """Events of `relation` that take back as many of `events`, each after the event that it takes back."""
-    early = np.flatnonzero(events["time"] < END - DAY)  # leaves time to regret
-    regretted = events.iloc[np.sort(rng.choice(early, size=_count(relation, scale), replace=False))]
-    time = regretted["time"].to_numpy(np.int64)
-    delay = _truncated_exponential(rng, np.ones_like(time), END - time, REGRET_DAYS * DAY)
-    return regretted.assign(relation=relation, time=time + delay)
+def _retract(rng: np.random.Generator, events: pd.DataFrame, relation: str, scale: float) -> pd.DataFrame:
+    """Return retractions of some events, each after its event."""
+    early = np.flatnonzero(events["time"] < END - DAY)  # leaves time for the retraction
+    retracted = events.iloc[np.sort(rng.choice(early, size=_count(relation, scale), replace=False))]
+    time = retracted["time"].to_numpy(np.int64)
+    delay = _truncated_exponential(rng, np.ones_like(time), END - time, RETRACTION_DAYS * DAY)
+    return retracted.assign(relation=relation, time=time + delay)
 
 
 def _truncated_exponential(rng: np.random.Generator, low: Indices, high: Indices, mean: float) -> Indices:
-    """(k,) whole numbers in [low, high) from an exponential of that mean, by inverting its distribution."""
+    """Return integers in [low, high), (k,), exponentially distributed, by inverting the distribution function."""
     upper, lower = np.exp(-low / mean), np.exp(-high / mean)
     value: Indices = (-mean * np.log(upper - rng.random(low.size) * (upper - lower))).astype(np.int64)
-    return np.clip(value, low, high - 1)  # rounding may step over an end
+    return np.clip(value, low, high - 1)  # rounding may pass an end
 
 
 def _frame(relation: str, source: Indices, target: Indices, time: Indices) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Interaction logs of a small social network with planted communities, from a seed."""
+"""Generated logs of a small social network with planted communities."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from twhin_spark.errors import ConfigError
 
 @dataclass(frozen=True)
 class GeneratedLogs:
-    """What was generated, as `expected.json` holds it: counts of entities, and of lines by log."""
+    """The content of `expected.json`: counts of entities, and of lines by log."""
 
     seed: int
     scale: float
@@ -38,19 +38,22 @@ class GeneratedLogs:
 
 
 def generate(folder: Path, *, scale: float = 1.0, seed: int = 0) -> GeneratedLogs:
-    """Writes two logs and the truth about them into `folder`; the same seed and scale give the same bytes.
+    """Write two logs and the planted truth; the same seed and scale give the same bytes.
 
     At scale 1: 20,000 users, 50,000 tweets, 1,000,000 events over 60 days, 64 communities.
 
         interactions/DATE.csv  favorite, unfavorite, retweet and reply events (user to tweet), one file a week
         follows.jsonl          follow and unfollow events (user to user)
-        communities.parquet    entity_type, entity_id, community: the planted truth, to check a model against
+        communities.parquet    entity_type, entity_id, community: the planted truth
         expected.json          GeneratedLogs: the lines that a reader must accept, drop as replays and reject
 
-    Raises ConfigError where `scale` is below 0.01.
+    Raises
+    ------
+    ConfigError
+        `scale` is below 0.01.
     """
     if not SMALLEST_SCALE <= scale < math.inf:
-        raise ConfigError(f"scale: found {scale}; allowed: {SMALLEST_SCALE} or more")
+        raise ConfigError(f"scale is {scale}, but must be {SMALLEST_SCALE} or more")
     rng = np.random.default_rng(seed)
     population = draw_population(rng, scale)
     interactions = deliver(rng, draw_interaction_log(rng, population, scale), INTERACTION_DEFECTS)
@@ -75,7 +78,7 @@ def generate(folder: Path, *, scale: float = 1.0, seed: int = 0) -> GeneratedLog
 
 
 def _write_communities(population: Population, path: Path) -> None:
-    """entity_type string, entity_id string, community int; every user and tweet, with events or without."""
+    """Write entity_type, entity_id and community of every user and tweet, with events or without."""
     users, tweets = population.user_community, population.tweet_community
     truth = pd.DataFrame(
         {

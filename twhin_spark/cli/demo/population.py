@@ -1,7 +1,7 @@
 """The planted population: users and tweets in communities of unequal size.
 
-All rates are lognormal. That makes hubs (one per cent of the tweets draws a sixth of all engagement), yet
-leaves a community's best-liked tweets a far better guess for its members than the whole network's.
+All rates are lognormal. There are hubs: 1% of the tweets receive a sixth of all engagement. Still, the most popular
+tweets of a community are far better predictions for its members than those of the whole network.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ DAY = 86_400  # seconds
 END = int(np.datetime64("2026-07-01T00:00:00", "s").astype(np.int64))  # Unix seconds; no event at or after it
 START = END - 60 * DAY  # no event before it
 
-SMALLEST_SCALE = 0.01  # with less, the communities have fewer pairs of members than events
+SMALLEST_SCALE = 0.01  # below it, communities have fewer pairs of members than events
 USERS, TWEETS, COMMUNITIES = 20_000, 50_000, 64  # at scale 1
 COMMUNITY_SIZE_SIGMA = 0.4
 ACTIVITY_SIGMA = 1.0
@@ -27,7 +27,7 @@ MEAN_AGE_DAYS = 30.0  # of a tweet when somebody engages with it
 
 @dataclass(frozen=True)
 class Population:
-    """n users, m tweets; an entity is known by its index."""
+    """n users and m tweets; an entity is identified by its index."""
 
     communities: int
     user_community: NDArray[np.int64]  # (n,)
@@ -39,7 +39,7 @@ class Population:
 
 
 def draw_population(rng: np.random.Generator, scale: float) -> Population:
-    """Users and tweets grow with `scale`, communities with its root, in number as well as in size."""
+    """Draw users and tweets in proportion to `scale`; number and size of the communities grow with its square root."""
     communities = round(COMMUNITIES * scale**0.5)
     user_community = draw_communities(rng, round(USERS * scale), communities)
     activity = heavy_tail(rng, user_community.size, ACTIVITY_SIGMA)
@@ -57,21 +57,21 @@ def draw_population(rng: np.random.Generator, scale: float) -> Population:
 
 
 def draw_communities(rng: np.random.Generator, count: int, communities: int) -> NDArray[np.int64]:
-    """(count,) the community of each user; the shares of the communities are lognormal."""
+    """Return the community of each user, (count,); the communities' shares are lognormal."""
     share = heavy_tail(rng, communities, COMMUNITY_SIZE_SIGMA)
     return rng.choice(communities, size=count, p=share / share.sum())
 
 
 def heavy_tail(rng: np.random.Generator, count: int, sigma: float) -> NDArray[np.float64]:
-    """(count,) lognormal weights of mean 1: exp(N(-sigma²/2, sigma²))."""
+    """Return lognormal weights of mean 1, (count,): exp(N(-sigma²/2, sigma²))."""
     return rng.lognormal(-(sigma**2) / 2, sigma, size=count)
 
 
 def share_of_life_in_window(created: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(m,) share of each tweet's engagement, at exponentially distributed ages, that is in the window.
+    """Return the share of each tweet's engagement that lies in the window, (m,). Ages are exponentially distributed.
 
-    It keeps the mix of events steady: without it a tweet of the last day would draw as many events in a day
-    as another does in weeks, and most of the last events would go to tweets that nobody has seen before.
+    Without this factor, a tweet of the last day would receive as many events in a day as another in weeks, and most of
+    the last events would go to tweets without earlier events.
     """
     age_at_start = np.maximum(START - created, 0) / (MEAN_AGE_DAYS * DAY)
     age_at_end = (END - created) / (MEAN_AGE_DAYS * DAY)

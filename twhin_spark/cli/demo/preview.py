@@ -1,4 +1,4 @@
-"""What a person does next with published embeddings, shown on the planted communities."""
+"""The demo's last page: neighbours beside the planted communities, and SQL queries to try."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EMBEDDINGS, METRICS
 
 NEIGHBOURS = 10
-SAMPLE = 1000  # entities of each type whose neighbours are compared with the plan
+SAMPLE = 1000  # entities of each type whose neighbours are compared with the planted communities
 SHOWN = 4  # of them in the table
 
 
 def show_demo(spark: SparkSession, config: Config, summary: dict[str, Any], printer: Printer) -> None:
-    """Prints sample neighbours beside their planted communities, and SQL to try."""
+    """Print neighbours of some entities beside their planted communities, and SQL queries to try."""
     store = TableStore(spark, config.output)
     vectors = store.read(EMBEDDINGS).select("entity_type", "entity_id", "embedding").toPandas()
     truth = pd.read_parquet(Path(config.output) / "logs" / "communities.parquet")
-    known = vectors.merge(truth, on=["entity_type", "entity_id"]).sort_values(["entity_type", "entity_id"])
+    entities = vectors.merge(truth, on=["entity_type", "entity_id"]).sort_values(["entity_type", "entity_id"])
     table = Table(title="Nearest neighbours (cosine); * shares the planted community", title_justify="left")
     for heading in ("type", "entity", "community", "neighbours"):
         table.add_column(heading)
     shares = []
-    for entity_type, group in known.groupby("entity_type"):
+    for entity_type, group in entities.groupby("entity_type"):
         ids, communities = group["entity_id"].to_numpy(), group["community"].to_numpy()
         picked = np.random.default_rng(0).permutation(len(ids))[:SAMPLE]
         near = nearest(np.stack(group["embedding"].to_list()), picked, NEIGHBOURS)  # (sample, 10)
@@ -48,13 +48,13 @@ def show_demo(spark: SparkSession, config: Config, summary: dict[str, Any], prin
     for line in shares:
         printer.line(line)
     printer.line("\nSQL to try, each by: twhin-spark sql '...'")
-    for query in queries(store, str(known["entity_id"].iloc[0]), str(known["entity_type"].iloc[0])):
+    for query in queries(store, str(entities["entity_id"].iloc[0]), str(entities["entity_type"].iloc[0])):
         printer.line(f"\n{query}")
     printer.line()
 
 
 def nearest(vectors: Floats, rows: Integers, count: int) -> Integers:
-    """The rows of `vectors` (n, dim) with the greatest cosine to each of `rows` (m,), without itself: (m, count)."""
+    """Return the rows of `vectors` (n, dim) with the highest cosine to each of `rows` (m,) but itself: (m, count)."""
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     scores = unit[rows] @ unit.T  # (m, n)
     scores[np.arange(len(rows)), rows] = -np.inf
@@ -62,7 +62,7 @@ def nearest(vectors: Floats, rows: Integers, count: int) -> Integers:
 
 
 def shared_community(communities: Integers, rows: Integers, near: Integers) -> tuple[float, float]:
-    """Share of neighbours (m, k) in the community of their row (m,), and the share that chance would give."""
+    """Return the share of neighbours (m, k) in the community of their row (m,), and its expectation by chance."""
     share = (communities[near] == communities[rows][:, None]).mean()
     sizes = np.bincount(communities)
     chance = ((sizes[communities[rows]] - 1) / (len(communities) - 1)).mean()
@@ -70,7 +70,7 @@ def shared_community(communities: Integers, rows: Integers, near: Integers) -> t
 
 
 def queries(store: TableStore, entity_id: str, entity_type: str) -> list[str]:
-    """Three queries in plain Spark SQL, without a single quote: a shell takes them between two."""
+    """Return three Spark SQL queries without single quotes, so that a shell takes them between two."""
     embeddings, metrics = (f"delta.`{store.path(table)}`" for table in (EMBEDDINGS, METRICS))
     dot = "aggregate(zip_with(a.embedding, b.embedding, (x, y) -> x * y), 0D, (sum, x) -> sum + x)"
     return [
