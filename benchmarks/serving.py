@@ -37,10 +37,10 @@ JSON, RAW = "application/json", "application/octet-stream"
 
 SERVE = """
 import sys
-from twhin_spark.config.retrieval import Ann
-from twhin_spark.config.serving import Serving
+from twhin_spark.config.retrieval import AnnConfig
+from twhin_spark.config.serving import ServingConfig
 from twhin_spark.serving.web.server import serve
-serve(Serving(port=0, poll_seconds=1, log_requests=False), sys.argv[1], Ann())
+serve(ServingConfig(port=0, poll_seconds=1, log_requests=False), sys.argv[1], AnnConfig())
 """
 
 # Each request asks for random ids. A connection waits `pause` milliseconds on average, at random so that they spread.

@@ -234,8 +234,8 @@ def test_without_a_training_edge_there_is_no_graph(spark: SparkSession, scratch:
 def test_events_that_do_not_add_up_are_found(
     spark: SparkSession, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    count: Callable[[DataFrame, Config], Any] = build.count_fates
-    monkeypatch.setattr(build, "count_fates", lambda fates, config: replace(count(fates, config), taken_back=5))
+    count: Callable[[DataFrame, Config], Any] = build.count_exclusions
+    monkeypatch.setattr(build, "count_exclusions", lambda events, config: replace(count(events, config), taken_back=5))
     (scratch / "log.csv").write_text("id,action,source,target,time,weight\n1,follow,a,b,2026-05-01,1\n")
     with pytest.raises(Exception, match=r"1 events do not add up to 1 in_edges, 5 taken_back; this is a bug"):
         build_graph(spark, _config(scratch, ["log.csv"], split={"test": 0, "validation": 0}), lambda line: None)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from twhin_spark.config.sections import Relation
+from twhin_spark.config.sections import RelationConfig
 from twhin_spark.graph.degrees import degrees
 from twhin_spark.graph.packing import pack
 
-_RELATIONS = {"follow": Relation(source="user", target="user"), "like": Relation(source="user", target="item")}
+_RELATIONS = {
+    "follow": RelationConfig(source="user", target="user"),
+    "like": RelationConfig(source="user", target="item"),
+}
 _SCHEMA = (
     "source_partition INT, target_partition INT, block INT, edges INT, source BINARY, target BINARY, relation BINARY, "
     "weight BINARY"

@@ -17,17 +17,17 @@ from twhin_spark.config import Config
 from twhin_spark.graph.edges import aggregate
 from twhin_spark.graph.entities import trained_entities
 from twhin_spark.graph.exact_sum import exact_sum
-from twhin_spark.graph.min_degree import drop_rare
-from twhin_spark.graph.retractions import Fates, count_fates, with_fates
+from twhin_spark.graph.min_degree import drop_below_min_degree
+from twhin_spark.graph.retractions import ExclusionCounts, count_exclusions, with_exclusions
 
 MakeEvents = Callable[..., DataFrame]
 Edges = dict[tuple[str, str, str, str], Row]
 
 
-def _edges(events: DataFrame, config: Config, held: ExitStack) -> tuple[Edges, Fates]:
-    fates = with_fates(events, config, held)
-    counted = count_fates(fates, config)
-    rows = aggregate(fates, config, counted.reference_time).collect()
+def _edges(events: DataFrame, config: Config, caches: ExitStack) -> tuple[Edges, ExclusionCounts]:
+    with_exclusion = with_exclusions(events, config, caches)
+    counted = count_exclusions(with_exclusion, config)
+    rows = aggregate(with_exclusion, config, counted.reference_time).collect()
     edges = {(row["relation"], row["source_id"], row["target_id"], row["split"]): row for row in rows}
     assert len(edges) == len(rows)
     in_edges = sum(row["event_count"] for row in rows)
@@ -39,7 +39,7 @@ def _like(**options: Any) -> Config:
     return small_config(relations={**RELATIONS, "like": {"source": "user", "target": "item", **options}})
 
 
-def test_events_up_to_the_last_one_that_takes_back_are_gone(make_events: MakeEvents, held: ExitStack) -> None:
+def test_events_up_to_the_last_one_that_takes_back_are_gone(make_events: MakeEvents, caches: ExitStack) -> None:
     events = make_events(
         ("follow", "a", "b", 1),
         ("unfollow", "a", "b", 2),
@@ -52,13 +52,13 @@ def test_events_up_to_the_last_one_that_takes_back_are_gone(make_events: MakeEve
         ("unfollow", "x", "y", 1),  # of nothing
         ("like", "a", "b", 1),  # another relation
     )
-    edges, counted = _edges(events, small_config(), held)
+    edges, counted = _edges(events, small_config(), caches)
     assert set(edges) == {("follow", "a", "b", "train"), ("follow", "c", "a", "train"), ("like", "a", "b", "train")}
     assert edges["follow", "a", "b", "train"]["event_count"] == 1
     assert counted.taken_back == 7
 
 
-def test_a_take_back_works_within_its_split_alone(make_events: MakeEvents, held: ExitStack) -> None:
+def test_a_take_back_works_within_its_split_alone(make_events: MakeEvents, caches: ExitStack) -> None:
     events = make_events(
         ("follow", "a", "b", 1),
         ("unfollow", "a", "b", 9, 1, "test"),  # training cannot know
@@ -67,12 +67,12 @@ def test_a_take_back_works_within_its_split_alone(make_events: MakeEvents, held:
         ("follow", "a", "d", 8, 1, "test"),
         ("unfollow", "a", "d", 1),
     )
-    edges, counted = _edges(events, small_config(), held)
+    edges, counted = _edges(events, small_config(), caches)
     assert set(edges) == {("follow", "a", "b", "train"), ("follow", "a", "d", "test")}
     assert counted.taken_back == 4
 
 
-def test_without_timestamps_a_take_back_takes_all(make_events: MakeEvents, held: ExitStack) -> None:
+def test_without_timestamps_a_take_back_takes_all(make_events: MakeEvents, caches: ExitStack) -> None:
     events = make_events(
         ("follow", "a", "b", None),
         ("unfollow", "a", "b", None),
@@ -85,12 +85,12 @@ def test_without_timestamps_a_take_back_takes_all(make_events: MakeEvents, held:
         ("unfollow", "a", "e", 2),
         ("follow", "a", "e", 3),
     )
-    edges, counted = _edges(events, small_config(), held)
+    edges, counted = _edges(events, small_config(), caches)
     assert set(edges) == {("follow", "a", "c", "train"), ("follow", "a", "d", "train")}
     assert (counted.taken_back, counted.reference_time is not None) == (8, True)
 
 
-def test_weights_halve_back_from_the_last_training_event(make_events: MakeEvents, held: ExitStack) -> None:
+def test_weights_halve_back_from_the_last_training_event(make_events: MakeEvents, caches: ExitStack) -> None:
     events = make_events(
         ("like", "a", "i", 0, 4),
         ("like", "a", "i", 20, 4),
@@ -101,7 +101,7 @@ def test_weights_halve_back_from_the_last_training_event(make_events: MakeEvents
         ("like", "a", "j", 20, 4, "validation"),
         ("like", "b", "j", None, 7),
     )
-    edges, counted = _edges(events, _like(half_life_days=10), held)
+    edges, counted = _edges(events, _like(half_life_days=10), caches)
     assert counted.reference_time is not None
     assert counted.reference_time.isoformat() == "2026-01-31T00:00:00+00:00"
     weights = {key: row["weight"] for key, row in edges.items()}
@@ -125,10 +125,10 @@ def test_weights_halve_back_from_the_last_training_event(make_events: MakeEvents
     ],
 )
 def test_repeated_events_add_up(
-    make_events: MakeEvents, held: ExitStack, options: dict[str, Any], expected: float
+    make_events: MakeEvents, caches: ExitStack, options: dict[str, Any], expected: float
 ) -> None:
     events = make_events(("like", "a", "i", 3, 2), ("like", "a", "i", 1, 3), ("like", "a", "i", 2, 0.5))
-    edges, _ = _edges(events, _like(**options), held)
+    edges, _ = _edges(events, _like(**options), caches)
     (edge,) = edges.values()
     assert edge["weight"] == expected
     assert edge["event_count"] == 3
@@ -137,7 +137,7 @@ def test_repeated_events_add_up(
 
 
 @pytest.mark.parametrize(("policy", "loops"), [("drop", 0), ("keep", 2)])
-def test_self_loops_are_dropped_or_kept(make_events: MakeEvents, held: ExitStack, policy: str, loops: int) -> None:
+def test_self_loops_are_dropped_or_kept(make_events: MakeEvents, caches: ExitStack, policy: str, loops: int) -> None:
     events = make_events(
         ("follow", "a", "a", 1),
         ("follow", "a", "a", 1),
@@ -145,14 +145,16 @@ def test_self_loops_are_dropped_or_kept(make_events: MakeEvents, held: ExitStack
         ("follow", "b", "b", 1),
         ("unfollow", "b", "b", 2),  # taken back first
     )
-    edges, counted = _edges(events, small_config(graph={"self_loops": policy}), held)
+    edges, counted = _edges(events, small_config(graph={"self_loops": policy}), caches)
     assert counted.self_loop == 2 - loops
     assert counted.taken_back == 2
     assert ("follow", "a", "a", "train") in edges or policy == "drop"
     assert ("like", "a", "a", "train") in edges
 
 
-def test_where_nothing_can_drop_out_the_count_is_what_the_events_say(make_events: MakeEvents, held: ExitStack) -> None:
+def test_where_nothing_can_drop_out_the_count_is_what_the_events_say(
+    make_events: MakeEvents, caches: ExitStack
+) -> None:
     select = {name: text for name, text in SELECT.items() if name != "timestamp"}
     config = small_config(
         relations={"follow": {"source": "user", "target": "user"}},
@@ -161,12 +163,12 @@ def test_where_nothing_can_drop_out_the_count_is_what_the_events_say(make_events
         graph={"self_loops": "keep"},
     )
     events = make_events(("follow", "a", "a", None), ("follow", "a", "b", None), ("follow", "a", "b", None))
-    edges, counted = _edges(events, config, held)
-    assert counted == Fates(0, 0, None)
+    edges, counted = _edges(events, config, caches)
+    assert counted == ExclusionCounts(0, 0, None)
     assert {edge[1:3]: row["event_count"] for edge, row in edges.items()} == {("a", "a"): 1, ("a", "b"): 2}
 
 
-def test_the_test_split_reaches_nothing_of_training(make_events: MakeEvents, held: ExitStack) -> None:
+def test_the_test_split_reaches_nothing_of_training(make_events: MakeEvents, caches: ExitStack) -> None:
     config = _like(half_life_days=3, repeats="log")
     rng = random.Random(1)
     train = [("like", f"u{rng.randrange(9)}", f"i{rng.randrange(9)}", rng.random() * 50) for _ in range(60)]
@@ -174,9 +176,9 @@ def test_the_test_split_reaches_nothing_of_training(make_events: MakeEvents, hel
 
     def of_training(*others: tuple[object, ...]) -> tuple[Any, ...]:
         events = make_events(*train, *others)
-        fates = with_fates(events, config, held)
-        counted = count_fates(fates, config)
-        edges = aggregate(fates, config, counted.reference_time)
+        with_exclusion = with_exclusions(events, config, caches)
+        counted = count_exclusions(with_exclusion, config)
+        edges = aggregate(with_exclusion, config, counted.reference_time)
         trained = edges.where("split = 'train'").orderBy("relation", "source_id", "target_id")
         entities = trained_entities(edges, config.entity_types).orderBy("entity_type", "entity_id")
         return counted.reference_time, trained.collect(), entities.collect()
@@ -191,7 +193,7 @@ def test_the_test_split_reaches_nothing_of_training(make_events: MakeEvents, hel
 
 
 def test_entities_with_too_few_training_edges_are_dropped_from_all_splits(
-    make_events: MakeEvents, held: ExitStack
+    make_events: MakeEvents, caches: ExitStack
 ) -> None:
     events = make_events(
         ("like", "a", "i", 1),
@@ -208,8 +210,8 @@ def test_entities_with_too_few_training_edges_are_dropped_from_all_splits(
         ("follow", "a", "z", 9, 1, "test"),
     )
     config = small_config()
-    edges = aggregate(with_fates(events, config, held), config, None)
-    kept = drop_rare(edges, {"item": 2, "user": 2}, held)
+    edges = aggregate(with_exclusions(events, config, caches), config, None)
+    kept = drop_below_min_degree(edges, {"item": 2, "user": 2}, caches)
     assert {(row["source_id"], row["target_id"], row["split"]) for row in kept.collect()} == {
         ("a", "i", "train"),  # a has i, j and the rare one, b has i and j; c and z have i alone
         ("b", "i", "train"),
@@ -218,7 +220,7 @@ def test_entities_with_too_few_training_edges_are_dropped_from_all_splits(
         ("a", "new", "test"),
         ("new", "i", "validation"),
     }
-    assert drop_rare(edges, {"item": 1}, held).count() == edges.count()
+    assert drop_below_min_degree(edges, {"item": 1}, caches).count() == edges.count()
 
 
 def test_sums_do_not_depend_on_the_order_of_rows(spark: SparkSession) -> None:

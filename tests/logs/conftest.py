@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from tests.support.configs import SELECT, JudgeLog, small_config
 from twhin_spark.logs.expressions import check_expressions
 from twhin_spark.logs.reader import read_log
-from twhin_spark.logs.row_checks import judge
+from twhin_spark.logs.row_checks import check_rows
 
 
 @pytest.fixture
@@ -29,6 +29,6 @@ def judge_log(spark: SparkSession, scratch: Path) -> JudgeLog:
             given.setdefault("options", {"header": True})
         config = small_config(logs={"events": given}, **(sections or {}))
         raw = read_log(spark, "events", config.logs["events"])
-        return judge(raw, check_expressions(raw, "events", config.logs["events"]), config)
+        return check_rows(raw, check_expressions(raw, "events", config.logs["events"]), config)
 
     return run

@@ -84,8 +84,8 @@ def run(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     (folder / "baskets.txt").write_text("\n".join(BASKETS))
     config = _config(folder, folder / "out")
     store = TableStore(spark, config.output)
-    with ExitStack() as held:
-        cleaned = clean_logs(spark, config, store, held, lambda line: None)
+    with ExitStack() as caches:
+        cleaned = clean_logs(spark, config, store, caches, lambda line: None)
         yield Run(config, cleaned, store.read(EVENTS).collect(), store.read(REJECTED_EVENTS).collect())
 
 
@@ -129,13 +129,13 @@ def test_the_rows_that_spark_holds_are_those_of_the_table(spark: SparkSession, r
 
 
 def test_too_many_rejected_rows_fail_with_the_reasons_and_leave_the_quarantine(
-    spark: SparkSession, held: ExitStack, run: Run
+    spark: SparkSession, caches: ExitStack, run: Run
 ) -> None:
     strict = run.config.model_copy(update={"graph": run.config.graph.model_copy(update={"max_rejected": 0.2})})
     store = TableStore(spark, strict.output)
     events = store.version(EVENTS)
     with pytest.raises(InputError) as caught:
-        clean_logs(spark, strict, store, held, lambda line: None)
+        clean_logs(spark, strict, store, caches, lambda line: None)
     assert str(caught.value) == (
         "logs.likes: 2 of 8 rows were rejected (25.0%), more than graph.max_rejected, 20.0%: malformed_line 1, "
         f"non_positive_weight 1; the rows are in {store.path(REJECTED_EVENTS)}"
@@ -148,11 +148,11 @@ def test_too_many_rejected_rows_fail_with_the_reasons_and_leave_the_quarantine(
     assert counted["baskets", "left_out", "where"] == 2
 
 
-def test_no_event_at_all_is_said(spark: SparkSession, held: ExitStack, scratch: Path) -> None:
+def test_no_event_at_all_is_said(spark: SparkSession, caches: ExitStack, scratch: Path) -> None:
     (scratch / "log.csv").write_text("action,source,target,time\nlike,u,i,2026-05-02\n")
     log = {"path": str(scratch / "log.csv"), "format": "csv", "options": {"header": True}, "where": "false"}
     config = small_config(scratch / "out", logs={"events": {**log, "select": SELECT}})
     with pytest.raises(
         InputError, match=r"^logs: found no event in events \(0 rows, 0 accepted, 1 left out by where\)"
     ):
-        clean_logs(spark, config, TableStore(spark, config.output), held, lambda line: None)
+        clean_logs(spark, config, TableStore(spark, config.output), caches, lambda line: None)

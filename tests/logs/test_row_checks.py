@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from tests.support.configs import SELECT, JudgeLog, accepted, small_config
 from twhin_spark.logs.expressions import check_expressions
 from twhin_spark.logs.reader import KIND, RAW, RawLog
-from twhin_spark.logs.row_checks import judge
+from twhin_spark.logs.row_checks import check_rows
 
 ALL_FIELDS = {**SELECT, "weight": "weight", "event_id": "id", "split": "part"}
 BY_SOURCE = {"split": {"by": "source"}}
@@ -194,7 +194,7 @@ def test_a_time_may_have_many_forms(spark: SparkSession, value: str, expected: d
     config = small_config(logs={"log": {"path": "x", "format": "parquet", "select": {**SELECT, "timestamp": value}}})
     rows = spark.createDataFrame([("like", "u", "i")], "action STRING, source STRING, target STRING")
     raw = RawLog(rows.withColumns({KIND: F.lit("row"), RAW: F.lit("raw")}), rows.columns)
-    judged = judge(raw, check_expressions(raw, "log", config.logs["log"]), config)
+    judged = check_rows(raw, check_expressions(raw, "log", config.logs["log"]), config)
     seen = judged.select(F.date_format("timestamp", "yyyy-MM-dd HH:mm:ss.SSSSSS").alias("time"), "reason").first()
     assert seen is not None
     if isinstance(expected, str):

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from twhin_spark.config.sections import Gate
+from twhin_spark.config.sections import GateConfig
 from twhin_spark.publishing.quality_gate import gate_failures
 
 METRICS = [
@@ -26,12 +26,15 @@ METRICS = [
     ],
 )
 def test_a_gate(gate: dict[str, Any], passes: bool) -> None:
-    lines = gate_failures([Gate(**{"relation": "like", "metric": "mrr", **gate})], METRICS)
+    lines = gate_failures([GateConfig(**{"relation": "like", "metric": "mrr", **gate})], METRICS)
     assert (lines == []) == passes
 
 
 def test_a_failure_says_what_was_found_and_asked() -> None:
-    gates = [Gate(relation="like", metric="mrr", beats="popularity"), Gate(relation="x", metric="mrr", at_least=0.1)]
+    gates = [
+        GateConfig(relation="like", metric="mrr", beats="popularity"),
+        GateConfig(relation="x", metric="mrr", at_least=0.1),
+    ]
     assert gate_failures(gates, METRICS) == [
         "publishing.gates.0: found like mrr 0.3000; asked for above popularity's 0.3000",
         "publishing.gates.1: found x mrr not measured; asked for at least 0.1",

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.published_tables import Tables, vectors
 from tests.support.service_client import Caller, running
-from twhin_spark.config.retrieval import Ann
+from twhin_spark.config.retrieval import AnnConfig
 from twhin_spark.kernels.arrays import Floats
 from twhin_spark.kernels.topk import in_fixed_point, unit_vectors
 from twhin_spark.representations.ann_index import Contents, Index, index_path, lists_for
@@ -43,7 +43,7 @@ def write_index(output: Path, rows: Mapping[str, Floats], measure: str, via: str
 
 @pytest.fixture
 def service(root: Path, tables: Tables, tweets: Mapping[str, Floats]) -> Iterator[Caller]:
-    with running(root, [tables.family], index_of=Indexes(tables.output, Ann())) as caller:
+    with running(root, [tables.family], index_of=Indexes(tables.output, AnnConfig())) as caller:
         caller.wait_for_version("m1")
         yield caller
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.support.published_tables import DEGREE, DIM, Tables, publish_sparse, vectors
-from twhin_spark.config.serving import Ranking, Score
+from twhin_spark.config.serving import RankingConfig, Score
 from twhin_spark.kernels.pair_scores import DENSE_MEASURES, SPARSE_MEASURES
 from twhin_spark.representations.errors import QuestionError
 from twhin_spark.serving.dense import DenseRows
@@ -158,7 +158,7 @@ def test_signals_without_a_representation_are_no_score(store: RepresentationStor
     assert np.isnan(window.average).all()
 
 
-RANKING = Ranking.model_validate(
+RANKING = RankingConfig.model_validate(
     {
         "scores": {"affinity": {"relation": "favorite", "weight": 0.5}},
         "signals": {"recent": {"signal": "favorite", "window_days": 7, "weight": 2, "missing": 0}},
@@ -201,7 +201,7 @@ def test_a_log_of_less_than_nothing(store: RepresentationStore) -> None:
 def test_parts_of_a_ranking_have_names_of_their_own() -> None:
     for wrong in ({}, {"scores": {"degree": {}}, "features": {"degree": {"weight": 1}}}):
         with pytest.raises(ValueError, match="a name of its own"):
-            Ranking.model_validate(wrong)
+            RankingConfig.model_validate(wrong)
 
 
 @pytest.mark.parametrize("measure", ["cosine", "dot"])

@@ -13,23 +13,23 @@ import pytest
 
 from tests.support.published_tables import Tables
 from tests.support.service_client import Caller
-from twhin_spark.config.retrieval import Ann
-from twhin_spark.config.serving import Serving
+from twhin_spark.config.retrieval import AnnConfig
+from twhin_spark.config.serving import ServingConfig
 from twhin_spark.errors import ConfigError, InputError
 from twhin_spark.serving.web.server import published_families, read_token, serve, store_folder
 
 SERVE = """
 import sys
-from twhin_spark.config.retrieval import Ann
-from twhin_spark.config.serving import Serving
+from twhin_spark.config.retrieval import AnnConfig
+from twhin_spark.config.serving import ServingConfig
 from twhin_spark.serving.web.server import serve
-serve(Serving.model_validate_json(sys.argv[1]), sys.argv[2], Ann())
+serve(ServingConfig.model_validate_json(sys.argv[1]), sys.argv[2], AnnConfig())
 """
 
 
 def test_it_listens_and_ends(tables: Tables) -> None:
     tables.publish("m1")
-    settings = Serving(port=0, poll_seconds=0.1).model_dump_json()
+    settings = ServingConfig(port=0, poll_seconds=0.1).model_dump_json()
     command = [sys.executable, "-c", SERVE, settings, str(tables.output)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr
@@ -54,36 +54,36 @@ def test_it_listens_and_ends(tables: Tables) -> None:
 
 def test_what_cannot_be_served_is_told_before(tables: Tables, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="embeddings: no Delta table; `twhin-spark publish` writes it"):
-        serve(Serving(), str(tables.output), Ann())
+        serve(ServingConfig(), str(tables.output), AnnConfig())
     tables.publish("m1")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(InputError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
-            serve(Serving(port=port), str(tables.output), Ann())
+            serve(ServingConfig(port=port), str(tables.output), AnnConfig())
     with pytest.raises(InputError, match=r"cannot listen on no\.such\.host\.invalid:8080"):
-        serve(Serving(host="no.such.host.invalid"), str(tables.output), Ann())
+        serve(ServingConfig(host="no.such.host.invalid"), str(tables.output), AnnConfig())
 
 
 def test_where_things_are(tmp_path: Path) -> None:
-    assert store_folder(Serving(), str(tmp_path)) == tmp_path / "serving"
-    assert store_folder(Serving(store=str(tmp_path / "x")), "s3://bucket/out") == tmp_path / "x"
+    assert store_folder(ServingConfig(), str(tmp_path)) == tmp_path / "serving"
+    assert store_folder(ServingConfig(store=str(tmp_path / "x")), "s3://bucket/out") == tmp_path / "x"
     with pytest.raises(ConfigError, match=r"serving\.store: found nothing"):
-        store_folder(Serving(), "s3://bucket/out")
-    more = Serving.model_validate({"families": {"communities": {"table": "s3://bucket/communities"}}})
+        store_folder(ServingConfig(), "s3://bucket/out")
+    more = ServingConfig.model_validate({"families": {"communities": {"table": "s3://bucket/communities"}}})
     own, other = published_families(more, "s3://bucket/out/")
     assert own.table == "s3://bucket/out/tables/embeddings"
     assert (other.name, other.table, other.relations) == ("communities", "s3://bucket/communities", None)
     with pytest.raises(ConfigError, match=r"serving\.families: found 'twhin'"):
-        published_families(Serving.model_validate({"families": {"twhin": {"table": "x"}}}), "out")
+        published_families(ServingConfig.model_validate({"families": {"twhin": {"table": "x"}}}), "out")
 
 
 def test_the_token_is_in_a_file(tmp_path: Path) -> None:
     path = tmp_path / "token"
     with pytest.raises(ConfigError, match=r"serving\.token_file: cannot read"):
-        read_token(Serving(token_file=str(path)))
+        read_token(ServingConfig(token_file=str(path)))
     path.write_text("\n")
     with pytest.raises(ConfigError, match="is empty"):
-        read_token(Serving(token_file=str(path)))
+        read_token(ServingConfig(token_file=str(path)))
     path.write_text("secret\n")
-    assert read_token(Serving(token_file=str(path))) == "secret"
-    assert read_token(Serving()) is None
+    assert read_token(ServingConfig(token_file=str(path))) == "secret"
+    assert read_token(ServingConfig()) is None

@@ -11,7 +11,7 @@ from typing import Any, get_args
 from tests.support.configs import small_config
 from twhin_spark.config import Config
 from twhin_spark.config.base import Measure
-from twhin_spark.config.sections import Operator, Regularization
+from twhin_spark.config.sections import Operator, RegularizationConfig
 from twhin_spark.training.run_settings import RunSettings
 from twhin_spark.training.settings import run_settings
 
@@ -22,7 +22,7 @@ LOSSES: dict[str, dict[str, Any]] = {
     "softmax": {"loss": "softmax", "temperature": 0.5},
     "cosine_contrastive": {"loss": "cosine_contrastive", "margin": 0.3, "in_batch_weight": 3, "uniform_weight": 3},
 }
-PENALTIES = (None, *get_args(Regularization.model_fields["norm"].annotation))
+PENALTIES = (None, *get_args(RegularizationConfig.model_fields["norm"].annotation))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 import uvicorn
 
-from twhin_spark.config.serving import Serving
+from twhin_spark.config.serving import ServingConfig
 from twhin_spark.representations.family import Family
 from twhin_spark.serving.neighbours import IndexOf, exact_index
 from twhin_spark.serving.web.app import create_app
@@ -84,7 +84,9 @@ def running(
     **settings: Any,
 ) -> Iterator[Caller]:
     """The service, from when it listens until it has ended."""
-    app = create_app(Serving(**{"poll_seconds": 0.05, **settings}), root, families, token=token, index_of=index_of)
+    app = create_app(
+        ServingConfig(**{"poll_seconds": 0.05, **settings}), root, families, token=token, index_of=index_of
+    )
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="on", timeout_keep_alive=600))
     thread = threading.Thread(target=server.run)
     thread.start()

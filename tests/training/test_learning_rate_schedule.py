@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.toy_graph import run_settings
-from twhin_spark.config.sections import Schedule, Training
+from twhin_spark.config.sections import ScheduleConfig, TrainingConfig
 from twhin_spark.training.bucket_schedule import rounds_of_epoch
 from twhin_spark.training.learning_rate_schedule import factor, settings_at_round
 
@@ -30,7 +30,9 @@ EPOCHS = 10
 )
 def test_factors_by_hand(schedule: dict[str, Any], expected: list[float]) -> None:
     times = (0, 2.5, 5, 10)
-    np.testing.assert_allclose([factor(Schedule(**schedule), time, EPOCHS) for time in times], expected, atol=1e-12)
+    np.testing.assert_allclose(
+        [factor(ScheduleConfig(**schedule), time, EPOCHS) for time in times], expected, atol=1e-12
+    )
 
 
 @given(
@@ -42,7 +44,7 @@ def test_factors_by_hand(schedule: dict[str, Any], expected: list[float]) -> Non
 def test_a_factor_rises_in_the_warm_up_and_never_after(
     decay: Any, warmup: float, final: float, times: list[float]
 ) -> None:
-    schedule = Schedule(decay=decay, warmup_epochs=warmup, final=final)
+    schedule = ScheduleConfig(decay=decay, warmup_epochs=warmup, final=final)
     early, late = sorted(times)
     before, after = factor(schedule, early, EPOCHS), factor(schedule, late, EPOCHS)
     assert 0 <= before <= 1
@@ -53,7 +55,7 @@ def test_a_factor_rises_in_the_warm_up_and_never_after(
 
 
 def test_a_round_takes_the_rates_at_its_middle() -> None:
-    training = Training.model_validate(
+    training = TrainingConfig.model_validate(
         {
             "epochs": 2,
             "learning_rate": 0.8,

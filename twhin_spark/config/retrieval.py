@@ -44,7 +44,7 @@ class CandidateQuery(Section):
     )
 
 
-class Blend(Section):
+class BlendConfig(Section):
     """A list that is merged from several queries of the same ends, by reciprocal rank fusion."""
 
     queries: dict[Name, Positive] = Field(
@@ -54,7 +54,7 @@ class Blend(Section):
     k: Count = Field(100, description="Candidates for each source.")
 
 
-class Ann(Section):
+class AnnConfig(Section):
     """The index behind `method: ann`, which proposes targets by their quantised vectors; exact scores decide."""
 
     lists: int | None = Field(
@@ -64,7 +64,7 @@ class Ann(Section):
     refine: int = Field(8, ge=1, le=100, description="Targets that are proposed and scored for each one wanted.")
 
 
-class Mixtures(Section):
+class MixturesConfig(Section):
     """The clusters behind `method: mixture`."""
 
     clusters: int = Field(64, ge=1, le=65_536, description="Clusters of the targets.")
@@ -74,12 +74,12 @@ class Mixtures(Section):
     seed: int = Field(0, ge=0, description="Seed of the first centroids.")
 
 
-class Retrieval(Section):
+class RetrievalConfig(Section):
     """Candidates from a published version, `twhin-spark candidates`."""
 
     version: Name = Field("current", description="Model version or alias whose vectors are used.")
     queries: dict[Label, CandidateQuery] = Field(default_factory=dict, description="The queries, by name.")
-    blends: dict[Label, Blend] = Field(default_factory=dict, description="Merged lists, by name.")
+    blends: dict[Label, BlendConfig] = Field(default_factory=dict, description="Merged lists, by name.")
     recall_at: OneOrMore[Annotated[int, Field(ge=1)]] = Field([10, 100], description="The k of recall@k.")
-    ann: Ann = Field(default_factory=lambda: Ann(), description="The index.")
-    mixtures: Mixtures = Field(default_factory=lambda: Mixtures(), description="The clusters.")
+    ann: AnnConfig = Field(default_factory=lambda: AnnConfig(), description="The index.")
+    mixtures: MixturesConfig = Field(default_factory=lambda: MixturesConfig(), description="The clusters.")

@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from twhin_spark.config.base import Measure, Name, NotNegative, OneOrMore, Positive, Section, Share, Time
-from twhin_spark.config.retrieval import Retrieval
-from twhin_spark.config.serving import Serving
+from twhin_spark.config.retrieval import RetrievalConfig
+from twhin_spark.config.serving import ServingConfig
 
 Operator = Literal["identity", "translation", "diagonal", "complex"]
 Repeats = Literal["sum", "log", "cap"]
@@ -20,7 +20,7 @@ Metric = Literal["mrr", "hits@1", "hits@3", "hits@10", "recall@10", "recall@20",
 MAX_PARTITIONS = 32_768  # of every entity type
 
 
-class Relation(Section):
+class RelationConfig(Section):
     source: Name = Field(description="Entity type at the source end; one of `entity_types`.")
     target: Name = Field(description="Entity type at the target end; one of `entity_types`.")
     weight: Positive = Field(1.0, description="Factor on the loss of every edge of this relation.")
@@ -45,7 +45,7 @@ class Relation(Section):
     )
 
 
-class Select(Section):
+class SelectConfig(Section):
     """Spark SQL expressions over the raw columns of a log."""
 
     relation: Name = Field(description="Relation name of the event.")
@@ -61,7 +61,7 @@ class Select(Section):
     )
 
 
-class Log(Section):
+class LogConfig(Section):
     path: OneOrMore[Name] = Field(
         default_factory=list,
         description="File, folder or glob, or a list of them; relative to the working directory. Required unless "
@@ -78,13 +78,13 @@ class Log(Section):
         None, description="Column names and types as Spark DDL (`id STRING, n INT`); null: from the files."
     )
     where: Name | None = Field(None, description="Spark SQL condition; rows that fail it are left out, and counted.")
-    select: Select = Field(description="Where the fields of an event come from.")
+    select: SelectConfig = Field(description="Where the fields of an event come from.")
     replays: Literal["keep", "all_fields"] = Field(
         "keep", description="Without `select.event_id`: all_fields counts events equal in every field once."
     )
 
 
-class Split(Section):
+class SplitConfig(Section):
     by: Literal["time", "fraction", "source"] = Field(
         "time", description="time: the last events; fraction: a seeded draw of edges; source: `select.split` says."
     )
@@ -93,12 +93,12 @@ class Split(Section):
     seed: int = Field(0, ge=0, description="Seed of the draw where `by` is fraction.")
 
 
-class Window(Section):
+class WindowConfig(Section):
     from_: Time | None = Field(None, alias="from", description="First time that is read (UTC); null: open.")
     until: Time | None = Field(None, description="First time that is no longer read (UTC); null: open.")
 
 
-class Graph(Section):
+class GraphConfig(Section):
     partitions: int = Field(
         32, ge=1, le=MAX_PARTITIONS, description="Partitions of every entity type; fixed for ever by the first build."
     )
@@ -122,7 +122,7 @@ class Graph(Section):
     )
 
 
-class Schedule(Section):
+class ScheduleConfig(Section):
     """How a learning rate changes; every round takes the rate at its middle."""
 
     decay: Literal["constant", "linear", "cosine"] = Field(
@@ -136,7 +136,7 @@ class Schedule(Section):
     )
 
 
-class Validation(Section):
+class ValidationConfig(Section):
     edges: int = Field(
         2000,
         ge=0,
@@ -148,12 +148,12 @@ class Validation(Section):
     )
 
 
-class EarlyStopping(Section):
+class EarlyStoppingConfig(Section):
     patience: int = Field(3, ge=1, description="Epochs in a row without an improvement after which training ends.")
     min_delta: NotNegative = Field(0.0, description="Least change of `validation.metric` that is an improvement.")
 
 
-class Regularization(Section):
+class RegularizationConfig(Section):
     """A penalty that every edge pays, times its weight."""
 
     norm: Literal["l2", "n3"] = Field("n3", description="Σ x² or Σ |x|³ of the components.")
@@ -161,7 +161,7 @@ class Regularization(Section):
     relations: NotNegative = Field(0.0, description="Factor for the parameters of its relation.")
 
 
-class Training(Section):
+class TrainingConfig(Section):
     dim: int = Field(64, ge=1, le=4096, description="Dimension of the vectors.")
     epochs: int = Field(10, ge=1, description="Passes over all edges.")
     seed: int = Field(0, ge=0, description="Seed of everything random in training.")
@@ -203,15 +203,19 @@ class Training(Section):
         description="Length of an entity's vector, at most: a step beyond it is scaled back; with `comparator: dot` "
         "only; null: no bound.",
     )
-    regularization: Regularization | None = Field(None, description="A penalty on large vectors; null: none.")
+    regularization: RegularizationConfig | None = Field(None, description="A penalty on large vectors; null: none.")
     learning_rate: Positive = Field(0.1, description="Step of row-wise Adagrad on entities.")
     relation_learning_rate: Positive = Field(0.1, description="Step of Adagrad on relation parameters.")
-    schedule: Schedule = Field(default_factory=lambda: Schedule(), description="How `learning_rate` changes.")
-    relation_schedule: Schedule | None = Field(
+    schedule: ScheduleConfig = Field(
+        default_factory=lambda: ScheduleConfig(), description="How `learning_rate` changes."
+    )
+    relation_schedule: ScheduleConfig | None = Field(
         None, description="How `relation_learning_rate` changes; null: as `schedule` says."
     )
-    validation: Validation = Field(default_factory=lambda: Validation(), description="Measuring every epoch.")
-    early_stopping: EarlyStopping | None = Field(
+    validation: ValidationConfig = Field(
+        default_factory=lambda: ValidationConfig(), description="Measuring every epoch."
+    )
+    early_stopping: EarlyStoppingConfig | None = Field(
         None, description="When training ends before the last epoch; null: never."
     )
     keep: Literal["last", "best"] = Field(
@@ -227,7 +231,7 @@ class Training(Section):
     )
 
 
-class Als(Section):
+class AlsConfig(Section):
     rank: int = Field(64, ge=1, description="Factors of the ALS baseline.")
     iterations: int = Field(10, ge=1, description="Iterations of the ALS baseline.")
     regularization: OneOrMore[Positive] = Field(
@@ -238,26 +242,27 @@ class Als(Section):
     )
 
 
-class Evaluation(Section):
+class EvaluationConfig(Section):
     sides: Literal["target", "both"] = Field(
         "target",
         description="What is asked of a held-out edge: its target, given the source; both: its source, given the "
         "target, as well, as knowledge graphs are measured.",
     )
-    als: Als | None = Field(
-        default_factory=lambda: Als(), description="The ALS baseline; null: none, as where relations are very many."
+    als: AlsConfig | None = Field(
+        default_factory=lambda: AlsConfig(),
+        description="The ALS baseline; null: none, as where relations are very many.",
     )
 
 
-class Gate(Section):
+class GateConfig(Section):
     relation: Name = Field(description="Relation whose metric must reach the bound.")
     metric: Metric = Field(description="Metric of the twhin model on the test split.")
     at_least: float | None = Field(None, description="Bound of the metric.")
     beats: Literal["popularity", "als"] | None = Field(None, description="Baseline whose metric is the bound.")
 
 
-class Publishing(Section):
-    gates: list[Gate] = Field(default_factory=list, description="What a model must reach to be published.")
+class PublishingConfig(Section):
+    gates: list[GateConfig] = Field(default_factory=list, description="What a model must reach to be published.")
 
 
 class Config(Section):
@@ -268,13 +273,21 @@ class Config(Section):
     )
     output: Name = Field(description="Folder or URI of tables, state and reports.")
     entity_types: Annotated[list[Name], Field(min_length=1)] = Field(description="The types of entities.")
-    relations: Annotated[dict[Name, Relation], Field(min_length=1)] = Field(description="The relations, by name.")
-    logs: Annotated[dict[Name, Log], Field(min_length=1)] = Field(description="The logs that are read, by name.")
-    split: Split = Field(default_factory=lambda: Split(), description="What is held out of training.")
-    window: Window = Field(default_factory=lambda: Window(), description="The events of a backfill.")
-    graph: Graph = Field(default_factory=lambda: Graph(), description="Cleaning and building the graph.")
-    training: Training = Field(default_factory=lambda: Training(), description="Training the vectors.")
-    evaluation: Evaluation = Field(default_factory=lambda: Evaluation(), description="Metrics and baselines.")
-    publishing: Publishing = Field(default_factory=lambda: Publishing(), description="Committing a version.")
-    retrieval: Retrieval = Field(default_factory=lambda: Retrieval(), description="Candidates from a version.")
-    serving: Serving = Field(default_factory=lambda: Serving(), description="The service over published versions.")
+    relations: Annotated[dict[Name, RelationConfig], Field(min_length=1)] = Field(description="The relations, by name.")
+    logs: Annotated[dict[Name, LogConfig], Field(min_length=1)] = Field(description="The logs that are read, by name.")
+    split: SplitConfig = Field(default_factory=lambda: SplitConfig(), description="What is held out of training.")
+    window: WindowConfig = Field(default_factory=lambda: WindowConfig(), description="The events of a backfill.")
+    graph: GraphConfig = Field(default_factory=lambda: GraphConfig(), description="Cleaning and building the graph.")
+    training: TrainingConfig = Field(default_factory=lambda: TrainingConfig(), description="Training the vectors.")
+    evaluation: EvaluationConfig = Field(
+        default_factory=lambda: EvaluationConfig(), description="Metrics and baselines."
+    )
+    publishing: PublishingConfig = Field(
+        default_factory=lambda: PublishingConfig(), description="Committing a version."
+    )
+    retrieval: RetrievalConfig = Field(
+        default_factory=lambda: RetrievalConfig(), description="Candidates from a version."
+    )
+    serving: ServingConfig = Field(
+        default_factory=lambda: ServingConfig(), description="The service over published versions."
+    )

@@ -48,7 +48,7 @@ class RankingFeature(Section):
     missing: Finite | None = Field(None, description="The part without a value; null: no rank.")
 
 
-class Ranking(Section):
+class RankingConfig(Section):
     """A weighted sum of named parts."""
 
     scores: dict[Name, RankingScore] = Field(default_factory=dict, description="Scores of user and candidate.")
@@ -56,7 +56,7 @@ class Ranking(Section):
     features: dict[Name, RankingFeature] = Field(default_factory=dict, description="Features, by their name.")
 
     @model_validator(mode="after")
-    def _parts_have_names_of_their_own(self) -> Ranking:
+    def _parts_have_names_of_their_own(self) -> RankingConfig:
         names = [*self.scores, *self.signals, *self.features]
         if not names or len(set(names)) < len(names):
             raise ValueError("one or more parts, each with a name of its own")
@@ -72,7 +72,7 @@ class FamilyTable(Section):
     table: Name = Field(description="Folder or URI of the Delta table.")
 
 
-class Serving(Section):
+class ServingConfig(Section):
     """The service, `twhin-spark serve`."""
 
     host: Name = Field("127.0.0.1", description="Address that the service binds to.")
@@ -95,4 +95,4 @@ class Serving(Section):
     max_connections: int = Field(1024, ge=1, description="Open connections; a request beyond them is answered 503.")
     search_threads: int = Field(1, ge=1, description="Threads that search neighbours; each takes a core.")
     log_requests: bool = Field(True, description="A log line for every request; false: only for answers of 5xx.")
-    rankings: dict[Name, Ranking] = Field(default_factory=dict, description="Weighted sums that callers rank by.")
+    rankings: dict[Name, RankingConfig] = Field(default_factory=dict, description="Weighted sums that callers rank by.")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 
 from twhin_spark.config import Config
-from twhin_spark.config.sections import Als
+from twhin_spark.config.sections import AlsConfig
 from twhin_spark.evaluation.als import AlsSettings, fit_als
 from twhin_spark.evaluation.comparison import ModelName, ModelSetting
 from twhin_spark.evaluation.known_positives import KnownPositives, QuerySet
@@ -87,7 +87,7 @@ class ComparedModels:
         return ScoringModel(vectors(relation.target), vectors(relation.source, "target"))
 
 
-def _als_settings(als: Als) -> list[AlsSettings]:
+def _als_settings(als: AlsConfig) -> list[AlsSettings]:
     values = itertools.product(als.regularization, als.alpha)
     return [AlsSettings(als.rank, als.iterations, *one) for one in values]
 

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from twhin_spark.evaluation.queries import HeldOutEdges
 from twhin_spark.graph.entity_location import location_column
-from twhin_spark.tables.caching import hold, small_side
+from twhin_spark.tables.caching import broadcast_if_small, cache
 
 Split = Literal["validation", "test"]
 SPLITS: tuple[Split, ...] = ("validation", "test")
@@ -29,12 +29,12 @@ def read_held_out_edges(
     They come to the driver: some 20 bytes for each edge that is held out.
     """
     with ExitStack() as kept:
-        held = hold(edges.where(F.col("split") != "train"), kept)
+        held = cache(edges.where(F.col("split") != "train"), kept)
         count = held.count()
         if count == 0:  # without a look at the training edges, of which there may be many
             return {(relation, split): _NO_EDGES for relation in relations for split in SPLITS}
         trained = edges.where(F.col("split") == "train").select(_EDGE)
-        known = trained.join(small_side(held.select(_EDGE), count), _EDGE, "left_semi")
+        known = trained.join(broadcast_if_small(held.select(_EDGE), count), _EDGE, "left_semi")
         placed = _placed(held.join(known, _EDGE, "left_anti"), entities, relations)
     column = {name: placed[name].to_numpy() for name in placed.column_names}
     found: dict[tuple[str, Split], HeldOutEdges] = {}

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from twhin_spark.graph.entities import ENDS, ENTITY, entity_key
 from twhin_spark.graph.packing import pack
-from twhin_spark.tables.caching import small_side
+from twhin_spark.tables.caching import broadcast_if_small
 from twhin_spark.tables.schemas import EDGE_BUCKETS, ddl
 
 
@@ -27,7 +27,7 @@ def locate(
     indices = edges.sparkSession.createDataFrame(list(enumerate(relations)), "index SMALLINT, relation STRING")
     located = edges.where(F.col("split") == "train").join(F.broadcast(indices), "relation")
     identity = ENTITY if collisions else ["entity_key"]
-    places = small_side(entities.select(*identity, "partition", "row"), entity_count)
+    places = broadcast_if_small(entities.select(*identity, "partition", "row"), entity_count)
     ends = {end: [F.col(f"{end}_type"), F.col(f"{end}_id")] for end in ENDS}
     known_by = {end: own if collisions else [entity_key(*own)] for end, own in ends.items()}
     located = located.select(

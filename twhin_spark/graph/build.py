@@ -20,12 +20,12 @@ from twhin_spark.graph.edges import aggregate
 from twhin_spark.graph.entities import count_collisions, place_entities, trained_entities, with_degrees
 from twhin_spark.graph.fingerprint import Content, content_of, fingerprint
 from twhin_spark.graph.graph_version import GraphVersion, find_latest_graph
-from twhin_spark.graph.min_degree import drop_rare
-from twhin_spark.graph.retractions import count_fates, with_fates
+from twhin_spark.graph.min_degree import drop_below_min_degree
+from twhin_spark.graph.retractions import count_exclusions, with_exclusions
 from twhin_spark.logs.clean import CleanLogs, clean_logs, write_row_counts
 from twhin_spark.logs.counts import RowCount
 from twhin_spark.logs.row_checks import SPLITS
-from twhin_spark.tables.caching import hold
+from twhin_spark.tables.caching import cache
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES, GRAPH_VERSIONS, ROW_COUNTS, ddl
 
@@ -82,13 +82,13 @@ def build_graph(
             f"graph.partitions: found {config.graph.partitions}; allowed: {earlier.partitions}, which the first build "
             f"in {store.output} has fixed (another number needs another output)"
         )
-    with ExitStack() as held:
-        cleaned = clean_logs(spark, config, store, held, progress, dataframes)
+    with ExitStack() as caches:
+        cleaned = clean_logs(spark, config, store, caches, progress, dataframes)
         edges = _write_edges(store, config, cleaned, progress)
     known = None if earlier is None else store.read(ENTITIES, earlier.tables[ENTITIES.name])
     relations = tuple(config.relations)
-    with ExitStack() as held:
-        entities = _place(edges, known, config, held, progress)
+    with ExitStack() as caches:
+        entities = _place(edges, known, config, caches, progress)
         located = locate(edges.rows, entities.rows, relations, entities.content.rows, entities.collisions)
         packed = store.overwrite(EDGE_BUCKETS, pack_buckets(located, config.graph.block_edges))
         counted = degrees(store.read(EDGE_BUCKETS, packed), config.relations)
@@ -113,14 +113,14 @@ def build_graph(
 
 
 def _write_edges(store: TableStore, config: Config, cleaned: CleanLogs, progress: Progress) -> WrittenEdges:
-    with ExitStack() as held:
-        fates = with_fates(cleaned.events, config, held)
-        counted = count_fates(fates, config)
-        edges = aggregate(fates, config, counted.reference_time)
+    with ExitStack() as caches:
+        events = with_exclusions(cleaned.events, config, caches)
+        counted = count_exclusions(events, config)
+        edges = aggregate(events, config, counted.reference_time)
         below = 0
         if config.graph.min_degree:
-            edges = hold(edges, held)
-            kept = hold(drop_rare(edges, config.graph.min_degree, held), held)
+            edges = cache(edges, caches)
+            kept = cache(drop_below_min_degree(edges, config.graph.min_degree, caches), caches)
             below = _sum_events(edges) - _sum_events(kept)
             edges = kept
         version = store.overwrite(EDGES, edges)
@@ -149,8 +149,12 @@ def _write_edges(store: TableStore, config: Config, cleaned: CleanLogs, progress
     return WrittenEdges(version, rows, contents, events_of, counted.reference_time)
 
 
-def _place(edges: WrittenEdges, known: DataFrame | None, config: Config, held: ExitStack, progress: Progress) -> Placed:
-    rows = hold(place_entities(trained_entities(edges.rows, config.entity_types), known, config.graph.partitions), held)
+def _place(
+    edges: WrittenEdges, known: DataFrame | None, config: Config, caches: ExitStack, progress: Progress
+) -> Placed:
+    rows = cache(
+        place_entities(trained_entities(edges.rows, config.entity_types), known, config.graph.partitions), caches
+    )
     content = content_of(("entity_type", "entity_id", "partition", "row")).alias("content")
     row = rows.agg(content, F.count_distinct("entity_key").alias("keys")).first()
     assert row is not None

@@ -15,7 +15,7 @@ from twhin_spark.graph.packing import arrays_of
 from twhin_spark.kernels.arrays import Integers
 
 if TYPE_CHECKING:  # workers have no pydantic
-    from twhin_spark.config.sections import Relation
+    from twhin_spark.config.sections import RelationConfig
 
 _SCHEMA = (
     "entity_type STRING, partition INT, row INT, degree BIGINT, out_degree MAP<STRING,BIGINT>, "
@@ -24,7 +24,7 @@ _SCHEMA = (
 _OUT, _IN = 0, 1
 
 
-def degrees(buckets: DataFrame, relations: Mapping[str, Relation]) -> DataFrame:
+def degrees(buckets: DataFrame, relations: Mapping[str, RelationConfig]) -> DataFrame:
     """Every entity with an edge in `edge_buckets`: entity_type, partition, row, degree, out_degree and in_degree.
 
     relations: in the order of their indices in the buckets.

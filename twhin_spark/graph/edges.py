@@ -15,9 +15,9 @@ from twhin_spark.logs.relations import by_relation
 _MICROS_PER_DAY = 86_400e6
 
 
-def aggregate(fates: DataFrame, config: Config, reference_time: datetime | None) -> DataFrame:
-    """One row for each edge and split, in the columns of the table `edges`; `fates` is what `with_fates` returns."""
-    events = fates.where(F.col("fate").isNull())
+def aggregate(events: DataFrame, config: Config, reference_time: datetime | None) -> DataFrame:
+    """Aggregate the events of `with_exclusions` to one row for each edge and split, in the columns of `edges`."""
+    events = events.where(F.col("exclusion").isNull())
     decayed = F.greatest(F.col("weight") * _decay(config, reference_time), F.lit(RESOLUTION))
     edges = events.groupBy(EDGE).agg(
         exact_sum(decayed).alias("sum"),

@@ -10,10 +10,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from twhin_spark.graph.entities import ENTITY
-from twhin_spark.tables.caching import hold, small_side
+from twhin_spark.tables.caching import broadcast_if_small, cache
 
 
-def drop_rare(edges: DataFrame, min_degree: dict[str, int], held: ExitStack) -> DataFrame:
+def drop_below_min_degree(edges: DataFrame, min_degree: dict[str, int], caches: ExitStack) -> DataFrame:
     """The edges of all splits without those at an entity whose degree is below the minimum of its type.
 
     Degrees are taken once: an entity that loses edges to this is not looked at again. An entity without any training
@@ -21,8 +21,8 @@ def drop_rare(edges: DataFrame, min_degree: dict[str, int], held: ExitStack) -> 
     """
     degree = _ends(edges).groupBy(ENTITY).agg(F.sum("counts").alias("degree"))
     below = [(F.col("entity_type") == name) & (F.col("degree") < least) for name, least in min_degree.items()]
-    rare = hold(degree.where(reduce(or_, below)).select(ENTITY), held)
-    rare = small_side(rare, rare.count())
+    rare = cache(degree.where(reduce(or_, below)).select(ENTITY), caches)
+    rare = broadcast_if_small(rare, rare.count())
     for end in ("source", "target"):
         dropped = rare.toDF(f"{end}_type", f"{end}_id")
         edges = edges.join(dropped, [f"{end}_type", f"{end}_id"], "left_anti")

@@ -19,11 +19,11 @@ from twhin_spark.logs.expressions import check_expressions
 from twhin_spark.logs.path_checks import check_inputs
 from twhin_spark.logs.reader import KIND, RawLog, check_headers, has_header, quoted, read_log
 from twhin_spark.logs.relations import by_relation
-from twhin_spark.logs.replays import COPY, mark_copies
-from twhin_spark.logs.row_checks import OUTCOME, RAW_ROW, REASON, constants, judge
+from twhin_spark.logs.replays import COPY, number_deliveries
+from twhin_spark.logs.row_checks import OUTCOME, RAW_ROW, REASON, check_rows, constants
 from twhin_spark.logs.spark_errors import FAILURES, one_line
 from twhin_spark.logs.splits import with_splits
-from twhin_spark.tables.caching import hold, small_side
+from twhin_spark.tables.caching import broadcast_if_small, cache
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EVENTS, REJECTED_EVENTS, ROW_COUNTS
 
@@ -57,11 +57,11 @@ def clean_logs(
     spark: SparkSession,
     config: Config,
     store: TableStore,
-    held: ExitStack,
+    caches: ExitStack,
     progress: Callable[[str], None],
     dataframes: Mapping[str, DataFrame] | None = None,
 ) -> CleanLogs:
-    """Reads every log once and writes `rejected_events`, then `events`, whose rows Spark holds until `held` is closed.
+    """Read every log once and write `rejected_events`, then `events`, whose rows stay cached until `caches` is closed.
 
     Raises
     ------
@@ -77,15 +77,15 @@ def clean_logs(
         raw[name] = read_log(spark, name, log, (dataframes or {}).get(name))
         expressions = check_expressions(raw[name], name, log)
         if expressions.multiplies:  # a second pass counts the raw rows that yield nothing
-            raw[name] = replace(raw[name], rows=hold(raw[name].rows, held))
+            raw[name] = replace(raw[name], rows=cache(raw[name].rows, caches))
         asked[name] = expressions
-        judged.append(judge(raw[name], expressions, config).withColumn("log", F.lit(name)))
+        judged.append(check_rows(raw[name], expressions, config).withColumn("log", F.lit(name)))
     numbered = reduce(DataFrame.unionByName, judged).withColumn(_NUMBER, F.monotonically_increasing_id())
     same = constants(asked)  # to hold these too would take half as long as reading the logs
-    rows = hold(numbered.drop(*same), held).withColumns(same)
+    rows = cache(numbered.drop(*same), caches).withColumns(same)
     outcomes = _count_outcomes(rows, raw, config)
     _check_headers(rows, raw, config)
-    events, replayed = _each_once(rows.where(F.col(OUTCOME) == "accepted"), config, held)
+    events, replayed = _each_once(rows.where(F.col(OUTCOME) == "accepted"), config, caches)
     found = {name: _counts_of(name, outcomes, replayed[name]) for name in config.logs}
     for name, log_counts in found.items():
         progress(f"log {name}: {log_counts.told()}")
@@ -143,16 +143,16 @@ def _check_headers(rows: DataFrame, raw: dict[str, RawLog], config: Config) -> N
             check_headers(rows.sparkSession, name, log, files, {row["raw"] for row in headers.collect()})
 
 
-def _each_once(accepted: DataFrame, config: Config, held: ExitStack) -> tuple[DataFrame, Counter[str]]:
+def _each_once(accepted: DataFrame, config: Config, caches: ExitStack) -> tuple[DataFrame, Counter[str]]:
     """The events without their replays, and the number of those by log."""
-    copies = mark_copies(accepted, config, _NUMBER)
+    copies = number_deliveries(accepted, config, _NUMBER)
     if copies is None:
         return accepted, Counter()
-    again = hold(copies.where(F.col(COPY) > 1), held)
+    again = cache(copies.where(F.col(COPY) > 1), caches)
     replayed = Counter({row["log"]: row["count"] for row in again.groupBy("log").count().collect()})
     if not replayed:
         return accepted, replayed
-    return accepted.join(small_side(again.select(_NUMBER), replayed.total()), _NUMBER, "left_anti"), replayed
+    return accepted.join(broadcast_if_small(again.select(_NUMBER), replayed.total()), _NUMBER, "left_anti"), replayed
 
 
 def _as_rows(found: dict[str, LogCounts]) -> list[RowCount]:

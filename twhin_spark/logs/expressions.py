@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from twhin_spark.config.sections import Log
+from twhin_spark.config.sections import LogConfig
 from twhin_spark.errors import ConfigError
 from twhin_spark.logs.reader import RawLog, quoted
 from twhin_spark.logs.spark_errors import REFUSALS, one_line
@@ -37,7 +37,7 @@ class Expressions:
         return F.expr(self.fields[field])
 
 
-def check_expressions(raw: RawLog, name: str, log: Log) -> Expressions:
+def check_expressions(raw: RawLog, name: str, log: LogConfig) -> Expressions:
     """The log's expressions, checked against the raw columns.
 
     A log without any columns has no rows that they could be checked against, and passes.

@@ -15,7 +15,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
-from twhin_spark.config.sections import Log
+from twhin_spark.config.sections import LogConfig
 from twhin_spark.errors import ConfigError, InputError
 from twhin_spark.locations import absolute, is_uri
 from twhin_spark.logs.spark_errors import FAILURES, REFUSALS, one_line
@@ -39,7 +39,7 @@ class RawLog:
     columns: list[str]
 
 
-def read_log(spark: SparkSession, name: str, log: Log, dataframe: DataFrame | None = None) -> RawLog:
+def read_log(spark: SparkSession, name: str, log: LogConfig, dataframe: DataFrame | None = None) -> RawLog:
     """Return the log as a lazy DataFrame: of its files, or of the DataFrame that holds its rows.
 
     Raises
@@ -65,7 +65,7 @@ def read_log(spark: SparkSession, name: str, log: Log, dataframe: DataFrame | No
         ) from None
 
 
-def check_headers(spark: SparkSession, name: str, log: Log, files: list[str], headed: set[str]) -> None:
+def check_headers(spark: SparkSession, name: str, log: LogConfig, files: list[str], headed: set[str]) -> None:
     """Raises InputError where one of the `files` (URIs) has rows, but not the header that the `headed` ones have."""
     for file in sorted(unquote(uri) for uri in set(files) - headed):
         if (first := _text(spark, log, [file]).first()) is not None:
@@ -75,11 +75,11 @@ def check_headers(spark: SparkSession, name: str, log: Log, files: list[str], he
             )
 
 
-def has_header(log: Log) -> bool:
+def has_header(log: LogConfig) -> bool:
     return log.format == "csv" and _true(log, "header") and not _true(log, "multiline")
 
 
-def _csv_lines(spark: SparkSession, log: Log, schema: StructType | None) -> RawLog:
+def _csv_lines(spark: SparkSession, log: LogConfig, schema: StructType | None) -> RawLog:
     lines = _text(spark, log, paths_of(log))
     options = _options(log)
     sealed = F.concat(_LINE, F.lit(options["sep"].replace("\\t", "\t")), F.lit("."))
@@ -98,7 +98,7 @@ def _csv_lines(spark: SparkSession, log: Log, schema: StructType | None) -> RawL
     return _raw_log(parsed, kind, raw, schema, _PARSED, _folders(lines))
 
 
-def _json_lines(spark: SparkSession, log: Log, schema: StructType | None) -> RawLog:
+def _json_lines(spark: SparkSession, log: LogConfig, schema: StructType | None) -> RawLog:
     lines = _text(spark, log, paths_of(log))
     options = {**_options(log), **_READER_OPTIONS}
     if schema is None:
@@ -123,7 +123,7 @@ def _raw_log(
     return RawLog(rows, [*schema.names, *folders])
 
 
-def _whole(spark: SparkSession, log: Log, schema: StructType | None) -> RawLog:
+def _whole(spark: SparkSession, log: LogConfig, schema: StructType | None) -> RawLog:
     """Read a format whose rows are not lines."""
     options = _options(log)
     reader = spark.read.format(log.format).options(**options)
@@ -152,7 +152,7 @@ def _rows_with_json(rows: DataFrame) -> RawLog:
     return RawLog(rows.select(kind.alias(KIND), raw.alias(RAW), *own), columns)
 
 
-def _text(spark: SparkSession, log: Log, paths: list[str]) -> DataFrame:
+def _text(spark: SparkSession, log: LogConfig, paths: list[str]) -> DataFrame:
     """The lines that hold something: `_LINE`, and the columns of the folders."""
     options = _options(log)
     lines = spark.read.format("text").options(**options).load(paths).withColumnRenamed("value", _LINE)
@@ -167,7 +167,7 @@ def _folders(lines: DataFrame) -> list[str]:
     return [column for column in lines.columns if column != _LINE]
 
 
-def _declared(spark: SparkSession, name: str, log: Log) -> StructType | None:
+def _declared(spark: SparkSession, name: str, log: LogConfig) -> StructType | None:
     if log.columns is None:
         return None
     try:
@@ -179,12 +179,12 @@ def _declared(spark: SparkSession, name: str, log: Log) -> StructType | None:
     return schema if isinstance(schema, StructType) else StructType([StructField("value", schema)])
 
 
-def paths_of(log: Log) -> list[str]:
+def paths_of(log: LogConfig) -> list[str]:
     """Paths as Spark gets them: one without a scheme lies on this machine, whatever Spark's default file system is."""
     return [path if is_uri(path) else f"file:{absolute(path)}" for path in log.path]
 
 
-def _options(log: Log) -> dict[str, str]:
+def _options(log: LogConfig) -> dict[str, str]:
     """Spark's reader options, names in lower case (to Spark they are the same)."""
     given = {option.lower(): value for option, value in log.options.items()}
     if "delimiter" in given:
@@ -193,7 +193,7 @@ def _options(log: Log) -> dict[str, str]:
     return {**_DEFAULT_OPTIONS.get(log.format, {}), **texts}
 
 
-def _true(log: Log, option: str) -> bool:
+def _true(log: LogConfig, option: str) -> bool:
     return _options(log).get(option, "").lower() == "true"
 
 

@@ -9,12 +9,12 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from twhin_spark.config import Config
-from twhin_spark.config.sections import Relation
+from twhin_spark.config.sections import RelationConfig
 
 _Value = TypeVar("_Value", str, float)
 
 
-def by_relation(relations: Mapping[str, Relation], value_of: Callable[[Relation], _Value | None]) -> Column:
+def by_relation(relations: Mapping[str, RelationConfig], value_of: Callable[[RelationConfig], _Value | None]) -> Column:
     """A value of the row's relation; null where it has none."""
     names: dict[_Value, list[str]] = {}
     for name, relation in relations.items():
@@ -26,7 +26,7 @@ def by_relation(relations: Mapping[str, Relation], value_of: Callable[[Relation]
     return found
 
 
-def undoing_relations(config: Config) -> list[str]:
+def retracting_relations(config: Config) -> list[str]:
     """The relations whose events take back those of another."""
     return [relation.undone_by for relation in config.relations.values() if relation.undone_by is not None]
 

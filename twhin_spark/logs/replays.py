@@ -12,7 +12,7 @@ COPY = "copy"  # 1 for the delivery that counts
 _KEY = "__key"
 
 
-def mark_copies(events: DataFrame, config: Config, number: str) -> DataFrame | None:
+def number_deliveries(events: DataFrame, config: Config, number: str) -> DataFrame | None:
     """Deliveries that share their identity, or at least its hash: log, `number`, and COPY, which is 1 for what counts.
 
     That is the smallest by all fields, so the same rows in another order give the same events. Only rows whose identity

@@ -32,7 +32,7 @@ from pyspark.sql import types as T
 from twhin_spark.config import Config
 from twhin_spark.logs.expressions import Expressions
 from twhin_spark.logs.reader import KIND, RAW, RawLog
-from twhin_spark.logs.relations import undoing_relations
+from twhin_spark.logs.relations import retracting_relations
 
 OUTCOME, REASON, RAW_ROW = "outcome", "reason", "raw_row"
 FIELDS = ("event_id", "relation", "source_id", "target_id", "timestamp", "weight", "split")
@@ -45,7 +45,7 @@ _BLANKS = " \t\r\n\f\v\u00a0\u3000"
 
 
 def constants(expressions: Mapping[str, Expressions]) -> dict[str, Column]:
-    """The columns that are the same in every row of these logs: what `judge` fills in, and `log` where there is one.
+    """Return the columns that are the same in every row of these logs: defaults, and `log` if there is one log.
 
     expressions: by log.
     """
@@ -58,7 +58,7 @@ def constants(expressions: Mapping[str, Expressions]) -> dict[str, Column]:
     return same
 
 
-def judge(raw: RawLog, expressions: Expressions, config: Config) -> DataFrame:
+def check_rows(raw: RawLog, expressions: Expressions, config: Config) -> DataFrame:
     """One row for each row that the select yields, and for each malformed line.
 
     Columns: FIELDS, OUTCOME, REASON, "raw" (null where the row is accepted or left out), and RAW_ROW: the number of the
@@ -146,7 +146,7 @@ def _weight(value: Column, found: T.DataType) -> Column:
 
 def _reason(expressions: Expressions, config: Config) -> Column:
     """The first reason that applies, else null."""
-    relations = [*config.relations, *undoing_relations(config)]
+    relations = [*config.relations, *retracting_relations(config)]
     time, weight = F.col("timestamp"), F.col("weight")
     given = expressions.fields
     tests: list[tuple[str, Column]] = [

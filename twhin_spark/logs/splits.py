@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from twhin_spark.config import Config
-from twhin_spark.config.sections import Split
+from twhin_spark.config.sections import SplitConfig
 from twhin_spark.logs.relations import edge_relation
 
 _DAY = 86_400
@@ -25,14 +25,14 @@ def with_splits(events: DataFrame, config: Config) -> DataFrame:
     return events.withColumn("split", split_by_time(events, split))
 
 
-def split_by_fraction(relation: Column, split: Split) -> Column:
+def split_by_fraction(relation: Column, split: SplitConfig) -> Column:
     """A draw from (seed, relation, source, target): all events of an edge, and what takes them back, share a split."""
     key = F.xxhash64(F.lit(split.seed), relation, "source_id", "target_id")
     draw = F.shiftrightunsigned(key, 11) * F.lit(2.0**-53)  # uniform in [0, 1)
     return F.when(draw < split.test, "test").when(draw < split.test + split.validation, "validation").otherwise("train")
 
 
-def split_by_time(events: DataFrame, split: Split) -> Column:
+def split_by_time(events: DataFrame, split: SplitConfig) -> Column:
     """The last `test` share of the events is test, the `validation` share before it is validation.
 
     The cutoffs are whole seconds, and all events of a second share a split. Test begins at the last second that gives

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from twhin_spark.config.sections import Gate
+from twhin_spark.config.sections import GateConfig
 
 
-def gate_failures(gates: Sequence[Gate], metrics: Sequence[Mapping[str, Any]]) -> list[str]:
+def gate_failures(gates: Sequence[GateConfig], metrics: Sequence[Mapping[str, Any]]) -> list[str]:
     """One line for each gate that the metrics (rows of `metrics`) do not pass; an unmeasured one does not pass."""
     value_of = {(row["relation"], row["model"], row["metric"]): row["value"] for row in metrics}
     found = []

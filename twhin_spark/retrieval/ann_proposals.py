@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from twhin_spark.config.retrieval import Ann
+from twhin_spark.config.retrieval import AnnConfig
 from twhin_spark.kernels.arrays import Floats
 from twhin_spark.kernels.topk import NO_PLACE
 from twhin_spark.representations.ann_index import Contents, Index, lists_for, open_or_build
@@ -22,7 +22,7 @@ _MOST_KNOWN = 1024  # known targets of a source for which as many more are propo
 
 
 def write_proposals(
-    finder: Finder, output: str, version: Version, settings: Ann, progress: Callable[[str], None]
+    finder: Finder, output: str, version: Version, settings: AnnConfig, progress: Callable[[str], None]
 ) -> float:
     """Opens or builds the index of a query's targets, and writes its proposals for all sources.
 
@@ -59,7 +59,9 @@ def write_proposals(
     return seconds
 
 
-def _proposals(index: Index, sources: Sources, k: int, exclude: tuple[int, ...], settings: Ann) -> NDArray[np.int64]:
+def _proposals(
+    index: Index, sources: Sources, k: int, exclude: tuple[int, ...], settings: AnnConfig
+) -> NDArray[np.int64]:
     """Places (m, w) of the targets proposed: `refine` for each one wanted, and as many more as a source knows."""
     excluded = sources.known.source[np.isin(sources.known.relation, exclude)]
     known = np.bincount(excluded, minlength=len(sources.place)).clip(max=_MOST_KNOWN) + 1  # and itself

@@ -27,12 +27,12 @@ from twhin_spark.retrieval.candidate_task import Finder, Work
 from twhin_spark.retrieval.entity_files import Files, filled
 
 if TYPE_CHECKING:  # workers have no pydantic
-    from twhin_spark.config.retrieval import Mixtures
+    from twhin_spark.config.retrieval import MixturesConfig
 
 _SAMPLE = 512  # vectors a cluster that k-means sees
 
 
-def cluster_targets(finder: Finder, settings: Mixtures, progress: Callable[[str], None]) -> int:
+def cluster_targets(finder: Finder, settings: MixturesConfig, progress: Callable[[str], None]) -> int:
     """On the driver: clusters a query's targets and writes the cluster of each; returns the number of clusters."""
     files, layout, name = finder.files, finder.layout, finder.query.target
     step = max(1, layout.total(name) // (_SAMPLE * settings.clusters))

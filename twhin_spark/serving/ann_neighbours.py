@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from twhin_spark.config.retrieval import Ann
+from twhin_spark.config.retrieval import AnnConfig
 from twhin_spark.kernels.arrays import Floats
 from twhin_spark.kernels.pair_scores import DENSE_MEASURES, Scores
 from twhin_spark.representations.ann_index import Index, one_thread
@@ -26,7 +26,9 @@ class ApproximateNeighbours:
 
     method = "ann"
 
-    def __init__(self, index: Index, ids: pa.Array, stored: StoredType, exact: ExactNeighbours, settings: Ann) -> None:
+    def __init__(
+        self, index: Index, ids: pa.Array, stored: StoredType, exact: ExactNeighbours, settings: AnnConfig
+    ) -> None:
         self._index = index
         self._ids = ids
         self._stored = stored

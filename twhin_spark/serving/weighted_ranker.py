@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twhin_spark.config.serving import Ranking, RankingFeature, RankingSignal, Score
+from twhin_spark.config.serving import RankingConfig, RankingFeature, RankingSignal, Score
 from twhin_spark.kernels.pair_scores import Scores, weighted_sum
 from twhin_spark.representations.errors import QuestionError
 from twhin_spark.serving.scorer import Scorer
@@ -56,7 +56,7 @@ class Ranked:
         return ranks
 
 
-def rank(scorer: Scorer, ranking: Ranking, question: Question) -> Ranked:
+def rank(scorer: Scorer, ranking: RankingConfig, question: Question) -> Ranked:
     """Scores the candidates by all parts of the ranking."""
     entities = question.entities
     parts: dict[str, Scores] = {}

@@ -1,4 +1,4 @@
-"""Intermediate rows that several steps need."""
+"""Caching and broadcasting of intermediate rows that several steps need."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pyspark.sql import functions as F
 _BROADCAST_ROWS = 1_000_000  # about 100 MB of ids and numbers
 
 
-def hold(rows: DataFrame, held: ExitStack) -> DataFrame:
-    """Has Spark keep the rows once they are computed, until `held` is closed."""
-    kept = rows.persist()
-    held.callback(kept.unpersist)
-    return kept
+def cache(rows: DataFrame, caches: ExitStack) -> DataFrame:
+    """Have Spark keep the rows once they are computed, until the stack `caches` is closed."""
+    cached = rows.persist()
+    caches.callback(cached.unpersist)
+    return cached
 
 
-def small_side(rows: DataFrame, count: int) -> DataFrame:
-    """Has a join send `rows` whole to every task where they are few, so that its other side need not be shuffled."""
+def broadcast_if_small(rows: DataFrame, count: int) -> DataFrame:
+    """Have a join send up to a million `rows` whole to every task, so that its other side need not be shuffled."""
     return F.broadcast(rows) if count <= _BROADCAST_ROWS else rows

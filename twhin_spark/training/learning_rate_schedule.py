@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from twhin_spark.config.sections import Schedule, Training
+from twhin_spark.config.sections import ScheduleConfig, TrainingConfig
 from twhin_spark.kernels.training_pass import TrainSettings
 from twhin_spark.training.bucket_schedule import Round
 
 
-def settings_at_round(settings: TrainSettings, training: Training, this: Round, rounds: int) -> TrainSettings:
+def settings_at_round(settings: TrainSettings, training: TrainingConfig, this: Round, rounds: int) -> TrainSettings:
     """The settings with the learning rates of one of an epoch's `rounds`, a function of the round's place alone."""
     middle = this.epoch + (this.number + 0.5) / rounds
     return replace(
@@ -21,7 +21,7 @@ def settings_at_round(settings: TrainSettings, training: Training, this: Round, 
     )
 
 
-def factor(schedule: Schedule, time: float, epochs: int) -> float:
+def factor(schedule: ScheduleConfig, time: float, epochs: int) -> float:
     """What the full rate is multiplied by, `time` epochs after training began, 0 <= time <= epochs.
 
     Linear warm-up from 0 to 1; then constant, or down to `final` in a line or along half a cosine (I. Loshchilov,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pyspark.sql import DataFrame
 
-from twhin_spark.config.sections import Training
+from twhin_spark.config.sections import TrainingConfig
 from twhin_spark.training.bucket_schedule import Round, rounds_of_epoch
 from twhin_spark.training.learning_rate_schedule import settings_at_round
 from twhin_spark.training.rounds import divergence_error, failure, place, run_round
@@ -29,7 +29,7 @@ class Trainer:
     epochs_a_commit: int  # where one task holds the whole model
     folder: RunFolder
     run: RunSettings
-    training: Training
+    training: TrainingConfig
     watch: StoppingRule
     held_out: Validator | None
 

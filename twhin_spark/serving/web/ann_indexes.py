@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 import pyarrow as pa
 
-from twhin_spark.config.retrieval import Ann
+from twhin_spark.config.retrieval import AnnConfig
 from twhin_spark.representations.ann_index import Index, index_path, read_ids
 from twhin_spark.representations.errors import first_line
 from twhin_spark.serving.ann_neighbours import ApproximateNeighbours
@@ -28,7 +28,7 @@ class Indexes:
     Where there is none, or a damaged one, every vector is scored.
     """
 
-    def __init__(self, output: Path, settings: Ann) -> None:
+    def __init__(self, output: Path, settings: AnnConfig) -> None:
         self._output = output
         self._settings = settings
         self._opened: WeakKeyDictionary[StoredType, dict[tuple[str, str], _Opened | None]] = WeakKeyDictionary()

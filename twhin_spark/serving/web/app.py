@@ -14,7 +14,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.responses import HTMLResponse, Response
 
 from twhin_spark import __version__
-from twhin_spark.config.serving import Serving
+from twhin_spark.config.serving import ServingConfig
 from twhin_spark.representations.family import Family
 from twhin_spark.serving.neighbours import IndexOf, exact_index
 from twhin_spark.serving.web import responses as answers
@@ -31,7 +31,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {"4XX": {"model": answers.Problem, 
 
 
 def create_app(
-    settings: Serving,
+    settings: ServingConfig,
     root: Path,
     families: Sequence[Family],
     *,

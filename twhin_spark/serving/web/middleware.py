@@ -9,7 +9,7 @@ import time
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from twhin_spark.config.serving import Serving
+from twhin_spark.config.serving import ServingConfig
 from twhin_spark.serving.web.error_responses import HttpError, problem
 from twhin_spark.serving.web.observability import Metrics, event
 
@@ -20,7 +20,7 @@ _DISCONNECTED = 499  # no answer was sent; as nginx counts it
 class Gate:
     """An ASGI middleware. It reads the whole body, so that a slow or a large one ends here."""
 
-    def __init__(self, app: ASGIApp, settings: Serving, token: str | None, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, settings: ServingConfig, token: str | None, metrics: Metrics) -> None:
         self._app = app
         self._settings = settings
         self._expected = f"Bearer {token}".encode() if token else None

@@ -9,8 +9,8 @@ from pathlib import Path
 import uvicorn
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from twhin_spark.config.retrieval import Ann
-from twhin_spark.config.serving import Serving
+from twhin_spark.config.retrieval import AnnConfig
+from twhin_spark.config.serving import ServingConfig
 from twhin_spark.errors import ConfigError, InputError
 from twhin_spark.locations import absolute, is_uri
 from twhin_spark.representations.family import Family, latest_commit
@@ -21,7 +21,7 @@ from twhin_spark.serving.web.app import create_app
 from twhin_spark.serving.web.observability import event, log_to_stderr
 
 
-def serve(settings: Serving, output: str, ann: Ann) -> None:
+def serve(settings: ServingConfig, output: str, ann: AnnConfig) -> None:
     """Serves what is published under `output` until the process is told to end (SIGINT, SIGTERM).
 
     ann: how the indexes are searched that `candidates` has left there.
@@ -56,7 +56,7 @@ def serve(settings: Serving, output: str, ann: Ann) -> None:
         uvicorn.Server(config).run(sockets=[listening])
 
 
-def store_folder(settings: Serving, output: str) -> Path:
+def store_folder(settings: ServingConfig, output: str) -> Path:
     """Where the stores are: a local folder, as they are mapped into memory."""
     if settings.store is not None:
         return Path(settings.store).absolute()
@@ -65,7 +65,7 @@ def store_folder(settings: Serving, output: str) -> Path:
     return Path(output).absolute() / "serving"
 
 
-def published_families(settings: Serving, output: str) -> list[Family]:
+def published_families(settings: ServingConfig, output: str) -> list[Family]:
     """The family that `publish` writes, and those that the config adds."""
     if DEFAULT_FAMILY in settings.families:
         raise ConfigError(f"serving.families: found '{DEFAULT_FAMILY}'; allowed: names beside that of `publish`")
@@ -74,7 +74,7 @@ def published_families(settings: Serving, output: str) -> list[Family]:
     return [own, *(Family(name, family.table) for name, family in settings.families.items())]
 
 
-def read_token(settings: Serving) -> str | None:
+def read_token(settings: ServingConfig) -> str | None:
     """The bearer token; None where callers need none."""
     if settings.token_file is None:
         return None
@@ -87,7 +87,7 @@ def read_token(settings: Serving) -> str | None:
     return token
 
 
-def _listen(settings: Serving) -> socket.socket:
+def _listen(settings: ServingConfig) -> socket.socket:
     try:
         family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
         listening = socket.socket(family, socket.SOCK_STREAM)

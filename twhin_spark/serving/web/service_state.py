@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from twhin_spark.config.serving import Serving
+from twhin_spark.config.serving import ServingConfig
 from twhin_spark.representations.errors import QuestionError
 from twhin_spark.serving.neighbours import IndexOf, exact_index
 from twhin_spark.serving.store import RepresentationStore
@@ -25,7 +25,7 @@ class Service:
     problems: by family, why a version is not served. index_of: finds neighbours.
     """
 
-    def __init__(self, settings: Serving, root: Path, index_of: IndexOf = exact_index) -> None:
+    def __init__(self, settings: ServingConfig, root: Path, index_of: IndexOf = exact_index) -> None:
         self.settings = settings
         self.root = root
         self.index_of = index_of
