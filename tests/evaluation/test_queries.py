@@ -7,11 +7,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from tests.support.ranked_graph import ENDS, RELATIONS, RankedGraph
-from twhin_spark.evaluation.held_out_edges import Split, read_held_out_edges
+from twhin_spark.evaluation.held_out_edges import HELD_OUT_SPLITS, read_held_out_edges
 from twhin_spark.evaluation.queries import HeldOutEdges, queries_of
 from twhin_spark.graph.entity_location import location_of, partition_of, partition_slice, positions_in, row_of, rows_in
-
-SPLITS: list[Split] = ["test", "validation"]
 
 
 def test_held_edges_are_new_placed_and_counted_cold(spark: SparkSession) -> None:
@@ -24,11 +22,11 @@ def test_held_edges_are_new_placed_and_counted_cold(spark: SparkSession) -> None
     }
     for name in RELATIONS:
         connected, connected_targets = ({edge[end] for edge in world.edges[name]["train"]} for end in (0, 1))
-        for split in SPLITS:
+        for split in HELD_OUT_SPLITS:
             edges = world.new_edges(name, split)
             ends = [tuple(place.get((ENDS[name][i], edge[i]), -1) for i in (0, 1)) for edge in edges]
             held = found[name, split]
-            rows = zip(held.source.tolist(), held.target.tolist(), held.connected.tolist(), strict=True)
+            rows = zip(held.source.tolist(), held.target.tolist(), held.source_connected.tolist(), strict=True)
             expected = [(*end, edge[0] in connected) for end, edge in zip(ends, edges, strict=True)]
             assert sorted(rows) == sorted(expected)
             expected_targets = sorted(edge[1] in connected_targets for edge in edges)
@@ -39,7 +37,7 @@ def test_held_edges_are_new_placed_and_counted_cold(spark: SparkSession) -> None
     assert 0 < (shares["follow"] or 0) < 1  # the world has edges of both kinds
     assert shares["block"] is None  # its test edges are all training edges
     assert shares["share"] == 0
-    assert not found["share", "test"].connected.any()
+    assert not found["share", "test"].source_connected.any()
 
 
 def test_where_nothing_is_held_out_there_are_no_edges(spark: SparkSession) -> None:
@@ -47,7 +45,7 @@ def test_where_nothing_is_held_out_there_are_no_edges(spark: SparkSession) -> No
     found = read_held_out_edges(
         world.edges_table(spark).where("split = 'train'"), world.entities_table(spark, 3), RELATIONS
     )
-    assert set(found) == {(name, split) for name in RELATIONS for split in SPLITS}
+    assert set(found) == {(name, split) for name in RELATIONS for split in HELD_OUT_SPLITS}
     for edges in found.values():
         assert edges.cold_share is None
         assert len(queries_of(edges, edges).target) == 0

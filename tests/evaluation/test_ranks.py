@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from tests.support.ranked_graph import ENDS, RELATIONS, RankedGraph, config
 from twhin_spark.evaluation.compared_models import ComparedModels
-from twhin_spark.evaluation.held_out_edges import Split, read_held_out_edges
+from twhin_spark.evaluation.held_out_edges import read_held_out_edges
 from twhin_spark.evaluation.known_positives import KnownPositives, QuerySet, write_known_positives
 from twhin_spark.evaluation.queries import Queries, queries_of
 from twhin_spark.evaluation.ranking import Ranks, rank_queries
@@ -46,7 +46,7 @@ def test_every_rank_is_the_loops(
     held = read_held_out_edges(world.edges_table(spark), entities, RELATIONS)
     sets = {}
     for number, name in enumerate(RELATIONS):
-        splits: list[Split] = ["test", "validation"]
+        splits = ["test", "validation"]
         for split, other in zip(splits, reversed(splits), strict=True):
             queries = queries_of(held[name, split], held[name, other])
             assert len(queries) == len(world.queries(name, split))

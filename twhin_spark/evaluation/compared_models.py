@@ -1,10 +1,11 @@
-"""The models that are measured on a relation: the trained one, popularity and ALS, in the settings of the config."""
+"""The models that are compared on a relation: the trained one, popularity and ALS, in the settings of the config."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from pyspark.sql import DataFrame
 
@@ -19,9 +20,9 @@ from twhin_spark.training.trained_run import TrainedRun
 
 @dataclass(frozen=True)
 class ComparedModels:
-    """What the models are made of: a complete run, and its graph's training edges for the baselines.
+    """A complete training run and its graph's training edges, from which the compared models are made.
 
-    mirrored: whether buckets, known_positives and queries have the ends of every edge swapped.
+    If `mirrored` is true, buckets, known positives and queries have the ends of every edge swapped.
     """
 
     config: Config
@@ -33,18 +34,15 @@ class ComparedModels:
     def for_relation(
         self, test: QuerySet, validation: QuerySet, progress: Callable[[str], None]
     ) -> dict[ModelName, list[ModelSetting]]:
-        """The models of the relation that the queries are of; ALS is fitted here."""
+        """Return the models of the queries' relation, each in one setting or more; fit ALS.
+
+        ALS is left out if no source of the test queries has a training edge of the relation.
+        """
         models: dict[ModelName, list[ModelSetting]] = {
             "twhin": [ModelSetting("as trained", self.trained(test.relation))],
             "popularity": [
-                ModelSetting(
-                    "number of edges",
-                    ScoringModel(ConstantVectors(), PopularityVectors(self.known_positives, test.relation, "degree")),
-                ),
-                ModelSetting(
-                    "weight of edges",
-                    ScoringModel(ConstantVectors(), PopularityVectors(self.known_positives, test.relation, "weight")),
-                ),
+                ModelSetting("number of edges", self._popularity(test.relation, "degree")),
+                ModelSetting("weight of edges", self._popularity(test.relation, "weight")),
             ],
         }
         als = self.config.evaluation.als
@@ -52,7 +50,8 @@ class ComparedModels:
             relation = self.run.graph.relations[test.relation]
             settings = _als_settings(als)
             if len(settings) > 1 and not len(validation.queries):
-                progress(f"{relation}: no validation query to tune ALS on, so it has {_label(settings[0])}")
+                first = _label(settings[0])
+                progress(f"{relation}: no validation query to tune ALS on, so its first setting is used: {first}")
                 settings = settings[:1]
             progress(f"{relation}: fitting ALS of rank {settings[0].rank}")
             fits = fit_als(
@@ -63,21 +62,21 @@ class ComparedModels:
                 partitions=self.run.graph.partitions,
                 seed=self.config.training.seed,
             )
-            models["als"] = [ModelSetting(_label(one), fit) for one, fit in zip(settings, fits, strict=True)]
+            models["als"] = [ModelSetting(_label(values), fit) for values, fit in zip(settings, fits, strict=True)]
         return models
 
     def trained(self, number: int) -> ScoringModel:
-        """The run's model of a relation, by number, which ranks its targets; mirrored, its sources."""
+        """Return the run's model of a relation, by number, to rank its targets, or its sources if mirrored."""
         name = self.run.graph.relations[number]
         relation = self.config.relations[name]
         parameters = self.run.manifest.relations[name].parameters
 
-        def vectors(kind: str, by: str | None = None) -> TrainedVectors:
-            """As they are, or changed by the relation's operator with one of its parameter vectors."""
+        def vectors(entity_type: str, side: str | None = None) -> TrainedVectors:
+            """Return a type's vectors, after the operator with the parameters of a side if one is given."""
             files, types = self.run.manifest.partitions, self.config.entity_types
-            operator, values = ("identity", []) if by is None else (relation.operator, parameters[by])
+            operator, values = ("identity", []) if side is None else (relation.operator, parameters[side])
             return TrainedVectors(
-                self.run.folder, files, types, kind, operator, values, self.config.training.comparator
+                self.run.folder, files, types, entity_type, operator, values, self.config.training.comparator
             )
 
         if not self.mirrored:
@@ -86,10 +85,13 @@ class ComparedModels:
             return ScoringModel(vectors(relation.target, "source"), vectors(relation.source))
         return ScoringModel(vectors(relation.target), vectors(relation.source, "target"))
 
+    def _popularity(self, number: int, by: Literal["degree", "weight"]) -> ScoringModel:
+        return ScoringModel(ConstantVectors(), PopularityVectors(self.known_positives, number, by))
+
 
 def _als_settings(als: AlsConfig) -> list[AlsSettings]:
-    values = itertools.product(als.regularization, als.alpha)
-    return [AlsSettings(als.rank, als.iterations, *one) for one in values]
+    pairs = itertools.product(als.regularization, als.alpha)
+    return [AlsSettings(als.rank, als.iterations, regularization, alpha) for regularization, alpha in pairs]
 
 
 def _label(als: AlsSettings) -> str:

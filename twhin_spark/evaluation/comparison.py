@@ -1,4 +1,4 @@
-"""A comparison: one relation's queries and the models that answer them, the trained one and the baselines."""
+"""Comparison of the trained model and the baselines on the queries of one relation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ModelName = Literal["twhin", "popularity", "als"]
 
 @dataclass(frozen=True)
 class ModelSetting:
-    """A model with one of the values that it may be tuned among."""
+    """A model with one of the settings that it may be tuned among."""
 
     label: str
     model: ScoringModel
@@ -29,10 +29,10 @@ class ModelSetting:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The models of one relation, by name, each in one setting or more.
+    """The queries of one relation and the compared models, by name, each in one setting or more.
 
-    als has no setting where no source of a query has a training edge of the relation: it has nothing to go by, and
-    popularity answers in its stead. with_als: whether it is compared at all.
+    with_als: if ALS is compared at all. If it is and no source of a query has a training edge of the relation, `models`
+    has no entry for ALS, and the ranks of popularity stand for its own.
     """
 
     relation: str
@@ -45,61 +45,68 @@ class Comparison:
 def tune_models(
     comparisons: Sequence[Comparison], rank: RankFunction, progress: Callable[[str], None]
 ) -> list[Comparison]:
-    """The comparisons with one setting of each model: that of the best validation MRR, the first without validation."""
+    """Choose the setting of each model that has the best validation MRR.
+
+    The first setting is chosen among equals, and if there is no validation query.
+    """
     tuned = []
-    for comparison, found in zip(comparisons, _ranks(comparisons, "validation", rank), strict=True):
+    for comparison, ranks_of in zip(comparisons, _ranks(comparisons, "validation", rank), strict=True):
         queries = comparison.validation.queries
         best = dict.fromkeys(comparison.models, 0)
-        told = []
-        for name, ranks in found.items():
+        scores = []
+        for name, by_setting in ranks_of.items():
             if name == "als":
-                ranks = [
-                    fall_back_to_popularity(one, found["popularity"][best["popularity"]], queries) for one in ranks
-                ]
-            values = [mrr(one.filtered) for one in ranks]
+                popularity = ranks_of["popularity"][best["popularity"]]
+                by_setting = [fall_back_to_popularity(ranks, popularity, queries) for ranks in by_setting]
+            values = [mrr(ranks.filtered) for ranks in by_setting]
             best[name] = int(np.argmax(values))
-            by = f" ({comparison.models[name][best[name]].label}, best of {len(values)})" if len(values) > 1 else ""
-            told.append(f"{name} {max(values):.4f}{by}")
-        if told:
-            progress(f"{comparison.relation}: validation MRR {', '.join(told)}, of {len(queries):,} queries")
-        chosen = {name: [some[best[name]]] for name, some in comparison.models.items() if some}
-        tuned.append(replace(comparison, models=chosen))
+            chosen = f" ({comparison.models[name][best[name]].label}, best of {len(values)})" if len(values) > 1 else ""
+            scores.append(f"{name} {max(values):.4f}{chosen}")
+        if scores:
+            progress(f"{comparison.relation}: validation MRR {', '.join(scores)}, of {len(queries):,} queries")
+        models = {name: [settings[best[name]]] for name, settings in comparison.models.items() if settings}
+        tuned.append(replace(comparison, models=models))
     return tuned
 
 
 def rank_test_queries(comparisons: Sequence[Comparison], rank: RankFunction) -> list[dict[ModelName, Ranks]]:
-    """For each comparison of tuned models, the ranks of the test queries' answers under each model."""
-    found = []
-    for comparison, ranks in zip(comparisons, _ranks(comparisons, "test", rank), strict=True):
-        best = {name: ranks[name][0] for name in ranks}
+    """Rank the positives of the test queries under each model of each comparison, which must be tuned."""
+    ranks_of = []
+    for comparison, by_model in zip(comparisons, _ranks(comparisons, "test", rank), strict=True):
+        ranks = {name: by_setting[0] for name, by_setting in by_model.items()}
         if comparison.with_als:
-            als = best.get("als", best["popularity"])
-            best["als"] = fall_back_to_popularity(als, best["popularity"], comparison.test.queries)
-        found.append(best)
-    return found
+            als = ranks.get("als", ranks["popularity"])
+            ranks["als"] = fall_back_to_popularity(als, ranks["popularity"], comparison.test.queries)
+        ranks_of.append(ranks)
+    return ranks_of
 
 
 def fall_back_to_popularity(als: Ranks, popularity: Ranks, queries: Queries) -> Ranks:
-    """ALS does not know a source without a training edge of the relation; popularity answers in its stead."""
-    known = queries.connected[queries.source]  # (m,)
+    """Replace ALS's ranks of queries whose source has no training edge of the relation, which ALS cannot score."""
+    connected = queries.connected[queries.source]  # (m,)
     return Ranks(
-        np.where(known, als.among_new, popularity.among_new), np.where(known, als.filtered, popularity.filtered)
+        np.where(connected, als.among_new, popularity.among_new), np.where(connected, als.filtered, popularity.filtered)
     )
 
 
 def _ranks(
     comparisons: Sequence[Comparison], split: Literal["validation", "test"], rank: RankFunction
 ) -> list[dict[ModelName, list[Ranks]]]:
-    """For each comparison and model, the ranks under each setting; nothing where the split has no query."""
-    rankings, places = [], []
+    """Rank under all models of all comparisons at once: for each comparison and model, the ranks by setting.
+
+    A comparison without queries in the split has no models in the result.
+    """
+    requests, owners = [], []
     for number, comparison in enumerate(comparisons):
-        asked = comparison.test if split == "test" else comparison.validation
+        query_set = comparison.test if split == "test" else comparison.validation
         for name, settings in comparison.models.items():
-            for setting, one in enumerate(settings):
-                if len(asked.queries):
-                    rankings.append(RankingRequest(f"{asked.name}-{name}-{setting}", asked, one.model))
-                    places.append((number, name))
-    found: list[dict[ModelName, list[Ranks]]] = [{} for _ in comparisons]
-    for (number, name), ranks in zip(places, rank(rankings), strict=True):
-        found[number].setdefault(name, []).append(ranks)
-    return found
+            for setting_number, setting in enumerate(settings):
+                if len(query_set.queries):
+                    requests.append(
+                        RankingRequest(f"{query_set.name}-{name}-{setting_number}", query_set, setting.model)
+                    )
+                    owners.append((number, name))
+    ranks_of: list[dict[ModelName, list[Ranks]]] = [{} for _ in comparisons]
+    for (number, name), ranks in zip(owners, rank(requests), strict=True):
+        ranks_of[number].setdefault(name, []).append(ranks)
+    return ranks_of

@@ -1,10 +1,9 @@
-"""Reads the held-out edges of a graph: which of them are new, and where their ends lie."""
+"""Reading of the held-out edges of a graph that training has not seen, with the locations of their ends."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -13,67 +12,70 @@ from pyspark.sql import functions as F
 
 from twhin_spark.evaluation.queries import HeldOutEdges
 from twhin_spark.graph.entity_location import location_column
+from twhin_spark.logs.row_checks import SPLITS
 from twhin_spark.tables.caching import broadcast_if_small, cache
 
-Split = Literal["validation", "test"]
-SPLITS: tuple[Split, ...] = ("validation", "test")
+HELD_OUT_SPLITS = tuple(split for split in SPLITS if split != "train")
+HeldOutSplits = dict[tuple[str, str], HeldOutEdges]  # by relation and split
 _EDGE = ["relation", "source_id", "target_id"]
-_NO_EDGES = HeldOutEdges(*(np.zeros(0, dtype) for dtype in (np.int64, np.int64, bool, bool)))
+_COLUMNS = {"source": np.int64, "target": np.int64, "source_connected": np.bool_, "target_connected": np.bool_}
 
 
-def read_held_out_edges(
-    edges: DataFrame, entities: DataFrame, relations: Sequence[str]
-) -> dict[tuple[str, Split], HeldOutEdges]:
-    """The held-out edges by relation and split, from the tables `edges` and `entities`.
+def read_held_out_edges(edges: DataFrame, entities: DataFrame, relations: Sequence[str]) -> HeldOutSplits:
+    """Read onto the driver the held-out edges that are no training edges of their relation: some 20 bytes for each.
 
-    They come to the driver: some 20 bytes for each edge that is held out.
+    Parameters
+    ----------
+    edges, entities
+        The tables `edges` and `entities` of one graph version.
+    relations
+        The graph's relations; each gets an entry for every held-out split, even if it has no edge there.
     """
-    with ExitStack() as kept:
-        held = cache(edges.where(F.col("split") != "train"), kept)
-        count = held.count()
-        if count == 0:  # without a look at the training edges, of which there may be many
-            return {(relation, split): _NO_EDGES for relation in relations for split in SPLITS}
-        trained = edges.where(F.col("split") == "train").select(_EDGE)
-        known = trained.join(broadcast_if_small(held.select(_EDGE), count), _EDGE, "left_semi")
-        placed = _placed(held.join(known, _EDGE, "left_anti"), entities, relations)
-    column = {name: placed[name].to_numpy() for name in placed.column_names}
-    found: dict[tuple[str, Split], HeldOutEdges] = {}
-    for i, relation in enumerate(relations):
-        for split in SPLITS:
-            mine = np.flatnonzero((column["relation"] == i) & (column["test"] == (split == "test")))
-            names = ("source", "target", "connected", "target_connected")
-            found[relation, split] = HeldOutEdges(*(column[name][mine] for name in names))
-    return found
+    with ExitStack() as cached:
+        held_out = cache(edges.where(F.col("split") != "train"), cached)
+        count = held_out.count()
+        if count == 0:  # Do not read the training edges, of which there may be many.
+            none = HeldOutEdges(*(np.zeros(0, dtype) for dtype in _COLUMNS.values()))
+            return {(relation, split): none for relation in relations for split in HELD_OUT_SPLITS}
+        train = edges.where(F.col("split") == "train").select(_EDGE)
+        repeated = train.join(broadcast_if_small(held_out.select(_EDGE), count), _EDGE, "left_semi")
+        located = _located(held_out.join(repeated, _EDGE, "left_anti"), entities, relations)
+    column = {name: located[name].to_numpy() for name in located.column_names}
+    by_split: HeldOutSplits = {}
+    for number, relation in enumerate(relations):
+        for split_number, split in enumerate(HELD_OUT_SPLITS):
+            rows = np.flatnonzero((column["relation"] == number) & (column["split"] == split_number))
+            by_split[relation, split] = HeldOutEdges(*(column[name][rows] for name in _COLUMNS))
+    return by_split
 
 
-def _placed(held: DataFrame, entities: DataFrame, relations: Sequence[str]) -> pa.Table:
-    """Of each held-out edge the relation's number, whether it is of the test, and where its ends lie."""
+def _located(held_out: DataFrame, entities: DataFrame, relations: Sequence[str]) -> pa.Table:
+    """Return of each edge the numbers of its relation and split, and `_COLUMNS`."""
     seen = entities.where(F.col("degree") > 0)
-    number = F.array_position(F.lit(list(relations)), F.col("relation")) - 1
 
-    def connected(degree: str) -> Column:
-        return F.coalesce(F.try_element_at(degree, F.col("relation")), F.lit(0)) > 0
+    def number_in(names: Sequence[str], column: str) -> Column:
+        return (F.array_position(F.lit(list(names)), F.col(column)) - 1).cast("int").alias(column)
+
+    def connected(degree: str, end: str) -> Column:
+        count = F.coalesce(F.try_element_at(degree, F.col("relation")), F.lit(0))
+        return (count > 0).alias(f"{end}_connected")
 
     return (
-        held.join(_ends("source", seen, "out_degree"), ["source_type", "source_id"], "left")
+        held_out.join(_ends("source", seen, "out_degree"), ["source_type", "source_id"], "left")
         .join(_ends("target", seen, "in_degree"), ["target_type", "target_id"], "left")
         .select(
-            number.cast("int").alias("relation"),
-            (F.col("split") == "test").alias("test"),
+            number_in(relations, "relation"),
+            number_in(HELD_OUT_SPLITS, "split"),
             F.coalesce("source", F.lit(-1)).alias("source"),
             F.coalesce("target", F.lit(-1)).alias("target"),
-            connected("out_degree").alias("connected"),
-            connected("in_degree").alias("target_connected"),
+            connected("out_degree", "source"),
+            connected("in_degree", "target"),
         )
         .toArrow()
     )
 
 
-def _ends(end: str, entities: DataFrame, *more: str) -> DataFrame:
-    """The entities as one end of an edge: its type, id and place."""
-    return entities.select(
-        F.col("entity_type").alias(f"{end}_type"),
-        F.col("entity_id").alias(f"{end}_id"),
-        location_column().alias(end),
-        *more,
-    )
+def _ends(end: str, entities: DataFrame, degree: str) -> DataFrame:
+    """Return the entities as one end of an edge: type, id, location and degree."""
+    entity_type, entity_id = F.col("entity_type").alias(f"{end}_type"), F.col("entity_id").alias(f"{end}_id")
+    return entities.select(entity_type, entity_id, location_column().alias(end), degree)

@@ -1,6 +1,7 @@
-"""What ranking has to know of each partition of targets, written to files in one pass over the graph.
+"""Files of candidates and known positives, one set for each partition of targets, written in one pass over the graph.
 
-For each relation the candidates with their popularity; for each set of queries the training targets of its sources.
+For each relation a file holds the candidates with their popularity; for each query set, the training targets of its
+sources.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ from twhin_spark.kernels.arrays import Integers
 
 @dataclass(frozen=True)
 class QuerySet:
-    """The queries of one relation (by number) and split, under a name of their own.
+    """The queries of one relation (by number) and split, under a unique name.
 
-    excludes_source: a source is no candidate of its own queries, as the graph has no edge from an entity to itself.
+    excludes_source: if true, a source is no candidate of its own queries, as the graph has no edge from an entity to
+    itself.
     """
 
     name: str
@@ -37,7 +39,7 @@ class QuerySet:
 
 
 class EdgeBlock(NamedTuple):
-    """A row of edge_buckets, unpacked: the edges' (n,) rows, relation numbers and weights."""
+    """A row of `edge_buckets`, unpacked: the rows of the edges' ends, their relation numbers and weights, (n,) each."""
 
     source_partition: int
     target_partition: int
@@ -48,48 +50,56 @@ class EdgeBlock(NamedTuple):
 
 
 def unpack_blocks(blocks: pa.Table | pa.RecordBatch) -> Iterator[EdgeBlock]:
-    """The blocks of some `edge_buckets` rows, in an order that Spark has no part in."""
+    """Unpack rows of `edge_buckets`, in an order that does not depend on Spark."""
     rows: list[dict[str, Any]] = blocks.to_pylist()
     for row in sorted(rows, key=lambda row: (row["source_partition"], row["target_partition"], row["block"])):
         yield EdgeBlock(row["source_partition"], row["target_partition"], **arrays_of(row))
 
 
+def mirror_buckets(buckets: DataFrame) -> DataFrame:
+    """Swap the ends of every edge in rows of `edge_buckets`."""
+    swapped = {"source_partition": "target_partition", "source": "target"}
+    swapped |= {target: source for source, target in swapped.items()}
+    return buckets.select(*(F.col(swapped.get(name, name)).alias(name) for name in buckets.columns))
+
+
 @dataclass(frozen=True)
 class KnownPositives:
-    """Where the known_positives of a partition are kept."""
+    """The files of each partition: its candidates, and the pairs that ranking leaves out."""
 
     scratch: Scratch
 
     def candidates(self, relation: int, partition: int) -> Arrays:
-        """Of each candidate of a relation (n,): row, ascending; degree and weight, its training edges and their sum."""
-        return self.scratch.read(f"targets/{relation}/{partition}")
+        """Read the candidates (n,) of a relation.
 
-    def pairs(self, queries: str, partition: int) -> Arrays:
-        """What is no answer to a query set's sources (k,): source, its position, ascending; row of the candidate.
-
-        Their training edges and, where the set omits it, the source itself.
+        Returns `row`, ascending, and float32 `degree` and `weight`: the number of its training edges of the relation,
+        and the sum of their weights.
         """
-        return self.scratch.read(f"known/{queries}/{partition}")
+        return self.scratch.read(f"candidates/{relation}/{partition}")
+
+    def pairs(self, query_set: str, partition: int) -> Arrays:
+        """Read the pairs (k,) that are no candidates of a query set, by source.
+
+        Returns `source`, the position of the source in the queries' `sources`, and `row`, that of the candidate. The
+        pairs are training edges and, if the set excludes it, the source itself.
+        """
+        return self.scratch.read(f"known/{query_set}/{partition}")
 
     def write(
-        self, target_types: Sequence[str], sets: Sequence[QuerySet], entities: pa.Table, blocks: pa.Table
+        self, target_types: Sequence[str], query_sets: Sequence[QuerySet], entities: pa.Table, blocks: pa.Table
     ) -> pa.Table:
-        """For cogroup().applyInArrow, on workers: a partition's seen entities, and the blocks of edges to them."""
+        """Write the files of one partition, from its seen entities and the blocks of edges to them.
+
+        Runs on workers, in cogroup().applyInArrow.
+        """
         partition = entities["partition"][0].as_py()
         edges = list(unpack_blocks(blocks))
-        for number, kind in enumerate(target_types):
-            rows = np.sort(entities.filter(pc.equal(entities["entity_type"], kind))["row"].to_numpy())
-            self.scratch.write(f"targets/{number}/{partition}", **_popularity(edges, number, rows))
-        for one in sets:
-            self.scratch.write(f"known/{one.name}/{partition}", **_known(edges, one, partition))
+        for number, target_type in enumerate(target_types):
+            rows = np.sort(entities.filter(pc.equal(entities["entity_type"], target_type))["row"].to_numpy())
+            self.scratch.write(f"candidates/{number}/{partition}", **_popularity(edges, number, rows))
+        for query_set in query_sets:
+            self.scratch.write(f"known/{query_set.name}/{partition}", **_pairs(edges, query_set, partition))
         return pa.table({"partition": pa.array([partition], pa.int32())})
-
-
-def mirror_buckets(buckets: DataFrame) -> DataFrame:
-    """The rows of `edge_buckets` with the ends of every edge swapped."""
-    swapped = {"source_partition": "target_partition", "source": "target"}
-    swapped |= {target: source for source, target in swapped.items()}
-    return buckets.select(*(F.col(swapped.get(name, name)).alias(name) for name in buckets.columns))
 
 
 def write_known_positives(
@@ -97,15 +107,28 @@ def write_known_positives(
     buckets: DataFrame,
     known_positives: KnownPositives,
     target_types: Sequence[str],
-    sets: Sequence[QuerySet],
+    query_sets: Sequence[QuerySet],
 ) -> list[int]:
-    """Writes the known_positives from the tables `entities` and `edge_buckets`; returns the partitions that have any.
+    """Write the files of every partition that has an entity with a training edge.
 
-    `target_types` are those of the relations, by number. The other partitions hold no entity of this graph.
+    Parameters
+    ----------
+    entities, buckets
+        The tables `entities` and `edge_buckets` of one graph version.
+    known_positives
+        The folder of the files.
+    target_types
+        The target type of each relation, by its number.
+    query_sets
+        The query sets whose sources' training targets are written.
+
+    Returns
+    -------
+    The partitions that have files, ascending.
     """
 
     def write(left: pa.Table, right: pa.Table) -> pa.Table:
-        return known_positives.write(target_types, sets, left, right)
+        return known_positives.write(target_types, query_sets, left, right)
 
     seen = entities.where(F.col("degree") > 0).select("entity_type", "partition", "row")
     cogroups = seen.groupBy("partition").cogroup(buckets.groupBy("target_partition"))
@@ -113,24 +136,27 @@ def write_known_positives(
 
 
 def _popularity(blocks: Sequence[EdgeBlock], relation: int, rows: Integers) -> Arrays:
+    """Count the relation's training edges to each row (n,), ascending, and sum up their weights."""
     degree, weight = np.zeros((2, len(rows)))
     for block in blocks:
-        mine = block.relation == relation
-        at = np.searchsorted(rows, block.target[mine])  # a target of a training edge was seen, so it is there
-        degree += np.bincount(at, minlength=len(rows))
-        weight += np.bincount(at, block.weight[mine], minlength=len(rows))
+        edges = block.relation == relation
+        position = np.searchsorted(rows, block.target[edges])  # The target of a training edge is among the rows.
+        degree += np.bincount(position, minlength=len(rows))
+        weight += np.bincount(position, block.weight[edges], minlength=len(rows))
     return {"row": rows, "degree": degree.astype(np.float32), "weight": weight.astype(np.float32)}
 
 
-def _known(blocks: Sequence[EdgeBlock], one: QuerySet, partition: int) -> Arrays:
-    itself = partition_slice(one.queries.sources, partition, partition + 1 if one.excludes_source else partition)
-    sources: list[Integers] = [np.arange(itself.start, itself.stop)]
-    rows: list[Integers] = [row_of(one.queries.sources[itself])]
+def _pairs(blocks: Sequence[EdgeBlock], query_set: QuerySet, partition: int) -> Arrays:
+    """Collect the pairs of `KnownPositives.pairs`."""
+    queried = query_set.queries.sources
+    excluded = partition_slice(queried, partition, partition + 1 if query_set.excludes_source else partition)
+    sources: list[Integers] = [np.arange(excluded.start, excluded.stop)]
+    rows: list[Integers] = [row_of(queried[excluded])]
     for block in blocks:
-        mine = block.relation == one.relation
-        source = positions_in(location_of(block.source_partition, block.source[mine]), one.queries.sources)
+        edges = block.relation == query_set.relation
+        source = positions_in(location_of(block.source_partition, block.source[edges]), queried)
         sources.append(source[source >= 0])
-        rows.append(block.target[mine][source >= 0])
+        rows.append(block.target[edges][source >= 0])
     source, row = np.concatenate(sources), np.concatenate(rows)
     order = np.argsort(source, kind="stable")
     return {"source": source[order], "row": row[order]}

@@ -12,25 +12,18 @@ from numpy.typing import NDArray
 from twhin_spark.evaluation.known_positives import KnownPositives, QuerySet
 from twhin_spark.evaluation.scoring_models import ScoringModel
 from twhin_spark.evaluation.scratch import Scratch
-from twhin_spark.graph.entity_location import (
-    Locations,
-    location_of,
-    partition_of,
-    partition_slice,
-    positions_in,
-    rows_in,
-)
+from twhin_spark.graph.entity_location import ROW_BITS, Locations, location_of, partition_of, positions_in, rows_in
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.exact_ranks import Excluded, Positives, count_above, positive_scores
 
 Scores = NDArray[np.float64]
-_TOGETHER = 4096  # entities, from which on a partition's are worked on by themselves
+_ENTITIES_TOGETHER = 4096  # Partitions are joined until they have this many entities: a product of few rows is slow.
 COUNTS = ("new_greater", "new_equal", "filtered_greater", "filtered_equal")
 
 
 @dataclass(frozen=True)
 class RankingRequest:
-    """A model that answers the queries of a set, under a name of its own."""
+    """A query set and the model to rank its positives by, under a unique name."""
 
     name: str
     query_set: QuerySet
@@ -39,193 +32,211 @@ class RankingRequest:
 
 @dataclass(frozen=True)
 class RankingTask:
-    """What all tasks share.
+    """The work that all tasks share.
 
-    cuts: (batches + 1,), batch i has the sources of partitions cuts[i] up to, not including, cuts[i + 1].
-    runs: the partitions of targets that have known_positives, ascending, in runs of some that follow each other.
+    Parameters
+    ----------
+    source_cuts
+        (batches + 1,): batch i has the sources of the partitions source_cuts[i], ..., source_cuts[i + 1] - 1.
+    target_ranges
+        The partitions of targets that have files of known positives, ascending, cut into ranges.
     """
 
     known_positives: KnownPositives
-    rankings: Sequence[RankingRequest]
-    cuts: Sequence[int]
-    runs: Sequence[Sequence[int]]
+    requests: Sequence[RankingRequest]
+    source_cuts: Sequence[int]
+    target_ranges: Sequence[Sequence[int]]
 
     @property
     def scratch(self) -> Scratch:
         return self.known_positives.scratch
 
     def write_vectors(self, units: Sequence[int]) -> Iterator[pa.RecordBatch]:
-        """Writes the vectors of the sources of one ranking's batch: unit = ranking · batches + batch."""
+        """Write the vectors of the sources of one request's batch: unit = request · batches + batch."""
         for unit in units:
-            number, batch = divmod(unit, len(self.cuts) - 1)
-            ranking = self.rankings[number]
+            number, batch = divmod(unit, len(self.source_cuts) - 1)
+            request = self.requests[number]
             parts = []
-            for partition in range(self.cuts[batch], self.cuts[batch + 1]):
-                sources = ranking.query_set.queries.sources
-                rows = rows_in(sources, partition)
+            for partition in range(self.source_cuts[batch], self.source_cuts[batch + 1]):
+                rows = rows_in(request.query_set.queries.sources, partition)
                 if len(rows):
-                    parts.append(ranking.model.sources.read(partition, rows))
+                    parts.append(request.model.sources.read(partition, rows))
             if parts:
-                self.scratch.write(f"vectors/{ranking.name}/{batch}", vectors=np.concatenate(parts))
+                self.scratch.write(f"vectors/{request.name}/{batch}", vectors=np.concatenate(parts))
             yield _unit(unit)
 
     def write_scores(self, units: Sequence[int]) -> Iterator[pa.RecordBatch]:
-        """Writes the scores of the answers in one run of partitions, by place, then as the queries stand."""
+        """Write the positions and scores of the queries whose positives lie in a range of partitions: unit = range."""
         for unit in units:
-            for ranking in self.rankings:
-                queries = ranking.query_set.queries
-                here = self._in_run(queries.target, unit)
-                scores = np.empty(len(here))
-                for piece in _pieces(partition_of(queries.target[here])):
-                    answers = self._vectors(ranking, queries.target[here[piece]])  # (k, dim)
-                    asked = queries.source[here[piece]]
-                    for sources, vectors in self._batches(ranking):
-                        part = np.flatnonzero((asked >= sources.start) & (asked < sources.stop))
-                        found = positive_scores(vectors, answers[part], asked[part] - sources.start)
-                        scores[piece.start + part] = found
-                self.scratch.write(f"scores/{ranking.name}/{unit}", scores=scores)
+            for request in self.requests:
+                queries = request.query_set.queries
+                query = _in_partitions(queries.target, self.target_ranges[unit])
+                scores = np.empty(len(query))
+                for piece in _pieces(partition_of(queries.target[query])):
+                    positives = _target_vectors(request, queries.target[query[piece]])  # (k, dim)
+                    source = queries.source[query[piece]]
+                    for sources, vectors in self._batches(request):
+                        part = np.flatnonzero((source >= sources.start) & (source < sources.stop))
+                        scores[piece.start + part] = positive_scores(
+                            vectors, positives[part], source[part] - sources.start
+                        )
+                self.scratch.write(f"scores/{request.name}/{unit}", query=query, scores=scores)
             yield _unit(unit)
 
     def count(self, units: Sequence[int]) -> Iterator[pa.RecordBatch]:
-        """Counts the candidates of some runs of partitions above each answer: the columns ranking, query, COUNTS."""
-        for number, ranking in enumerate(self.rankings):
-            scores = self._scores(ranking)
+        """Count the candidates of some ranges that score above each positive: columns request, query and COUNTS."""
+        for number, request in enumerate(self.requests):
+            scores = self._scores(request)
             counts = np.zeros((len(COUNTS), len(scores)), np.int64)
             for unit in units:
-                for block in self._blocks(ranking, self.runs[unit]):
-                    self._count_block(ranking, block, scores, counts)
+                for block in self._blocks(request, self.target_ranges[unit]):
+                    self._count_block(request, block, scores, counts)
             columns = {
-                "ranking": np.full(len(scores), number, np.int32),
+                "request": np.full(len(scores), number, np.int32),
                 "query": np.arange(len(scores), dtype=np.int32),
             }
             yield pa.RecordBatch.from_pydict(columns | dict(zip(COUNTS, counts, strict=True)))
 
-    def _count_block(self, ranking: RankingRequest, block: _Block, scores: Scores, counts: Integers) -> None:
-        """Adds the counts of one block of candidates to `counts` (4, m)."""
-        queries, candidates = ranking.query_set.queries, block.vectors
-        answer = positions_in(queries.target, block.places)
-        held = positions_in(queries.held_out_target, block.places)
-        held_here = np.flatnonzero(held >= 0)
-        held_by = queries.held_out_source[held_here]  # ascending
-        for sources, vectors in self._batches(ranking):
-            mine = queries.of_sources(sources)
-            source = queries.source[mine] - sources.start
-            positives = Positives(source, answer[mine], scores[mine])
+    def _count_block(self, request: RankingRequest, block: _CandidateBlock, scores: Scores, counts: Integers) -> None:
+        """Add the counts of one block of candidates to `counts` (4, m).
+
+        Filtered counts are the counts among new candidates less those of the source's held-out targets. Scores are
+        exact, so both compare alike. If 7 new candidates score above a positive, and 2 of the source's other held-out
+        targets are among them, 5 remain. The positive itself is a held-out target that ties with its own score; it was
+        not counted as a tie, so it must not be subtracted either.
+        """
+        queries, candidates = request.query_set.queries, block.vectors
+        positive = positions_in(queries.target, block.locations)
+        held_out = positions_in(queries.held_out_target, block.locations)
+        pairs = np.flatnonzero(held_out >= 0)
+        pair_source = queries.held_out_source[pairs]  # ascending
+        for sources, vectors in self._batches(request):
+            batch = queries.of_sources(sources)
+            source = queries.source[batch] - sources.start
             known = _within(block.known_source, sources)
             excluded = Excluded(block.known_source[known] - sources.start, block.known_candidate[known])
+            positives = Positives(source, positive[batch], scores[batch])
             greater, equal = count_above(vectors, candidates, positives, excluded)
-            counts[0, mine] += greater
-            counts[1, mine] += equal
+            counts[0, batch] += greater
+            counts[1, batch] += equal
 
-            # Scores are exact, so what the source's held-out targets add can be told apart and taken out again.
-            others = _within(held_by, sources)
-            held_out_source = held_by[others] - sources.start
-            held_scores = positive_scores(vectors, candidates[held[held_here[others]]], held_out_source)
-            held_greater, held_equal = compare_within_groups(held_out_source, held_scores, source, scores[mine])
-            itself = answer[mine] >= 0  # is among the held-out targets, but not in the counts
-            counts[2, mine] += greater - held_greater
-            counts[3, mine] += equal - (held_equal - itself)
+            part = _within(pair_source, sources)
+            held_out_source = pair_source[part] - sources.start
+            held_out_scores = positive_scores(vectors, candidates[held_out[pairs[part]]], held_out_source)
+            held_out_counts = compare_within_groups(held_out_source, held_out_scores, source, scores[batch])
+            counts[2, batch] += greater - held_out_counts[0]
+            counts[3, batch] += equal - (held_out_counts[1] - (positive[batch] >= 0))
 
-    def _blocks(self, ranking: RankingRequest, partitions: Sequence[int]) -> Iterator[_Block]:
-        """The candidates of these partitions, those of small ones together: a product of few rows is slow."""
-        gathered: list[_Block] = []
+    def _blocks(self, request: RankingRequest, partitions: Sequence[int]) -> Iterator[_CandidateBlock]:
+        """Read the candidates of some partitions, small ones together."""
+        blocks: list[_CandidateBlock] = []
         for number, partition in enumerate(partitions, start=1):
-            rows = self.known_positives.candidates(ranking.query_set.relation, partition)["row"]
-            known = self.known_positives.pairs(ranking.query_set.name, partition)
-            gathered.append(
-                _Block(
-                    location_of(partition, rows),
-                    ranking.model.targets.read(partition, rows),
-                    known["source"],
-                    positions_in(known["row"], rows),
-                )
-            )
-            if number == len(partitions) or sum(len(block.places) for block in gathered) >= _TOGETHER:
-                yield _joined(gathered)
-                gathered = []
+            rows = self.known_positives.candidates(request.query_set.relation, partition)["row"]
+            known = self.known_positives.pairs(request.query_set.name, partition)
+            vectors = request.model.targets.read(partition, rows)
+            known_candidate = positions_in(known["row"], rows)
+            blocks.append(_CandidateBlock(location_of(partition, rows), vectors, known["source"], known_candidate))
+            if number == len(partitions) or sum(len(block.locations) for block in blocks) >= _ENTITIES_TOGETHER:
+                yield _joined(blocks)
+                blocks = []
 
-    def _vectors(self, ranking: RankingRequest, targets: Locations) -> Floats:
-        """Of targets (k,), one or more, ascending: (k, dim)."""
-        parts = [
-            ranking.model.targets.read(partition, rows_in(targets, partition))
-            for partition in np.unique(partition_of(targets)).tolist()
-        ]
-        return np.concatenate(parts)
-
-    def _in_run(self, targets: Locations, run: int) -> Integers:
-        """Which of the targets (m,) lie in the partitions of a run, by place, then as they stand."""
-        partitions = self.runs[run]
-        order = np.argsort(targets, kind="stable")
-        return order[partition_slice(targets[order], partitions[0], partitions[-1] + 1)]
-
-    def _batches(self, ranking: RankingRequest) -> Iterator[tuple[slice, Floats]]:
-        """The slice of the sources and their vectors, of each batch that has any."""
-        queries = ranking.query_set.queries
-        for batch in range(len(self.cuts) - 1):
-            sources = queries.sources_in(self.cuts[batch], self.cuts[batch + 1])
+    def _batches(self, request: RankingRequest) -> Iterator[tuple[slice, Floats]]:
+        """Read of each batch that has any sources their slice and their vectors."""
+        queries = request.query_set.queries
+        for batch in range(len(self.source_cuts) - 1):
+            sources = queries.sources_in(self.source_cuts[batch], self.source_cuts[batch + 1])
             if sources.start < sources.stop:
-                yield sources, self.scratch.read(f"vectors/{ranking.name}/{batch}")["vectors"]
+                yield sources, self.scratch.read(f"vectors/{request.name}/{batch}")["vectors"]
 
-    def _scores(self, ranking: RankingRequest) -> Scores:
-        """The scores of all answers (m,)."""
-        target = ranking.query_set.queries.target
-        scores = np.empty(len(target))
-        parts = [self.scratch.read(f"scores/{ranking.name}/{unit}")["scores"] for unit in range(len(self.runs))]
-        scores[np.argsort(target, kind="stable")] = np.concatenate(parts)
+    def _scores(self, request: RankingRequest) -> Scores:
+        """Read the scores of all positives (m,)."""
+        scores = np.empty(len(request.query_set.queries))
+        for unit in range(len(self.target_ranges)):
+            part = self.scratch.read(f"scores/{request.name}/{unit}")
+            scores[part["query"]] = part["scores"]
         return scores
 
 
 @dataclass(frozen=True)
-class _Block:
-    """Candidates of some partitions.
+class _CandidateBlock:
+    """The candidates of some partitions.
 
-    places: (n,), ascending; vectors: (n, dim).
-    known_source, known_candidate: (k,), positions of pairs that are no answer, by source.
+    locations: (n,), ascending; vectors: (n, dim).
+    known_source, known_candidate: (k,), pairs that do not count, by source: positions of a source of the queries and
+    of a candidate of this block.
     """
 
-    places: Locations
+    locations: Locations
     vectors: Floats
     known_source: Integers
     known_candidate: Integers
 
 
+def compare_within_groups(
+    group: Integers, score: Floats, threshold_group: Integers, threshold: Floats
+) -> tuple[Integers, Integers]:
+    """Count the scores (k,) that are greater than, and equal to, each threshold (m,) of the same group.
+
+    Each score is replaced by its number among all distinct values ("level"), so that group · levels + level orders by
+    group, then score, and one binary search per threshold counts. The scores 0.5, 0.9, 0.7 of the groups 0, 0, 1 and
+    the thresholds 0.5, 0.5 of the groups 0, 1 give greater 1, 1 and equal 1, 0.
+
+    Returns
+    -------
+    greater, equal: (m,) each.
+    """
+    levels, level = np.unique(np.concatenate([score, threshold]), return_inverse=True)
+    keys = np.sort(group.astype(np.int64) * len(levels) + level[: len(group)])
+    threshold_keys = threshold_group.astype(np.int64) * len(levels) + level[len(group) :]
+    below, up_to = np.searchsorted(keys, threshold_keys), np.searchsorted(keys, threshold_keys, side="right")
+    end = np.searchsorted(keys, (threshold_group.astype(np.int64) + 1) * len(levels))
+    return end - up_to, up_to - below
+
+
+def _in_partitions(locations: Locations, partitions: Sequence[int]) -> Integers:
+    """Return the positions of the locations (m,) from the first to the last of the partitions, by location.
+
+    Equal locations stay in their order.
+    """
+    begin, end = partitions[0] << ROW_BITS, (partitions[-1] + 1) << ROW_BITS
+    position = np.flatnonzero((locations >= begin) & (locations < end))
+    return position[np.argsort(locations[position], kind="stable")]
+
+
+def _target_vectors(request: RankingRequest, targets: Locations) -> Floats:
+    """Read the vectors of targets (k,), ascending and at least one: (k, dim)."""
+    partitions = np.unique(partition_of(targets)).tolist()
+    return np.concatenate([request.model.targets.read(number, rows_in(targets, number)) for number in partitions])
+
+
 def _pieces(partition: Integers) -> Iterator[slice]:
-    """Cuts ascending numbers (k,) where they change, into pieces of _TOGETHER or more but for the last."""
+    """Cut ascending partition numbers (k,) where they change, into pieces of _ENTITIES_TOGETHER or more but the last.
+
+    If _ENTITIES_TOGETHER were 3, the numbers 0, 0, 1, 1, 1, 2 would give the slices 0:5 and 5:6.
+    """
     begin = 0
     for end in [*(np.flatnonzero(np.diff(partition)) + 1).tolist(), len(partition)]:
-        if end - begin >= _TOGETHER or begin < end == len(partition):
+        if end - begin >= _ENTITIES_TOGETHER or begin < end == len(partition):
             yield slice(begin, end)
             begin = end
 
 
-def _joined(blocks: Sequence[_Block]) -> _Block:
-    """One block of those of ascending partitions."""
-    first = np.cumsum([0, *(len(block.places) for block in blocks)])
+def _joined(blocks: Sequence[_CandidateBlock]) -> _CandidateBlock:
+    """Join the blocks of ascending partitions."""
+    first = np.cumsum([0, *(len(block.locations) for block in blocks)])
     source = np.concatenate([block.known_source for block in blocks])
     candidate = np.concatenate([block.known_candidate + at for block, at in zip(blocks, first[:-1], strict=True)])
     order = np.argsort(source, kind="stable")
-    return _Block(
-        np.concatenate([block.places for block in blocks]),
+    return _CandidateBlock(
+        np.concatenate([block.locations for block in blocks]),
         np.concatenate([block.vectors for block in blocks]),
         source[order],
         candidate[order],
     )
 
 
-def compare_within_groups(
-    group: Integers, score: Floats, own_group: Integers, own_score: Floats
-) -> tuple[Integers, Integers]:
-    """How many of the scores (k,) are greater than, and equal to, each own score (m,) of the same group: (m,) each."""
-    levels, level = np.unique(np.concatenate([score, own_score]), return_inverse=True)
-    keys = np.sort(group.astype(np.int64) * len(levels) + level[: len(group)])
-    own_keys = own_group.astype(np.int64) * len(levels) + level[len(group) :]
-    below, up_to = np.searchsorted(keys, own_keys), np.searchsorted(keys, own_keys, side="right")
-    end = np.searchsorted(keys, (own_group.astype(np.int64) + 1) * len(levels))
-    return end - up_to, up_to - below
-
-
 def _within(ascending: Integers, sources: slice) -> slice:
-    """Where the numbers of a slice of the sources lie."""
+    """Return the slice of ascending source numbers that are in a slice of the sources."""
     begin, end = np.searchsorted(ascending, (sources.start, sources.stop))
     return slice(int(begin), int(end))
 

@@ -1,4 +1,4 @@
-"""Models as ranking sees them: a vector for each source and each target, whose dot product is the score.
+"""Models as ranking reads them: a vector for each source and each target, whose dot product is the score.
 
 Used on workers, a partition at a time.
 """
@@ -22,10 +22,10 @@ from twhin_spark.training.state.state_files import StateFile
 
 
 class VectorReader(Protocol):
-    """The vectors of one entity type."""
+    """A reader of the vectors of one entity type, as sources or as targets."""
 
     def read(self, partition: int, rows: Integers) -> Floats:
-        """Those of some rows (n,) of a partition: float32 (n, dim)."""
+        """Read the vectors of some rows (n,) of a partition: float32 (n, dim)."""
         ...
 
 
@@ -39,9 +39,9 @@ class ScoringModel:
 
 @dataclass(frozen=True)
 class TrainedVectors:
-    """The run's vectors, changed by an operator, as the comparator compares them.
+    """The vectors of a training run after a relation's operator, normalised if the similarity is cosine.
 
-    The operator identity with no parameters leaves them as they are, and so does the comparator dot.
+    The operator identity, which has no parameters, and the comparator dot leave vectors as they are.
     """
 
     folder: RunFolder
@@ -61,7 +61,7 @@ class TrainedVectors:
 
 @dataclass(frozen=True)
 class ConstantVectors:
-    """A source that has no say, of dimension 1."""
+    """The vector (1) for every entity, so that a score depends on the other end alone."""
 
     def read(self, partition: int, rows: Integers) -> Floats:
         return np.ones((len(rows), 1), np.float32)
@@ -69,16 +69,16 @@ class ConstantVectors:
 
 @dataclass(frozen=True)
 class PopularityVectors:
-    """A target's training edges of a relation, by their number or their summed weight, of dimension 1."""
+    """The vector (p) for each target, p its number of training edges of a relation or the sum of their weights."""
 
     known_positives: KnownPositives
     relation: int
     by: Literal["degree", "weight"]
 
     def read(self, partition: int, rows: Integers) -> Floats:
-        targets = self.known_positives.candidates(self.relation, partition)
-        value: Floats = targets[self.by][positions_in(rows, targets["row"]), None]
-        return value
+        candidates = self.known_positives.candidates(self.relation, partition)
+        vectors: Floats = candidates[self.by][positions_in(rows, candidates["row"]), None]
+        return vectors
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,10 @@ class FactorVectors:
     """One side of a factorisation, in a file for each partition.
 
     An entity without training edges of the relation has no factors. As a source it has the zero vector; as a target it
-    scores lowest. For that there is one dimension more than factors: a source holds a bound of its factors there,
-    a target 0, or -2^100 where it has none.
+    scores below all others. A last dimension, beside the factors, sees to that: a source with factors holds the largest
+    of their magnitudes there (1 if all are 0), a target with factors 0, and a target without factors -2^100.
+
+    With the source (3, -5 | 5), a target (1, 1 | 0) scores -2 and one without factors, (0, 0 | -2^100), -5 · 2^100.
     """
 
     scratch: Scratch
@@ -96,22 +98,22 @@ class FactorVectors:
     rank: int
 
     def write(self, partition: int, rows: Integers, factors: Floats) -> None:
-        """Writes the factors (n, rank) of the entities in rows (n,), ascending."""
+        """Write the factors (n, rank) of the entities in rows (n,), ascending."""
         self.scratch.write(self._file(partition), row=rows, factors=factors)
 
     def read(self, partition: int, rows: Integers) -> Floats:
         vectors = np.zeros((len(rows), self.rank + 1), np.float32)
-        known = np.zeros(len(rows), bool)
+        has_factors = np.zeros(len(rows), bool)
         if self.scratch.has(self._file(partition)):
             arrays = self.scratch.read(self._file(partition))
-            at = positions_in(rows, arrays["row"])
-            known = at >= 0
-            vectors[known, :-1] = arrays["factors"][at[known]]
+            position = positions_in(rows, arrays["row"])
+            has_factors = position >= 0
+            vectors[has_factors, :-1] = arrays["factors"][position[has_factors]]
         if self.side == "target":
-            vectors[~known, -1] = -(2.0**100)
+            vectors[~has_factors, -1] = -(2.0**100)
         else:
-            bound = np.abs(vectors[known, :-1]).max(axis=1)
-            vectors[known, -1] = np.where(bound > 0, bound, 1)
+            bound = np.abs(vectors[has_factors, :-1]).max(axis=1)
+            vectors[has_factors, -1] = np.where(bound > 0, bound, 1)
         return vectors
 
     def _file(self, partition: int) -> str:
