@@ -27,4 +27,4 @@ def test_sources_are_ranked_beside_targets(spark: SparkSession, scratch: Path) -
         assert row["value"] == pytest.approx(sum(1 / answer.ranks[1] for answer in answers) / len(answers))
         sides = [{edge[1 - asked] for edge in world.queries(name, "test")} for asked in (0, 1)]
         assert values[name, "twhin", "recall@10"]["queries"] == sum(map(len, sides))
-    assert "asks for the target, or the source, of a new test edge" in Path(found.report).read_text()
+    assert "gives the source, or the target, of a test edge" in Path(found.report).read_text()

@@ -30,12 +30,12 @@ def test_a_gate(gate: dict[str, Any], passes: bool) -> None:
     assert (lines == []) == passes
 
 
-def test_a_failure_says_what_was_found_and_asked() -> None:
+def test_a_failure_says_the_value_and_the_requirement() -> None:
     gates = [
         GateConfig(relation="like", metric="mrr", beats="popularity"),
         GateConfig(relation="x", metric="mrr", at_least=0.1),
     ]
     assert gate_failures(gates, METRICS) == [
-        "publishing.gates.0: found like mrr 0.3000; asked for above popularity's 0.3000",
-        "publishing.gates.1: found x mrr not measured; asked for at least 0.1",
+        "publishing.gates.0: mrr of like must be above popularity's (0.3000), but is 0.3000",
+        "publishing.gates.1: mrr of x must be at least 0.1, but is not measured",
     ]

@@ -1,4 +1,4 @@
-"""The ALS baseline: Spark MLlib's factorisation of one relation's training edges, as implicit feedback.
+"""ALS baseline: Spark MLlib's factorisation of one relation's training edges, taken as implicit feedback.
 
 Y. Hu, Y. Koren, C. Volinsky: Collaborative Filtering for Implicit Feedback Datasets, ICDM 2008.
 """
@@ -25,7 +25,7 @@ _EDGES_IN_BLOCK = 5_000_000
 
 @dataclass(frozen=True)
 class AlsSettings:
-    """What the section `evaluation.als` of the config says, one value each."""
+    """One combination of the values in the config's section `evaluation.als`."""
 
     rank: int
     iterations: int
@@ -42,20 +42,33 @@ def fit_als(
     partitions: int,
     seed: int,
 ) -> list[ScoringModel]:
-    """Fits each of the settings to the edges of a relation, by number, in the table `edge_buckets`.
+    """Fit each of the settings to the edges of one relation; the confidence of an edge is 1 + alpha · weight.
 
-    The confidence of an edge is 1 + alpha · weight.
+    Parameters
+    ----------
+    buckets
+        The table `edge_buckets`.
+    relation
+        The relation's number.
+    settings
+        The values to fit ALS with, a model for each.
+    scratch
+        The folder that the factors are written to.
+    partitions
+        The graph's number of partitions.
+    seed
+        The seed of the initial factors.
     """
     with _edges(buckets, relation, partitions) as edges:
-        # By the data alone, not by the cluster: the bits of the factors depend on the number of blocks.
+        # The bits of the factors depend on the number of blocks, so it depends on the data alone, not on the cluster.
         blocks = 2 + edges.count() // _EDGES_IN_BLOCK
         models = []
-        for number, one in enumerate(settings):
+        for number, values in enumerate(settings):
             als = ALS(
-                rank=one.rank,
-                maxIter=one.iterations,
-                regParam=one.regularization,
-                alpha=one.alpha,
+                rank=values.rank,
+                maxIter=values.iterations,
+                regParam=values.regularization,
+                alpha=values.alpha,
                 implicitPrefs=True,
                 nonnegative=False,
                 numUserBlocks=blocks,
@@ -67,8 +80,8 @@ def fit_als(
             )
             fitted = als.fit(edges)
             name = f"{relation}-{number}"
-            sources = FactorVectors(scratch, name, "source", one.rank)
-            targets = FactorVectors(scratch, name, "target", one.rank)
+            sources = FactorVectors(scratch, name, "source", values.rank)
+            targets = FactorVectors(scratch, name, "target", values.rank)
             _write(fitted.userFactors, sources, partitions)
             _write(fitted.itemFactors, targets, partitions)
             models.append(ScoringModel(sources, targets))
@@ -77,23 +90,26 @@ def fit_als(
 
 @contextmanager
 def _edges(buckets: DataFrame, relation: int, partitions: int) -> Iterator[DataFrame]:
-    """The relation's edges as ALS wants them, cached: whole numbers row · partitions + partition for the ends."""
+    """Cache the relation's edges for ALS, which needs a whole number for each end: row · partitions + partition.
+
+    In a graph of 8 partitions the entity in partition 3, row 5 is number 43.
+    """
 
     def unpacked(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for block in unpack_blocks(batch):
-                mine = block.relation == relation
+                of_relation = block.relation == relation
                 yield pa.RecordBatch.from_pydict(
                     {
-                        "source": block.source[mine] * np.int64(partitions) + block.source_partition,
-                        "target": block.target[mine] * np.int64(partitions) + block.target_partition,
-                        "weight": block.weight[mine],
+                        "source": block.source[of_relation] * np.int64(partitions) + block.source_partition,
+                        "target": block.target[of_relation] * np.int64(partitions) + block.target_partition,
+                        "weight": block.weight[of_relation],
                     }
                 )
 
     edges = buckets.mapInArrow(unpacked, "source BIGINT, target BIGINT, weight FLOAT").persist()
     try:
-        # A row is a block of many edges: the default of 10,000 rows would make gigabytes a batch.
+        # A row is a block of many edges, so the default of 10,000 rows would make batches of gigabytes.
         with spark_setting(buckets.sparkSession, ARROW_ROWS, "16"):
             edges.count()
         yield edges
@@ -101,20 +117,20 @@ def _edges(buckets: DataFrame, relation: int, partitions: int) -> Iterator[DataF
         edges.unpersist()
 
 
-def _write(factors: DataFrame, to: FactorVectors, partitions: int) -> None:
-    """Writes one side's factors (id, features) to a file for each partition."""
+def _write(factors: DataFrame, side: FactorVectors, partitions: int) -> None:
+    """Write the factors (id, features) of one side to a file for each partition."""
 
     def write(rows: pa.Table) -> pa.Table:
         rows = rows.sort_by("row").combine_chunks()
         row = rows["row"].to_numpy()
         values = rows["features"].combine_chunks().flatten().to_numpy()
         partition = rows["partition"][0].as_py()
-        to.write(partition, row, values.reshape(len(row), to.rank))
+        side.write(partition, row, values.reshape(len(row), side.rank))
         return pa.table({"rows": pa.array([len(row)], pa.int64())})
 
-    places = factors.select(
+    located = factors.select(
         (F.col("id") % partitions).alias("partition"),
         F.floor(F.col("id") / partitions).cast("int").alias("row"),
         "features",
     )
-    places.groupBy("partition").applyInArrow(write, "rows BIGINT").collect()
+    located.groupBy("partition").applyInArrow(write, "rows BIGINT").collect()

@@ -1,4 +1,4 @@
-"""The report's figures: data in, an SVG image as a data URI out. Matplotlib, on the driver only."""
+"""Charts of the report, each an SVG image as a data URI, drawn by Matplotlib on the driver."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ MODEL_COLOURS = {"twhin": "#2458a8", "als": "#d99a3d", "popularity": "#b4bcc8"}
 COLOURS = ("#2458a8", "#d0703c", "#3a8f6f", "#8a5aa8", "#b8912a", "#4a9cc0", "#b04a67", "#6d7684")
 
 _STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",  # text stays text, set in the reader's fonts
-    "svg.hashsalt": "twhin-spark",  # the same data gives the same bytes
-    "text.parse_math": False,  # a name may hold a $
+    "svg.fonttype": "none",  # Text stays text, in the fonts of the reader's browser.
+    "svg.hashsalt": "twhin-spark",  # The same data gives the same bytes.
+    "text.parse_math": False,  # A name may contain a $.
     "font.size": 10,
     "text.color": INK,
     "axes.edgecolor": GRID,
@@ -45,11 +45,11 @@ _STYLE: dict[Any, Any] = {
     "legend.fontsize": 9,
 }
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto"
-_WIDTH, _HEIGHT = 5.2, 3.5  # inches: legible when a phone shows the figure at half the size
+_WIDTH, _HEIGHT = 5.2, 3.5  # inches; text stays legible on a phone, at half the size
 
 
 def loss_chart(loss: Mapping[str, Sequence[float]]) -> str:
-    """Mean loss by epoch, a line for each relation."""
+    """Draw the mean loss by epoch, a line for each relation."""
 
     def draw(axes: Axes) -> None:
         for relation, colour in _coloured(loss):
@@ -65,15 +65,15 @@ def loss_chart(loss: Mapping[str, Sequence[float]]) -> str:
 
 
 def metric_chart(values: Mapping[str, Mapping[str, float]]) -> str:
-    """One metric by relation and model: a group of bars for each relation."""
+    """Draw one metric (by relation, then model): a group of bars for each relation."""
     models = [model for model in MODEL_COLOURS if any(model in of_model for of_model in values.values())]
 
     def draw(axes: Axes) -> None:
         middles = np.arange(len(values))[::-1] * (len(models) + 1.0)
         for number, model in enumerate(models):
-            places = middles + (len(models) - 1) / 2 - number
+            positions = middles + (len(models) - 1) / 2 - number
             lengths = [of_model[model] for of_model in values.values()]
-            bars = axes.barh(places, lengths, height=0.88, color=MODEL_COLOURS[model], label=model)
+            bars = axes.barh(positions, lengths, height=0.88, color=MODEL_COLOURS[model], label=model)
             axes.bar_label(bars, fmt="%.3f", padding=3, fontsize=9, color=FAINT)
         axes.set_yticks(middles, list(values), color=INK)
         axes.margins(x=0.16)
@@ -84,13 +84,19 @@ def metric_chart(values: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def degree_chart(degrees: Mapping[str, tuple[Integers, Integers]]) -> str:
-    """The share of a type's entities that have x training edges or more, both axes logarithmic."""
+    """Draw the share of each type's entities that have x training edges or more, on logarithmic axes.
+
+    Parameters
+    ----------
+    degrees
+        By entity type: the degrees that occur, ascending, and the number of entities with each.
+    """
 
     def draw(axes: Axes) -> None:
-        for kind, colour in _coloured(degrees):
-            degree, count = degrees[kind]
+        for entity_type, colour in _coloured(degrees):
+            degree, count = degrees[entity_type]
             share = np.cumsum(count[::-1])[::-1] / count.sum()
-            axes.plot(degree, share, color=colour, label=kind, linewidth=1.8, drawstyle="steps-pre")
+            axes.plot(degree, share, color=colour, label=entity_type, linewidth=1.8, drawstyle="steps-pre")
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
@@ -102,12 +108,12 @@ def degree_chart(degrees: Mapping[str, tuple[Integers, Integers]]) -> str:
 
 
 def projection_chart(projection: Projection) -> str:
-    """Entities on the two principal axes of their vectors, coloured by type."""
+    """Draw entities on the two principal axes of their vectors, coloured by type."""
 
     def draw(axes: Axes) -> None:
-        for kind, colour in _coloured(projection.points):
-            x, y = projection.points[kind].T
-            axes.scatter(x, y, s=6, color=colour, alpha=0.45, linewidths=0, label=kind, rasterized=True)
+        for entity_type, colour in _coloured(projection.points):
+            x, y = projection.points[entity_type].T
+            axes.scatter(x, y, s=6, color=colour, alpha=0.45, linewidths=0, label=entity_type, rasterized=True)
         axes.set_xlabel(f"first axis: {projection.share[0]:.0%} of the variance")
         axes.set_ylabel(f"second axis: {projection.share[1]:.0%}")
         axes.set_xticks([])
@@ -119,7 +125,7 @@ def projection_chart(projection: Projection) -> str:
 
 
 def _legend(axes: Axes) -> None:
-    """Names above the axes, where they cover nothing."""
+    """Add the names above the axes, so that they cover no data."""
     legend = axes.figure.legend(loc="outside upper left", ncols=4, markerscale=2, handlelength=1.2, columnspacing=1.4)
     for handle in legend.legend_handles:
         if handle is not None:
@@ -131,9 +137,9 @@ def _coloured(names: Iterable[str]) -> Iterable[tuple[str, str]]:
 
 
 def _image(draw: Callable[[Axes], None], height: float = _HEIGHT) -> str:
-    """The SVG image of one drawing."""
+    """Draw on new axes and return the SVG image as a data URI."""
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
-        # Matplotlib measures text in a font of its own, which lacks some letters; the reader's browser has them.
+        # Matplotlib measures text in its own font, which lacks letters that the browser's fonts have.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure = Figure(figsize=(_WIDTH, height), layout="constrained")
         draw(figure.add_subplot())

@@ -1,4 +1,4 @@
-"""The models that are compared on a relation: the trained one, popularity and ALS, in the settings of the config."""
+"""Models that are compared on a relation: the trained one, popularity and ALS, in the settings of the config."""
 
 from __future__ import annotations
 

@@ -28,8 +28,8 @@ from twhin_spark.kernels.arrays import Integers
 class QuerySet:
     """The queries of one relation (by number) and split, under a unique name.
 
-    excludes_source: if true, a source is no candidate of its own queries, as the graph has no edge from an entity to
-    itself.
+    excludes_source: true if a source is no candidate of its own queries, because the graph has no edge from an entity
+    to itself.
     """
 
     name: str

@@ -1,8 +1,9 @@
-"""From ranks to metrics, of a relation and over all of them, with bootstrap intervals.
+"""Metrics of ranks, of one relation and averaged over relations, with bootstrap intervals.
 
-A mean is a ratio of two sums over sources, so what is kept of a relation's ranks are such sums: of all its sources, and
-of as many sources drawn with replacement (B. Efron, Bootstrap Methods: Another Look at the Jackknife, 1979). Sources
-are drawn, not queries: the answers of a source rank alike, and intervals that take them for independent are too narrow.
+Each metric is a ratio of two sums over sources, so a relation's ranks are reduced to such sums: one set of sums over
+all its sources, and RESAMPLES sets over as many sources drawn with replacement (B. Efron, Bootstrap Methods: Another
+Look at the Jackknife, 1979). Sources are drawn rather than queries, because the positives of one source have similar
+ranks: intervals that treat them as independent are too narrow.
 """
 
 from __future__ import annotations
@@ -18,21 +19,21 @@ from twhin_spark.evaluation.ranking import Ranks
 from twhin_spark.kernels.arrays import Floats, Integers
 
 HITS = (1, 3, 10)
-CUTS = (10, 20)  # the k of recall@k and ndcg@k
+CUTS = (10, 20)  # k of recall@k and ndcg@k
 OVER_QUERIES = ("mrr", *(f"hits@{k}" for k in HITS))
 OVER_SOURCES = (*(f"recall@{k}" for k in CUTS), *(f"ndcg@{k}" for k in CUTS))
 RESAMPLES = 1000
 CONFIDENCE = 0.95
 _DRAWN_AT_ONCE = 1 << 20
 
-# The sums of all sources in the first row, of the resamples in the others: float64 (1 + RESAMPLES, columns). The
+# Sums over all sources in the first row and over each resample in the others: float64 (1 + RESAMPLES, columns). The
 # columns are the number of sources, the number of queries, OVER_QUERIES and OVER_SOURCES.
 Totals = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric's name and value, its interval, and the number of queries (OVER_SOURCES: of sources) it is a mean of."""
+    """A metric with its interval, and the number of queries (of sources for OVER_SOURCES) that it is a mean of."""
 
     metric: str
     value: float
@@ -42,76 +43,79 @@ class Metric:
 
 
 def totals_of(ranks: Ranks, source: Integers) -> Totals:
-    """The sums of one relation and model; `source` (m,) numbers each query's source from 0.
+    """Return the sums of one relation and model; `source` (m,) numbers each query's source from 0.
 
-    MRR and hits@k are means over queries, of filtered ranks. recall@k is the share of a source's answers whose rank
-    among new candidates is at most k; ndcg@k gives each of these 1 / log2(1 + rank), over the most that the source's
-    answers could get. Both are means over sources. The order of the queries leaves no trace, nor does that of the
-    sources.
+    MRR and hits@k are means over queries, of filtered ranks. recall@k and ndcg@k are means over sources, of ranks among
+    new candidates. A source's recall@k is the share of its positives with a rank of at most k. Its ndcg@k is the sum of
+    1 / log2(1 + rank) over these positives, divided by the largest sum that its positives could reach (K. Järvelin,
+    J. Kekäläinen, Cumulated Gain-Based Evaluation of IR Techniques, 2002). A source with the ranks 1 and 14 has the
+    recall@10 1/2 and the ndcg@10 1 / (1 + 1 / log2(3)) = 0.61.
+
+    The sums do not depend on the order of the queries or the numbers of the sources.
     """
-    answers = np.bincount(source)  # (u,)
-    sums = [np.ones(len(answers)), answers, _sum(source, ranks.filtered, 1 / ranks.filtered)]
+    positives = np.bincount(source)  # (u,)
+    sums = [np.ones(len(positives)), positives, _sum(source, ranks.filtered, 1 / ranks.filtered)]
     sums += [np.bincount(source, ranks.filtered <= k) for k in HITS]
-    sums += [np.bincount(source, ranks.among_new <= k) / answers for k in CUTS]
+    sums += [np.bincount(source, ranks.among_new <= k) / positives for k in CUTS]
     gains = 1 / np.log2(1 + ranks.among_new)
     for k in CUTS:
-        ideal = np.cumsum(1 / np.log2(np.arange(2, k + 2)))  # of 1 to k answers
+        ideal = np.cumsum(1 / np.log2(np.arange(2, k + 2)))  # of 1 to k positives
         gained = _sum(source, ranks.among_new, np.where(ranks.among_new <= k, gains, 0))
-        sums.append(gained / ideal[np.minimum(answers, k) - 1])
+        sums.append(gained / ideal[np.minimum(positives, k) - 1])
     table = np.stack(sums, axis=1)  # (u, columns)
     exact = [math.fsum(column) for column in table.T]
     return np.concatenate([[exact], _resampled(table[np.lexsort(table.T)])])
 
 
 def metrics_of(totals: Totals) -> list[Metric]:
-    """All metrics of one relation and model."""
+    """Return all metrics of one relation and model."""
     return _metrics(_means(totals), totals)
 
 
 def micro(relations: Sequence[Totals]) -> list[Metric]:
-    """All metrics of a model over the queries, or sources, of several relations."""
+    """Return all metrics of a model over the queries, or sources, of several relations taken together."""
     return metrics_of(np.sum(relations, axis=0))
 
 
 def macro(relations: Sequence[Totals]) -> list[Metric]:
-    """The means over relations of each metric of a model."""
+    """Return the mean over relations of each metric of a model."""
     return _metrics(np.mean([_means(totals) for totals in relations], axis=0), np.sum(relations, axis=0))
 
 
 def mrr(ranks: Floats) -> float:
-    """Mean reciprocal rank of ranks (m,)."""
+    """Return the mean reciprocal rank of ranks (m,)."""
     return math.fsum(1 / ranks) / len(ranks)
 
 
 def _sum(source: Integers, ranks: Floats, values: Floats) -> Floats:
-    """The sums (u,) of each source's values (m,), added up in the order of their ranks (m,)."""
+    """Sum up each source's values (m,), in the order of their ranks (m,) whatever the order of the queries: (u,)."""
     order = np.lexsort((ranks, source))
     return np.bincount(source[order], values[order]).astype(np.float64, copy=False)
 
 
 def _resampled(table: Floats) -> Floats:
-    """The sums (RESAMPLES, columns) of as many rows as the table (u, columns) has, drawn with replacement."""
+    """Draw as many rows as the table (u, columns) has, with replacement, and sum them up: (RESAMPLES, columns)."""
     rows, rng = len(table), np.random.default_rng(0)
     at_once = max(_DRAWN_AT_ONCE // rows, 1)
-    found = []
+    sums = []
     for begin in range(0, RESAMPLES, at_once):
         count = min(at_once, RESAMPLES - begin)
         drawn = rng.integers(rows, size=(count, rows)) + rows * np.arange(count)[:, None]
-        found.append(np.bincount(drawn.ravel(), minlength=count * rows).reshape(count, rows) @ table)
-    return np.concatenate(found)
+        sums.append(np.bincount(drawn.ravel(), minlength=count * rows).reshape(count, rows) @ table)
+    return np.concatenate(sums)
 
 
 def _means(totals: Totals) -> Floats:
-    """The metrics (1 + RESAMPLES, metrics) of totals."""
+    """Return the values (1 + RESAMPLES, metrics) of all metrics."""
     sources, queries = totals[:, :1], totals[:, 1:2]
     values = totals[:, 2:]
     return np.hstack([values[:, : len(OVER_QUERIES)] / queries, values[:, len(OVER_QUERIES) :] / sources])
 
 
 def _metrics(means: Floats, totals: Totals) -> list[Metric]:
-    """Of the means of all sources and of resamples (1 + RESAMPLES, metrics); totals say how many they are means of."""
+    """Return the metrics with intervals from the resamples' values (1 + RESAMPLES, metrics) and counts from totals."""
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(means[1:], (tail, 1 - tail), axis=0)
     counts: Iterable[float] = [totals[0, 1]] * len(OVER_QUERIES) + [totals[0, 0]] * len(OVER_SOURCES)
-    found = zip(OVER_QUERIES + OVER_SOURCES, means[0], low, high, counts, strict=True)
-    return [Metric(name, float(a), float(b), float(c), int(count)) for name, a, b, c, count in found]
+    columns = zip(OVER_QUERIES + OVER_SOURCES, means[0], low, high, counts, strict=True)
+    return [Metric(name, float(a), float(b), float(c), int(count)) for name, a, b, c, count in columns]

@@ -1,4 +1,4 @@
-"""The work of ranking tasks, over files. Runs on workers."""
+"""Work of the ranking tasks, on files that they share. Runs on workers."""
 
 from __future__ import annotations
 

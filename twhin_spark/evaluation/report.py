@@ -1,4 +1,4 @@
-"""The report: one HTML file that needs nothing beside it."""
+"""The evaluation report: one HTML file that loads no other file."""
 
 from __future__ import annotations
 
@@ -20,17 +20,20 @@ from twhin_spark.tables.schemas import EDGES, ENTITIES, TRAINING_ROUNDS
 from twhin_spark.training.trained_run import TrainedRun
 
 _CHARTS = {
-    "mrr": ("MRR", "mean of 1 / rank, other known targets left out"),
-    "recall@10": ("recall@10", "share of a source's new targets among its first ten"),
+    "mrr": ("MRR", "mean of 1 / rank; other known targets are not ranked"),
+    "recall@10": ("recall@10", "share of a source's test targets among its first 10 candidates"),
 }
-_DRAWN = 8  # relations in a figure, at most: as many as there are colours
+_MAX_RELATIONS = 8  # in a chart: as many as there are colours
 Metrics = Sequence[Mapping[str, Any]]  # rows of Evaluation.metrics
 
 
 def write_report(
     store: TableStore, config: Config, run: TrainedRun, metrics: Metrics, cold_share: Mapping[str, float]
 ) -> str:
-    """Writes report.html to the run's folder, at once; returns its absolute path or URI."""
+    """Write report.html to the run's folder, so that a reader never sees half of it; return its path or URI.
+
+    The path is absolute.
+    """
     html = _render(store, config, run, metrics, cold_share)
     location = f"{absolute(run.folder.location)}/report.html"
     filesystem, path = fs.FileSystem.from_uri(location)
@@ -48,11 +51,13 @@ def _render(
     rounds = store.read(TRAINING_ROUNDS).where(F.col("run_id") == run.run_id)
     degrees = report_summary.degree_counts(entities, config.entity_types)
     edges = report_summary.edge_counts(store.read(EDGES, graph.tables["edges"]))
-    projection = report_summary.project(entities, run.folder, run.manifest, config.entity_types, config.training.seed)
+    projection = report_summary.project_entities(
+        entities, run.folder, run.manifest, config.entity_types, config.training.seed
+    )
     names = list(dict.fromkeys(row["metric"] for row in metrics))
-    drawn = report_summary.largest_relations(graph.relations, edges, _DRAWN)
+    drawn = report_summary.largest_relations(graph.relations, edges, _MAX_RELATIONS)
     measured = report_summary.largest_relations(
-        {row["relation"] for row in metrics} & {*graph.relations}, edges, _DRAWN
+        {row["relation"] for row in metrics} & {*graph.relations}, edges, _MAX_RELATIONS
     )
     return _template().render(
         name=config.name,
@@ -67,7 +72,7 @@ def _render(
         rows=list(_rows(graph.rows)),
         edges=list(_edges(config, graph.relations, edges)),
         config=_yaml(config),
-        figures={
+        charts={
             "metrics": [(*caption, _chart(metrics, name, measured)) for name, caption in _CHARTS.items() if metrics],
             "loss": charts.loss_chart(report_summary.loss_by_epoch(rounds, drawn)),
             "degrees": charts.degree_chart(degrees),
@@ -84,22 +89,22 @@ def _template() -> jinja2.Template:
 def _tiles(
     config: Config,
     rows: Mapping[str, Any],
-    degrees: report_summary.Degrees,
+    degrees: report_summary.DegreeCounts,
     edges: Mapping[str, report_summary.EdgeCounts],
 ) -> Iterator[tuple[str, str]]:
-    """Label and value of the numbers at the top."""
+    """Yield the label and the value of each number at the top."""
     yield "rows read", f"{rows['read']:,}"
     yield "rows accepted", f"{rows['accepted']:,}"
     yield "rows rejected", f"{rows['rejected']:,}"
-    for kind, (_, counts) in degrees.items():
-        yield f"entities: {kind}", f"{counts.sum():,}"
+    for entity_type, (_, counts) in degrees.items():
+        yield f"entities: {entity_type}", f"{counts.sum():,}"
     yield "training edges", f"{sum(counts.train for counts in edges.values()):,}"
     yield "dimension", f"{config.training.dim}"
     yield "epochs", f"{config.training.epochs}"
 
 
 def _rows(rows: Mapping[str, Any]) -> Iterator[tuple[int, str, int]]:
-    """Depth, label and count: counts of a depth add up to the one above that is less deep."""
+    """Yield depth, label and count: the counts below a line of lower depth add up to its count."""
     yield 0, "read", rows["read"]
     yield 1, "accepted", rows["accepted"]
     yield 1, "replayed", rows["replayed"]
@@ -130,31 +135,31 @@ def _chart(metrics: Metrics, metric: str, drawn: Sequence[str]) -> str:
 def _sections(
     relations: Sequence[str], names: Sequence[str], metrics: Metrics, cold_share: Mapping[str, float]
 ) -> Iterator[dict[str, Any]]:
-    """The parts of the table of metrics: the relations, then all of them where several were measured."""
+    """Yield the sections of the table of metrics: each relation, then the averages if several were measured."""
     for relation in relations:
-        mine = [row for row in metrics if row["relation"] == relation]
-        yield {"name": relation, "average": None, "cold_share": cold_share.get(relation), **_models(names, mine)}
+        rows = [row for row in metrics if row["relation"] == relation]
+        yield {"name": relation, "average": None, "cold_share": cold_share.get(relation), **_models(names, rows)}
     if len({row["relation"] for row in metrics} - {None}) > 1:
         for average in ("micro", "macro"):
-            mine = [row for row in metrics if row["average"] == average]
-            yield {"name": "all relations", "average": average, "cold_share": None, **_models(names, mine)}
+            rows = [row for row in metrics if row["average"] == average]
+            yield {"name": "all relations", "average": average, "cold_share": None, **_models(names, rows)}
 
 
 def _models(names: Sequence[str], metrics: Metrics) -> dict[str, Any]:
-    """The models that were measured, their metrics by name, and how many queries and sources these are means of."""
-    mine = {(row["model"], row["metric"]): row for row in metrics}
-    measured = {model: colour for model, colour in MODEL_COLOURS.items() if (model, "mrr") in mine}
+    """Return the measured models with their metrics, and the numbers of queries and sources of these means."""
+    row_of = {(row["model"], row["metric"]): row for row in metrics}
+    measured = {model: colour for model, colour in MODEL_COLOURS.items() if (model, "mrr") in row_of}
     models = []
     for model, colour in measured.items():
         cells = []
         for name in names:
-            best = max(mine[other, name]["value"] for other in measured)
-            cells.append({**mine[model, name], "best": mine[model, name]["value"] == best})
+            best = max(row_of[other, name]["value"] for other in measured)
+            cells.append({**row_of[model, name], "best": row_of[model, name]["value"] == best})
         models.append({"name": model, "colour": colour, "cells": cells})
     return {
         "models": models,
-        "queries": mine["twhin", "mrr"]["queries"] if mine else 0,
-        "sources": mine["twhin", "recall@10"]["queries"] if mine else 0,
+        "queries": row_of["twhin", "mrr"]["queries"] if row_of else 0,
+        "sources": row_of["twhin", "recall@10"]["queries"] if row_of else 0,
     }
 
 

@@ -1,4 +1,4 @@
-"""What the report tells of a run beside its metrics, read from the tables. Runs on the driver."""
+"""Summaries of the graph and the training for the report, read from tables and state files on the driver."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from twhin_spark.kernels.arrays import Floats
 from twhin_spark.training.state.manifest import Manifest
 from twhin_spark.training.state.run_folder import RunFolder
 
-# By entity type, the degrees that occur (n,), ascending, and the number of entities of each (n,).
-Degrees = dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]
+# By entity type, the degrees that occur (n,), ascending, and the number of entities with each (n,).
+DegreeCounts = dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]
 
 _SAMPLED_PARTITIONS = 8
-_SAMPLE = 1500  # entities of each type
+_SAMPLED_ENTITIES = 1500  # of each type
 
 
 @dataclass(frozen=True)
 class EdgeCounts:
-    """Edges of one relation by split, and the events behind all of them."""
+    """The number of edges of one relation by split, and of the events that all of them are made of."""
 
     train: int
     validation: int
@@ -32,32 +32,32 @@ class EdgeCounts:
 
 
 def edge_counts(edges: DataFrame) -> dict[str, EdgeCounts]:
-    """By relation, from the table `edges`."""
+    """Count the rows of the table `edges` by relation."""
     splits = {split: F.count_if(F.col("split") == split) for split in ("train", "validation", "test")}
     columns = [count.alias(split) for split, count in splits.items()]
     rows = edges.groupBy("relation").agg(*columns, F.sum("event_count").alias("events")).collect()
     return {row["relation"]: EdgeCounts(*(row[name] for name in (*splits, "events"))) for row in rows}
 
 
-def degree_counts(entities: DataFrame, types: Sequence[str]) -> Degrees:
-    """Of the entities that have training edges, from the table `entities`."""
+def degree_counts(entities: DataFrame, types: Sequence[str]) -> DegreeCounts:
+    """Count the entities that have training edges, rows of the table `entities`, by type and degree."""
     counted = entities.where(F.col("degree") > 0).groupBy("entity_type", "degree").count().orderBy("degree").collect()
-    found: Degrees = {}
-    for kind in types:
-        pairs = [(row["degree"], row["count"]) for row in counted if row["entity_type"] == kind]
+    by_type: DegreeCounts = {}
+    for entity_type in types:
+        pairs = [(row["degree"], row["count"]) for row in counted if row["entity_type"] == entity_type]
         degrees, counts = np.array(pairs, np.int64).reshape(-1, 2).T
-        found[kind] = degrees, counts
-    return found
+        by_type[entity_type] = degrees, counts
+    return by_type
 
 
 def largest_relations(relations: Iterable[str], edges: Mapping[str, EdgeCounts], count: int) -> list[str]:
-    """The relations with the most training edges, so many of them, by name."""
+    """Return the `count` relations with the most training edges, sorted by name."""
     trained = {name: edges[name].train if name in edges else 0 for name in relations}
     return sorted(sorted(trained, key=lambda name: (-trained[name], name))[:count])
 
 
 def loss_by_epoch(rounds: DataFrame, relations: Sequence[str]) -> dict[str, list[float]]:
-    """By relation, the mean loss of an edge in each epoch, from the rows of `training_rounds` of one run."""
+    """Return the mean loss of an edge by relation and epoch, from one run's rows of `training_rounds`."""
     loss = F.sum(F.col("loss") * F.col("edges")) / F.sum("edges")
     trained = rounds.where("edges > 0")
     rows = trained.groupBy("relation", "epoch").agg(loss.alias("loss")).orderBy("epoch").collect()
@@ -66,41 +66,48 @@ def loss_by_epoch(rounds: DataFrame, relations: Sequence[str]) -> dict[str, list
 
 @dataclass(frozen=True)
 class Projection:
-    """points: by entity type, (n, 2), on the two principal axes. share: of the variance that each axis has, (2,)."""
+    """Entities on the two principal axes of their vectors.
+
+    points: by entity type, (n, 2). share: each axis's share of the variance, (2,).
+    """
 
     points: Mapping[str, Floats]
     share: Floats
 
 
-def project(
+def project_entities(
     entities: DataFrame, folder: RunFolder, manifest: Manifest, types: Sequence[str], seed: int
 ) -> Projection | None:
-    """The principal components of a seeded sample of entities; None for vectors of dimension 1.
+    """Project a seeded sample of entities with training edges; return None if vectors have one dimension.
 
-    The partition is a hash of the entity, so the entities of some partitions are a fair sample of all.
+    The sample is drawn from the first partitions alone, to read few state files. That is fair, as an entity's partition
+    is a hash of its id.
     """
     seen = entities.where((F.col("degree") > 0) & (F.col("partition") < _SAMPLED_PARTITIONS))
     rows: dict[tuple[int, str], list[int]] = {}
-    for kind in types:
-        draw = seen.where(F.col("entity_type") == kind).orderBy(F.xxhash64("entity_id", F.lit(seed)), "entity_id")
-        for row in draw.select("partition", "row").limit(_SAMPLE).collect():
-            rows.setdefault((row["partition"], kind), []).append(row["row"])
-    sample: dict[str, list[Floats]] = {kind: [] for kind in types}
+    for entity_type in types:
+        draw = seen.where(F.col("entity_type") == entity_type).orderBy(
+            F.xxhash64("entity_id", F.lit(seed)), "entity_id"
+        )
+        for row in draw.select("partition", "row").limit(_SAMPLED_ENTITIES).collect():
+            rows.setdefault((row["partition"], entity_type), []).append(row["row"])
+    sample: dict[str, list[Floats]] = {entity_type: [] for entity_type in types}
     for partition in sorted({partition for partition, _ in rows}):
         state = folder.read_partition(manifest.partitions[partition], types)
-        for kind in types:
-            sample[kind].append(state[kind].vectors[rows.get((partition, kind), [])])
-    vectors = {kind: np.concatenate(parts) for kind, parts in sample.items() if sum(map(len, parts))}
+        for entity_type in types:
+            sampled = rows.get((partition, entity_type), [])
+            sample[entity_type].append(state[entity_type].vectors[sampled])
+    vectors = {entity_type: np.concatenate(parts) for entity_type, parts in sample.items() if sum(map(len, parts))}
     return principal_axes(vectors) if vectors else None
 
 
 def principal_axes(vectors: Mapping[str, Floats]) -> Projection | None:
-    """Projects vectors (n, dim), by type, on the first two principal axes of all of them."""
-    everything = np.concatenate(list(vectors.values())).astype(np.float64)  # (total, dim)
-    if everything.shape[1] < 2 or len(everything) < 2:
+    """Project vectors (n, dim), by type, on the first two principal axes of all; return None if there are no two."""
+    together = np.concatenate(list(vectors.values())).astype(np.float64)  # (total, dim)
+    if together.shape[1] < 2 or len(together) < 2:
         return None
-    centre = everything.mean(axis=0)
-    _, singular, axes = np.linalg.svd(everything - centre, full_matrices=False)
+    centre = together.mean(axis=0)
+    _, singular, axes = np.linalg.svd(together - centre, full_matrices=False)
     variance = singular**2
-    points = {kind: (part - centre) @ axes[:2].T for kind, part in vectors.items()}
+    points = {entity_type: (part - centre) @ axes[:2].T for entity_type, part in vectors.items()}
     return Projection(points, variance[:2] / max(variance.sum(), np.finfo(float).tiny))

@@ -1,4 +1,4 @@
-"""Arrays that the workers of one evaluation hand to each other, as files beside the run. Used on driver and workers."""
+"""Files of arrays by which the tasks of an evaluation share results. Used on the driver and on workers."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class Scratch:
-    """A folder of named groups of arrays: a local path or a URI that pyarrow.fs knows. Names may contain slashes."""
+    """A folder of named groups of arrays, at a local path or a URI that pyarrow.fs knows. Names may contain slashes."""
 
     def __init__(self, location: str) -> None:
         self._location = location
         self._fs, self._root = fs.FileSystem.from_uri(absolute(location))
 
     def folder(self, name: str) -> Scratch:
-        """A folder inside, which is removed with this one."""
+        """Return a folder inside this one, which is removed with it."""
         return Scratch(f"{self._location}/{name}")
 
     def write(self, name: str, **arrays: NDArray[Any]) -> None:
-        """Writes a group of arrays. A task that runs twice writes the same content again, never half of it."""
+        """Write a group of arrays at once, so that a reader never sees half of it, even if a task runs twice."""
         content = io.BytesIO()
         np.savez(content, allow_pickle=False, **arrays)
         path = f"{self._root}/{name}"
@@ -39,14 +39,15 @@ class Scratch:
         self._fs.move(attempt, path)
 
     def read(self, name: str) -> Arrays:
-        """The arrays of a group, by name. Raises FileNotFoundError where it was not written."""
+        """Read the arrays of a group, by name. Raises FileNotFoundError if the group was not written."""
         with self._fs.open_input_file(f"{self._root}/{name}") as stream, np.load(io.BytesIO(stream.read())) as arrays:
             return dict(arrays)
 
     def has(self, name: str) -> bool:
+        """Return if a group was written."""
         return bool(self._fs.get_file_info(f"{self._root}/{name}").type == fs.FileType.File)
 
     def remove(self) -> None:
-        """Deletes the folder with all that is in it."""
+        """Delete the folder and its content, if it exists."""
         if self._fs.get_file_info(self._root).type == fs.FileType.Directory:
             self._fs.delete_dir(self._root)

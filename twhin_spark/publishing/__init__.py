@@ -1,1 +1,1 @@
-"""A trained run → a version of `embeddings` that everyone reads."""
+"""Publishing: a trained run becomes a version of the table `embeddings`."""

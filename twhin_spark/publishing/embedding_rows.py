@@ -1,4 +1,4 @@
-"""The rows of `embeddings`, read from a run's state files by Spark's workers."""
+"""Rows of the table `embeddings`, read from a run's state files by Spark's workers."""
 
 from __future__ import annotations
 
@@ -19,30 +19,42 @@ _SCHEMA = "entity_type STRING, entity_id STRING, embedding ARRAY<FLOAT>, norm FL
 def embedding_rows(
     entities: DataFrame, folder: RunFolder, files: Sequence[StateFile], types: Sequence[str]
 ) -> DataFrame:
-    """The vectors of the entities with a training edge in this graph; those that only earlier graphs knew have none."""
-    known = entities.where(F.col("degree") > 0).select("entity_type", "entity_id", "partition", "row", "degree")
-    return known.groupBy("partition").applyInArrow(_reader(folder.output, folder.run_id, files, types), _SCHEMA)
+    """Return the rows of all entities with a training edge in this graph.
+
+    Entities that have training edges in earlier graphs alone get no row.
+
+    Parameters
+    ----------
+    entities
+        The table `entities` of the run's graph version.
+    folder, files
+        The run's folder and its state files, by partition.
+    types
+        The entity types, in the order of the state files.
+    """
+    connected = entities.where(F.col("degree") > 0).select("entity_type", "entity_id", "partition", "row", "degree")
+    return connected.groupBy("partition").applyInArrow(_reader(folder.output, folder.run_id, files, types), _SCHEMA)
 
 
 def _reader(
     output: str, run_id: str, files: Sequence[StateFile], types: Sequence[str]
 ) -> Callable[[pa.Table], pa.Table]:
     def read(group: pa.Table) -> pa.Table:
-        """Runs on workers: one partition's entities → their vectors."""
+        """Read the vectors of one partition's entities; runs on workers."""
         state = RunFolder(output, run_id).read_partition(files[group["partition"][0].as_py()], types)
         parts = []
         for name in types:
-            own = group.filter(pc.equal(group["entity_type"], name)).combine_chunks()
-            vectors = state[name].vectors[own["row"].to_numpy()]  # (n, dim)
+            rows = group.filter(pc.equal(group["entity_type"], name)).combine_chunks()
+            vectors = state[name].vectors[rows["row"].to_numpy()]  # (n, dim)
             starts = np.arange(len(vectors) + 1, dtype=np.int32) * vectors.shape[1]
             parts.append(
                 pa.table(
                     {
-                        "entity_type": own["entity_type"],
-                        "entity_id": own["entity_id"],
+                        "entity_type": rows["entity_type"],
+                        "entity_id": rows["entity_id"],
                         "embedding": pa.ListArray.from_arrays(starts, vectors.ravel()),
                         "norm": np.linalg.norm(vectors, axis=1).astype(np.float32),
-                        "degree": own["degree"],
+                        "degree": rows["degree"],
                     }
                 )
             )

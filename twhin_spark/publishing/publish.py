@@ -1,8 +1,9 @@
-"""Publishing: gate → relations → one commit of `embeddings`, which is the publish → `model_versions`.
+"""Publishing of a run: gates → `relations` → one commit of `embeddings`, which publishes it → `model_versions`.
 
-Delta by path has no transaction over several tables. So the relations of the new version come first, beside those of
-all versions; then one commit replaces the embeddings, and a reader takes the version from the rows it reads.
-RESTORE of `embeddings` is the whole rollback. `model_versions` only indexes that table's history.
+Delta has no transaction over several tables. Therefore the relations of the new version are added first, beside those
+of all versions. Then one commit replaces the embeddings. A reader takes the model version from the embeddings' rows and
+reads the relations of that version. A RESTORE of `embeddings` is a complete rollback; `model_versions` is an index of
+the history of `embeddings`.
 """
 
 from __future__ import annotations
@@ -24,21 +25,26 @@ from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EMBEDDINGS, ENTITIES, METRICS, MODEL_VERSIONS, RELATIONS, ddl
 from twhin_spark.training.trained_run import TrainedRun
 
-CHECK = "embedding_dim"
+_DIM_CONSTRAINT = "embedding_dim"
 
 
 @dataclass(frozen=True)
 class PublishResult:
-    """A published version and the Delta versions that hold it."""
+    """A published model version, and the Delta version of each table that publishing has written."""
 
     model_version: str
     tables: dict[str, int]
 
 
 def publish(spark: SparkSession, config: Config, run: TrainedRun, progress: Callable[[str], None]) -> PublishResult:
-    """Publishes a complete run as the current model version, which bears the run's id.
+    """Publish a complete run as the current model version, named by the run's id.
 
-    Publishing a run again replaces its rows. Raises TwhinError where the model does not pass its gates.
+    A run that is published again replaces its own rows.
+
+    Raises
+    ------
+    TwhinError
+        If a quality gate of `publishing.gates` is not passed. Nothing is written then.
     """
     store = TableStore(spark, config.output)
     metrics = _metrics(store, run.run_id)
@@ -48,23 +54,23 @@ def publish(spark: SparkSession, config: Config, run: TrainedRun, progress: Call
     relations = store.overwrite(RELATIONS, _relation_rows(spark, config, run), where=f"model_version = '{run.run_id}'")
     entities = store.read(ENTITIES, run.graph.tables["entities"])
     vectors = embedding_rows(entities, run.folder, run.manifest.partitions, config.entity_types)
-    about = {"model_version": run.run_id, "run_id": run.run_id, "graph_id": run.graph.graph_id}
-    described = {**about, "metrics": metrics, "config": json.loads(config.model_dump_json())}
+    ids = {"model_version": run.run_id, "run_id": run.run_id, "graph_id": run.graph.graph_id}
+    user_metadata = {**ids, "metrics": metrics, "config": json.loads(config.model_dump_json())}
     dim_is = f"size(embedding)={config.training.dim}"
-    if store.constraint(EMBEDDINGS, CHECK) not in (None, dim_is):
-        store.release(EMBEDDINGS, CHECK)  # the dimension of the model has changed
+    if store.constraint(EMBEDDINGS, _DIM_CONSTRAINT) not in (None, dim_is):
+        store.release(EMBEDDINGS, _DIM_CONSTRAINT)  # The dimension of the model has changed.
     embeddings = store.overwrite(
-        EMBEDDINGS, vectors.withColumn("model_version", F.lit(run.run_id)), user_metadata=json.dumps(described)
+        EMBEDDINGS, vectors.withColumn("model_version", F.lit(run.run_id)), user_metadata=json.dumps(user_metadata)
     )
     progress(f"published {run.run_id} as version {embeddings} of embeddings")
-    if store.constraint(EMBEDDINGS, CHECK) is None:
-        store.require(EMBEDDINGS, CHECK, dim_is)
+    if store.constraint(EMBEDDINGS, _DIM_CONSTRAINT) is None:
+        store.require(EMBEDDINGS, _DIM_CONSTRAINT, dim_is)
     versions = store.overwrite(MODEL_VERSIONS, _version_rows(store, run, embeddings, metrics, config))
     return PublishResult(run.run_id, {"relations": relations, "embeddings": embeddings, "model_versions": versions})
 
 
 def _metrics(store: TableStore, run_id: str) -> list[dict[str, Any]]:
-    """The run's metrics, none where it was not evaluated."""
+    """Read the run's metrics; there are none if it was not evaluated."""
     if not store.exists(METRICS):
         return []
     columns = ("relation", "average", "model", "metric", "value", "low", "high", "queries")
@@ -96,7 +102,7 @@ def _relation_rows(spark: SparkSession, config: Config, run: TrainedRun) -> Data
 def _version_rows(
     store: TableStore, run: TrainedRun, table_version: int, metrics: list[dict[str, Any]], config: Config
 ) -> DataFrame:
-    """All of `model_versions` with this run in it, as the only current one."""
+    """Return all rows of `model_versions` with this run as the only current version."""
     now = datetime.now(UTC)
     row = (
         run.run_id,

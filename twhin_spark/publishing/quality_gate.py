@@ -1,4 +1,4 @@
-"""The quality gate: what a model's metrics must reach before anyone can read it."""
+"""Quality gates: conditions on metrics that a model must meet to be published."""
 
 from __future__ import annotations
 
@@ -9,19 +9,24 @@ from twhin_spark.config.sections import GateConfig
 
 
 def gate_failures(gates: Sequence[GateConfig], metrics: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One line for each gate that the metrics (rows of `metrics`) do not pass; an unmeasured one does not pass."""
+    """Return an error line for each gate that is not passed; a metric that was not measured does not pass.
+
+    `metrics` are rows of the table `metrics` of one run.
+    """
     value_of = {(row["relation"], row["model"], row["metric"]): row["value"] for row in metrics}
-    found = []
+    lines = []
     for i, gate in enumerate(gates):
         value = value_of.get((gate.relation, "twhin", gate.metric))
         bound = gate.at_least if gate.beats is None else value_of.get((gate.relation, gate.beats, gate.metric))
-        asked = f"at least {gate.at_least:g}" if gate.beats is None else f"above {gate.beats}'s {_shown(bound)}"
         passed = value is not None and bound is not None and (value > bound if gate.beats else value >= bound)
         if not passed:
-            found.append(
-                f"publishing.gates.{i}: found {gate.relation} {gate.metric} {_shown(value)}; asked for {asked}"
+            required = (
+                f"at least {gate.at_least:g}" if gate.beats is None else f"above {gate.beats}'s ({_shown(bound)})"
             )
-    return found
+            lines.append(
+                f"publishing.gates.{i}: {gate.metric} of {gate.relation} must be {required}, but is {_shown(value)}"
+            )
+    return lines
 
 
 def _shown(value: float | None) -> str:
