@@ -22,7 +22,7 @@ MAKEFLAGS += --no-print-directory
 SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup java lint test test-all test-kills package demo higgs candidates serve notebook bench bench-serving bench-retrieval bench-plan bench-scale quality quality-ablations docs clean
+.PHONY: help setup java lint test test-all test-kills package demo higgs candidates serve notebook bench bench-serving bench-retrieval bench-plan bench-scale quality quality-ablations docs site clean
 # Targets use the Spark of the virtual environment, even if the caller's shell points to another.
 unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYSPARK_SUBMIT_ARGS
 
@@ -66,7 +66,7 @@ serve: $(JARS)  ## serve the demo's vectors on http://127.0.0.1:8080; runs the d
 	@[ -d build/demo/tables/embeddings ] || $(MAKE) demo OUT=build/demo
 	@$(BIN)/twhin-spark serve --config conf/demo.yaml --set output=build/demo
 
-bench: $(JARS)  ## measure speed, compare with PyTorch-BigGraph, write docs/benchmarks.md
+bench: $(JARS)  ## measure speed, compare with PyTorch-BigGraph, write docs/results/benchmarks.md
 	@$(BIN)/python -m benchmarks all
 
 bench-%: $(JARS)
@@ -79,7 +79,7 @@ notebook: $(JARS)  ## run the analysts' notebook on the demo's tables: build/tou
 bench-serving: $(INSTALLED)  ## load the service with wrk: a million vectors, peak rate, half of it, a version switch
 	@$(BIN)/python -m benchmarks.serving
 
-bench-retrieval: $(JARS)  ## measure exact, approximate and mixture candidates; write docs/retrieval-benchmarks.md
+bench-retrieval: $(JARS)  ## measure exact, approximate and mixture candidates; write docs/results/retrieval.md
 	@$(BIN)/python -m pip install -qq --constraint constraints.txt --editable '.[bench]' >&2
 	@[ -d build/higgs/tables/model_versions ] || $(BIN)/twhin-spark higgs --out build/higgs > /dev/null
 	@[ -d build/lastfm/tables/model_versions ] || $(BIN)/twhin-spark pipeline --config conf/lastfm.yaml > /dev/null
@@ -104,6 +104,10 @@ docs: $(INSTALLED)  ## write the reference pages from the code
 	@$(BIN)/python -m twhin_spark.config.reference > docs/config.md
 	@$(BIN)/python -m twhin_spark.tables.reference > docs/tables.md
 
+# Material announces the end of mkdocs on every build.
+site: $(INSTALLED)  ## build the documentation, without the network: build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 package: $(INSTALLED) $(CONFIGS)  ## build the wheel and the source archive: dist/
 	@rm -rf dist build/lib && mkdir -p build
 	@$(BIN)/python -c 'from setuptools.build_meta import *; build_wheel("dist"); build_sdist("dist")' > build/package.log
@@ -127,7 +131,7 @@ $(INSTALLED): setup.cfg constraints.txt
 	@echo "twhin-spark: installing into $(VENV)" >&2
 	@$(PYTHON) -m venv $(VENV) >&2
 	@$(BIN)/python -m pip install -qq --constraint constraints.txt pip setuptools >&2
-	@$(BIN)/python -m pip install -qq --constraint constraints.txt --no-build-isolation --editable '.[test,dev]' >&2
+	@$(BIN)/python -m pip install -qq --constraint constraints.txt --no-build-isolation --editable '.[test,dev,docs]' >&2
 	@touch $@
 
 java: $(INSTALLED)
