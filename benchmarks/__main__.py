@@ -9,17 +9,17 @@ from collections.abc import Callable
 
 import click
 
-from benchmarks.benchmark_records import Result, load, record
-from benchmarks.benchmarks_page import write_page
-from benchmarks.catalogue import BENCHMARKS
-from benchmarks.kernel import kernel
-from benchmarks.large_jobs import graph_build, whole_job
-from benchmarks.planted import PlantedGraph
-from benchmarks.ranking import ranking_share
 from benchmarks.readme_results import update_readme
 from benchmarks.result_pages import write_pages
-from benchmarks.sgemm import sgemm_share
-from benchmarks.training_overhead import engine_overhead, small_graph_overhead
+from benchmarks.speed.catalogue import BENCHMARKS
+from benchmarks.speed.kernel import kernel
+from benchmarks.speed.large_jobs import graph_build, whole_job
+from benchmarks.speed.page import write_page
+from benchmarks.speed.planted import PlantedGraph
+from benchmarks.speed.ranking import ranking_share
+from benchmarks.speed.records import Result, load, record
+from benchmarks.speed.sgemm import sgemm_share
+from benchmarks.speed.training_overhead import engine_overhead, small_graph_overhead
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})

@@ -6,78 +6,45 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from benchmarks import fb15k
+from benchmarks.console import progress
 from benchmarks.paths import ROOT
-from benchmarks.planted import RELATIONS, TYPES, PlantedGraph
 
 
-def planted_config(graph: PlantedGraph, training: Mapping[str, Any]) -> Path:
-    """Write the config of a planted graph beside its edges. All edges train, as they do in PyTorch-BigGraph."""
-    relations = {name: {"source": source, "target": target} for name, (source, target, _) in RELATIONS.items()}
-    return _write_config(graph.folder, "planted", list(TYPES), relations, graph.file(), training)
+def run_job(
+    job: str, config: Path, overrides: Sequence[str] = (), *, quiet: bool = True
+) -> tuple[float, dict[str, Any]]:
+    """Run a job of twhin-spark; end this process if it fails.
 
+    Parameters
+    ----------
+    job
+        The job's name, such as "build-graph".
+    config
+        The config's file.
+    overrides
+        Config options as `path=value`.
+    quiet
+        Whether to show the job's progress only if it fails.
 
-def fb15k_config(folder: Path, training: Mapping[str, Any]) -> Path:
-    """Write a config of FB15k-237's training edges, all of which train."""
-    relations = {name: {"source": "entity", "target": "entity"} for name in fb15k.relation_names()}
-    return _write_config(folder, "fb15k-237", ["entity"], relations, fb15k.edges_file(), training)
-
-
-def sizes(dim: int, negatives: int, epochs: int = 1) -> dict[str, Any]:
-    """Return training options: 1,000 edges a gradient step, `negatives` in-batch and as many uniform ones a side."""
-    return {
-        "dim": dim,
-        "epochs": epochs,
-        "batch_size": 1000,
-        "in_batch_negatives": negatives,
-        "uniform_negatives": negatives,
-    }
-
-
-def run_job(job: str, config: Path) -> tuple[float, dict[str, float]]:
-    """Run a job and return the seconds of its process and of its stages."""
+    Returns
+    -------
+    tuple
+        The seconds of the process, and the job's result.
+    """
     command = [str(Path(sys.executable).parent / "twhin-spark"), job, "--config", str(config)]
+    command += [part for override in overrides for part in ("--set", override)]
+    if not quiet:
+        progress(f"{job} {' '.join(overrides)}")
     started = time.perf_counter()
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE if quiet else None, text=True, check=False
+    )
     seconds = time.perf_counter() - started
     if done.returncode:
-        raise SystemExit(f"twhin-spark {job} failed:\n{done.stderr[-4000:]}")
-    stages: dict[str, float] = json.loads(done.stdout.splitlines()[-1])["stages"]
-    return seconds, stages
-
-
-def _write_config(
-    folder: Path,
-    name: str,
-    types: Sequence[str],
-    relations: Mapping[str, Mapping[str, str]],
-    edges: Path,
-    training: Mapping[str, Any],
-) -> Path:
-    log = {
-        "path": str(edges),
-        "format": "csv",
-        "options": {"sep": "\t"},
-        "columns": "source STRING, relation STRING, target STRING",
-        "select": {"relation": "relation", "source": "source", "target": "target"},
-    }
-    config = {
-        "name": name,
-        "output": str(folder / "twhin-spark"),
-        "entity_types": list(types),
-        "relations": {key: dict(value) for key, value in relations.items()},
-        "logs": {"edges": log},
-        "split": {"by": "fraction", "test": 0.0, "validation": 0.0},
-        "graph": {"self_loops": "keep"},
-        "training": dict(training),
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "twhin-spark.yaml"
-    path.write_text(yaml.safe_dump(config, sort_keys=False))
-    return path
+        reason = done.stderr[-4000:] if quiet else "see its output above"
+        raise SystemExit(f"twhin-spark {job} failed: {reason}")
+    return seconds, json.loads(done.stdout.splitlines()[-1])

@@ -9,8 +9,8 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks.benchmark_records import Result
-from benchmarks.catalogue import Benchmark
+from benchmarks.speed.catalogue import Benchmark
+from benchmarks.speed.records import Result
 
 _STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "twhin-spark", "font.size": 9}
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import click
 
-from benchmarks.benchmark_records import Result, load
-from benchmarks.benchmarks_page import table
+from benchmarks.markdown import table
 from benchmarks.paths import ROOT
-from benchmarks.quality_page import final_runs, mean_metrics, mean_peers
-from benchmarks.quality_records import Run, current_runs, load_runs
+from benchmarks.quality.page import final_runs, mean_metrics, mean_peers
+from benchmarks.quality.records import Run, current_runs, load_runs
+from benchmarks.speed.records import Result, load
 
 README = ROOT / "README.md"
 BEGIN, END = "<!-- results:begin -->\n", "<!-- results:end -->\n"

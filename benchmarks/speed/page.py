@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import median
 
 from benchmarks import plots
-from benchmarks.benchmark_records import Result
-from benchmarks.catalogue import BENCHMARKS, Benchmark
+from benchmarks.markdown import table
 from benchmarks.paths import PAGES
+from benchmarks.speed.catalogue import BENCHMARKS, Benchmark
+from benchmarks.speed.records import Result
 
 _HEAD = """\
 # Benchmarks
@@ -77,12 +78,6 @@ def _parts_table(bars: Mapping[str, Mapping[str, float]], unit: str) -> str:
         rows += [(bar, part, _number(value), f"{100 * value / total:.1f}%") for part, value in parts.items()]
         rows.append((bar, "**all**", f"**{_number(total)}**", ""))
     return table(("", "part", unit, "share"), rows)
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table in Markdown, its last line ended."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def _number(value: float) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from usearch.index import Index as UsearchIndex
 
-from benchmarks.index_names import OURS, PQ
+from benchmarks.retrieval.index_names import OURS, PQ
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.representations.ann_index import Contents, Index, lists_for
 

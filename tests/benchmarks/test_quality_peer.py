@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.quality_peer import metrics_by_vectors
+from benchmarks.quality.peer import metrics_by_vectors
 
 ENTITIES = pd.Index([*[f"user:{i}" for i in range(30)], *[f"item:{i}" for i in range(30)]])
 

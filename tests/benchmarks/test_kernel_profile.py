@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.kernel_processes import KernelSettings, fresh_model
-from benchmarks.kernel_profile import profiled
+from benchmarks.speed.kernel_processes import KernelSettings, fresh_model
+from benchmarks.speed.kernel_profile import profiled
 from twhin_spark.kernels.model import Edges
 from twhin_spark.kernels.training_pass import train_edges
 

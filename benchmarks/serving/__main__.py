@@ -26,7 +26,7 @@ import numpy as np
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 
-from benchmarks.serving_page import PAGE, Load, ServiceResult, store_result, write_page
+from benchmarks.serving.page import PAGE, Load, ServiceResult, store_result, write_page
 from twhin_spark.kernels.arrays import Floats
 from twhin_spark.serving.store import RepresentationStore
 
@@ -218,7 +218,11 @@ def measure(out: Path, vectors: int, dim: int, seconds: int) -> ServiceResult:
 
 def main() -> None:
     """Measure the service, store the result and write its page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks.serving",
+        description=__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
     parser.add_argument("--vectors", type=int, default=1_000_000, help="number of vectors of each version")
     parser.add_argument("--dim", type=int, default=128, help="dimension of the vectors")
     parser.add_argument("--seconds", type=int, default=20, help="seconds of each run of wrk")

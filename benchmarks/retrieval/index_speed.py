@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.console import progress
-from benchmarks.index_libraries import BuiltIndex, Search, builders
-from benchmarks.index_names import EXACT
-from benchmarks.vector_sets import VectorSet
+from benchmarks.retrieval.index_libraries import BuiltIndex, Search, builders
+from benchmarks.retrieval.index_names import EXACT
+from benchmarks.retrieval.vector_sets import VectorSet
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.exact_ranks import CANDIDATE_TILE, QUERY_TILE, Excluded
 from twhin_spark.kernels.topk import Candidates, TopK, exact_scores

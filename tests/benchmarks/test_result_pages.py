@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.benchmark_records import load
 from benchmarks.paths import PAGES
-from benchmarks.quality_records import load_runs
+from benchmarks.quality.records import load_runs
 from benchmarks.readme_results import BEGIN, END, README, with_results
 from benchmarks.result_pages import write_pages
+from benchmarks.speed.records import load
 
 
 def test_pages_are_current(tmp_path: Path) -> None:

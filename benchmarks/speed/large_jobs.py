@@ -6,12 +6,13 @@ import shutil
 from statistics import median
 
 from benchmarks import pytorch_biggraph as pbg
-from benchmarks.benchmark_records import Result
-from benchmarks.command_line import planted_config, run_job, sizes
+from benchmarks.command_line import run_job
 from benchmarks.console import progress
-from benchmarks.extrapolation import PeerSeconds, peer_seconds, smaller_graphs
 from benchmarks.machine import installed_versions
-from benchmarks.planted import RELATIONS, PlantedGraph
+from benchmarks.speed.configs import planted_config, training_options
+from benchmarks.speed.extrapolation import PeerSeconds, peer_seconds, smaller_graphs
+from benchmarks.speed.planted import RELATIONS, PlantedGraph
+from benchmarks.speed.records import Result
 
 _DIM, _NEGATIVES = 100, 50
 _PEER_RELATIONS = tuple(pbg.PeerRelation(name, source, target) for name, (source, target, _) in RELATIONS.items())
@@ -98,9 +99,10 @@ def whole_job(graph: PlantedGraph, repeats: int, peer_share: float) -> Result:
 
 def _run(job: str, graph: PlantedGraph) -> tuple[float, dict[str, float]]:
     """Return the seconds of a job's process and of its stages, from an empty output folder."""
-    config = planted_config(graph, sizes(_DIM, _NEGATIVES))
+    config = planted_config(graph, training_options(_DIM, _NEGATIVES))
     shutil.rmtree(graph.folder / "twhin-spark", ignore_errors=True)
-    return run_job(job, config)
+    seconds, result = run_job(job, config)
+    return seconds, result["stages"]
 
 
 def _import(graph: PlantedGraph) -> float:

@@ -1,4 +1,4 @@
-"""Write docs/results/serving.md and its plot from the stored measurement of benchmarks/serving.py."""
+"""Write docs/results/serving.md and its plot from the stored measurement."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.benchmark_records import rounded
-from benchmarks.benchmarks_page import table
 from benchmarks.machine import core_count, cpu_name, today
+from benchmarks.markdown import table
 from benchmarks.paths import PAGES, RECORDS
 from benchmarks.plots import save
+from benchmarks.speed.records import rounded
 
 STORE = RECORDS / "serving.json"
 PAGE = PAGES / "serving.md"

@@ -8,13 +8,13 @@ from statistics import median
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from benchmarks import fb15k
-from benchmarks.benchmark_records import Result
 from benchmarks.console import progress
-from benchmarks.kernel_processes import KernelSettings, fresh_model
-from benchmarks.kernel_profile import profiled
 from benchmarks.machine import installed_versions
-from benchmarks.work_units import floating_point_operations, our_batches, sizes_of
+from benchmarks.speed import fb15k
+from benchmarks.speed.kernel_processes import KernelSettings, fresh_model
+from benchmarks.speed.kernel_profile import profiled
+from benchmarks.speed.records import Result
+from benchmarks.speed.work_units import floating_point_operations, our_batches, sizes_of
 from twhin_spark.kernels.training_pass import train_edges
 
 _NAME = "sgemm_share_d128"

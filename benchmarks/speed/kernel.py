@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from statistics import median
 
-from benchmarks import fb15k, pytorch_biggraph
-from benchmarks.benchmark_records import Result
+from benchmarks import pytorch_biggraph
 from benchmarks.console import progress
-from benchmarks.kernel_processes import KernelSettings, epoch_rates
 from benchmarks.machine import installed_versions
 from benchmarks.paths import BUILD
-from benchmarks.work_units import work_facts
+from benchmarks.speed import fb15k
+from benchmarks.speed.kernel_processes import KernelSettings, epoch_rates
+from benchmarks.speed.records import Result
+from benchmarks.speed.work_units import work_facts
 from twhin_spark.kernels.training_pass import MEASURED
 
 _OURS = "ours, {loss}"

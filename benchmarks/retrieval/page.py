@@ -9,10 +9,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.index_names import EXACT, OURS, PQ
-from benchmarks.mixtures import KS
 from benchmarks.paths import PAGES
 from benchmarks.plots import save
+from benchmarks.retrieval.index_names import EXACT, OURS, PQ
+from benchmarks.retrieval.mixtures import KS
 
 AIM_RECALL, AIM_SPEED = 0.95, 20
 

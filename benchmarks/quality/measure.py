@@ -8,10 +8,8 @@ printed and not repeated.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from itertools import groupby
@@ -19,42 +17,18 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import click
 import yaml
 from deltalake import DeltaTable
 
+from benchmarks.command_line import run_job
 from benchmarks.console import progress
 from benchmarks.machine import core_count, cpu_name, installed_versions, today
 from benchmarks.paths import BUILD, CONFIG_DATA, ROOT
-from benchmarks.quality_page import write_page
-from benchmarks.quality_peer import peer_metrics
-from benchmarks.quality_records import STORE, Run, load_runs, model_key, recorded_run, store_run
-from benchmarks.quality_sets import SETS, SMALLER, DataSet
-from benchmarks.readme_results import update_readme
+from benchmarks.quality.data_sets import SETS
+from benchmarks.quality.peer import peer_metrics
+from benchmarks.quality.records import STORE, Run, model_key, recorded_run, store_run
 
 NO_BASELINES = ("evaluation.als=null", "publishing.gates=[]")  # an ablation has the baselines of the whole model
-
-
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.argument("name", type=click.Choice([*SETS, "all"]))
-@click.option("--seed", "seeds", multiple=True, default=(0,), type=click.IntRange(min=0), help="Seeds of training.")
-@click.option("--set", "overrides", multiple=True, help="Config option as path=value, such as training.dim=64.")
-@click.option("--variants", is_flag=True, help="Measure the variants that the page shows as ablations and curves.")
-@click.option("--trial", is_flag=True, help="Measure on validation edges and keep no record, for tuning.")
-def main(name: str, seeds: tuple[int, ...], overrides: tuple[str, ...], variants: bool, trial: bool) -> None:
-    """Train and measure a data set, or all; print a JSON line for each seed and variant."""
-    for data in SETS if name == "all" else [name]:
-        for variant in _variants(SETS[data]) if variants else [[]]:
-            for seed in seeds:
-                click.echo(json.dumps(measure(data, seed, [*overrides, *variant], trial)))
-    if not trial:
-        write_page(load_runs())
-        update_readme()
-
-
-def _variants(data: DataSet) -> list[list[str]]:
-    """Return the overrides of each run that is made for an ablation or a curve."""
-    return [[*SMALLER, *variant] for variant in data.variants] + ([list(data.curve)] if data.curve else [])
 
 
 def measure(name: str, seed: int, overrides: Sequence[str], trial: bool) -> dict[str, Any]:
@@ -109,6 +83,11 @@ def measure(name: str, seed: int, overrides: Sequence[str], trial: bool) -> dict
     return _line(run)
 
 
+def _run(job: str, config: Path, overrides: Sequence[str]) -> dict[str, Any]:
+    """Run a job with its progress on stderr and return its result."""
+    return run_job(job, config, overrides, quiet=False)[1]
+
+
 def _curve(output: Path, run_id: str) -> dict[str, list[float]]:
     """Return the seconds of training after each epoch, and the MRR of validation edges if the run has measured it."""
     table = DeltaTable(output / "tables" / "training_rounds").to_pyarrow_table(
@@ -161,21 +140,5 @@ def _settings(config: Path) -> dict[str, Any]:
     return {"relations": relations} | {name: section for name, section in document.items() if name not in omitted}
 
 
-def _run(job: str, config: Path, options: Sequence[str]) -> dict[str, Any]:
-    """Run a job with its progress on stderr and return its result."""
-    progress(f"{job} {' '.join(options)}")
-    command = [str(Path(sys.executable).parent / "twhin-spark"), job, "--config", str(config)]
-    command += [part for option in options for part in ("--set", option)]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"twhin-spark {job} failed; see its output above")
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
-
-
 def _git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-
-
-if __name__ == "__main__":
-    main()

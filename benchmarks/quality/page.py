@@ -10,10 +10,10 @@ from typing import Any
 import yaml
 
 from benchmarks import plots
-from benchmarks.benchmarks_page import table
+from benchmarks.markdown import table
 from benchmarks.paths import PAGES
-from benchmarks.quality_records import Run, current_runs
-from benchmarks.quality_sets import SETS, SMALLER
+from benchmarks.quality.data_sets import SETS, SMALLER
+from benchmarks.quality.records import Run, current_runs
 
 Ablations = Mapping[tuple[str, ...], Mapping[int, Run]]  # by overrides and seed
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks import pytorch_biggraph as pbg
 from benchmarks.paths import CONFIG_DATA
-from benchmarks.quality_peer import PeerTraining
+from benchmarks.quality.peer import PeerTraining
 
 MetricRows = Sequence[Mapping[str, Any]]  # rows of the table `metrics`
 Figures = Callable[[MetricRows], dict[str, float]]

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from statistics import median
 
-from benchmarks.benchmark_records import Result
-from benchmarks.catalogue import AIMED_OVERHEAD
-from benchmarks.command_line import fb15k_config, planted_config, sizes
 from benchmarks.console import progress
 from benchmarks.machine import installed_versions
 from benchmarks.paths import BUILD
-from benchmarks.planted import PlantedGraph
-from benchmarks.training_stage import KERNELS, StageTiming, train_and_time
+from benchmarks.speed.catalogue import AIMED_OVERHEAD
+from benchmarks.speed.configs import fb15k_config, planted_config, training_options
+from benchmarks.speed.planted import PlantedGraph
+from benchmarks.speed.records import Result
+from benchmarks.speed.training_stage import KERNELS, StageTiming, train_and_time
 
 
 def engine_overhead(graph: PlantedGraph, dim: int, negatives: int, repeats: int) -> Result:
     """Measure the share of an epoch in which a task slot runs no kernel, `repeats` times."""
     name = "engine_overhead"
-    config = planted_config(graph, sizes(dim, negatives))
+    config = planted_config(graph, training_options(dim, negatives))
     timings = []
     for repeat in range(repeats):
         progress(f"{name}: repeat {repeat + 1} of {repeats}")
@@ -41,7 +41,7 @@ def small_graph_overhead(epochs: int, repeats: int) -> Result:
     """Measure the wall and kernel seconds of training FB15k-237, `repeats` times."""
     name = "small_graph_overhead"
     folder = BUILD / "fb15k-237"
-    config = fb15k_config(folder, sizes(100, 50, epochs))
+    config = fb15k_config(folder, training_options(100, 50, epochs))
     timings = []
     for repeat in range(repeats):
         progress(f"{name}: repeat {repeat + 1} of {repeats}")

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks import quality_records
 from benchmarks.paths import ROOT
-from benchmarks.quality_records import config_digest, load_runs, model_key, recorded_run, same_key, store_run
-from benchmarks.quality_sets import SETS
+from benchmarks.quality import records
+from benchmarks.quality.data_sets import SETS
+from benchmarks.quality.records import config_digest, load_runs, model_key, recorded_run, same_key, store_run
 
 KEY = {"config": "c", "bits": {"cpu": {"kernels": "1", "run": "2"}}}
 
@@ -56,7 +56,7 @@ def test_the_key_has_no_part_that_a_renaming_in_the_package_changes(tmp_path: Pa
 
 
 def test_a_run_takes_the_place_of_its_predecessor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quality_records, "STORE", tmp_path / "quality.json")
+    monkeypatch.setattr(records, "STORE", tmp_path / "quality.json")
     run = {"set": "s", "seed": 0, "overrides": [], "key": KEY, "metrics": {"mrr": 0.1}}
     for other in (run, {**run, "seed": 1}, {**run, "metrics": {"mrr": 0.2}}):
         store_run(other)

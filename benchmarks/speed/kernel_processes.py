@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from benchmarks import fb15k
+from benchmarks.speed import fb15k
 from twhin_spark.kernels.gradients import LossSettings
 from twhin_spark.kernels.initial_vectors import initial_vectors
 from twhin_spark.kernels.losses import LOSSES

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks import quality, quality_page, quality_records
 from benchmarks.paths import ROOT
-from benchmarks.quality_sets import SETS, SMALLER
+from benchmarks.quality import measure, page, records
+from benchmarks.quality.data_sets import SETS, SMALLER
 
 GROUPS = ["graph.partitions=32", "training.groups=4"]
 COSINE = ["training.comparator=cosine"]
@@ -36,7 +36,7 @@ def run(recall: float, overrides: Sequence[str] = (), *, seed: int = 0, key: dic
 
 
 def test_seeds_are_averaged_and_older_code_is_left_out(tmp_path: Path) -> None:
-    quality_page.write_page([run(0.5, key=OLD, seed=2), run(0.2, seed=0), run(0.3, seed=1)], tmp_path)
+    page.write_page([run(0.5, key=OLD, seed=2), run(0.2, seed=0), run(0.3, seed=1)], tmp_path)
     text = (tmp_path / "quality.md").read_text()
     assert "| recall@20 | **0.2500** | 0.1000 | 0.2000 (seed 0), 0.3000 (seed 1) |" in text
     assert "Training took 100 s, with the graph and the evaluation 200 s." in text
@@ -45,14 +45,14 @@ def test_seeds_are_averaged_and_older_code_is_left_out(tmp_path: Path) -> None:
 
 def test_an_ablation_of_groups_is_compared_with_the_same_without_groups(tmp_path: Path) -> None:
     ablations = {(): 0.4, tuple(GROUPS): 0.3, tuple(COSINE): 0.2, (*COSINE, *GROUPS): 0.1}
-    quality_page.write_page([run(0.5), *(run(value, [*SMALLER, *more]) for more, value in ablations.items())], tmp_path)
+    page.write_page([run(0.5), *(run(value, [*SMALLER, *more]) for more, value in ablations.items())], tmp_path)
     rows = [line for line in (tmp_path / "quality.md").read_text().splitlines() if line.startswith("| dim=128")]
     assert [row.split(" | ")[3] for row in rows] == ["1.000", "0.750", "0.500", "0.500"]
 
 
 def test_an_ablation_is_the_mean_of_its_seeds_and_its_share_of_those_that_both_have(tmp_path: Path) -> None:
     base = [run(0.4, SMALLER, seed=0), run(0.8, SMALLER, seed=1)]
-    quality_page.write_page(
+    page.write_page(
         [run(0.5), *base, run(0.3, [*SMALLER, *GROUPS], seed=1), run(0.1, [*SMALLER, *COSINE], seed=2)], tmp_path
     )
     rows = [
@@ -66,25 +66,25 @@ def test_an_ablation_is_the_mean_of_its_seeds_and_its_share_of_those_that_both_h
 def test_a_curve_is_of_the_run_that_holds_edges_out(tmp_path: Path) -> None:
     held_out = run(0.4, SETS["gowalla"].curve)
     held_out["curve"] = {"seconds": [1.0, 2.0], "mrr": [0.1, 0.2]}
-    quality_page.write_page([run(0.5)], tmp_path)
+    page.write_page([run(0.5)], tmp_path)
     assert "quality-gowalla.svg" not in (tmp_path / "quality.md").read_text()
-    quality_page.write_page([run(0.5), held_out], tmp_path)
+    page.write_page([run(0.5), held_out], tmp_path)
     assert "quality-gowalla.svg" in (tmp_path / "quality.md").read_text()
     assert "a tenth of the training edges held out" in (tmp_path / "quality-gowalla.svg").read_text()
 
 
 def test_the_curve_of_an_ablation_is_that_of_its_first_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: dict[str, Any] = {}
-    monkeypatch.setattr(quality_page.plots, "curves", lambda curves, *_: shown.update(curves))
+    monkeypatch.setattr(page.plots, "curves", lambda curves, *_: shown.update(curves))
     first, second = run(0.4, SMALLER, seed=0), run(0.4, SMALLER, seed=1)
     first["curve"], second["curve"] = ({"seconds": [1.0], "mrr": [mrr]} for mrr in (0.1, 0.2))
-    quality_page.write_page([run(0.5), second, first], tmp_path)
+    page.write_page([run(0.5), second, first], tmp_path)
     assert shown == {"dim=128": first["curve"]}
 
 
 def test_a_run_of_the_same_config_seed_and_bits_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     """A repeated run would build a graph; the recorded one is returned at once."""
-    key = quality_records.model_key(ROOT / "conf" / "gowalla.yaml")
+    key = records.model_key(ROOT / "conf" / "gowalla.yaml")
     recorded = run(0.25, SMALLER, key=key)
-    monkeypatch.setattr(quality_records, "load_runs", lambda: [run(0.1, SMALLER), run(0.2, key=key), recorded])
-    assert quality.measure("gowalla", 0, SMALLER, trial=False)["metrics"] == recorded["metrics"]
+    monkeypatch.setattr(records, "load_runs", lambda: [run(0.1, SMALLER), run(0.2, key=key), recorded])
+    assert measure.measure("gowalla", 0, SMALLER, trial=False)["metrics"] == recorded["metrics"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.kernel_processes import KernelSettings, halves
+from benchmarks.speed.kernel_processes import KernelSettings, halves
 from twhin_spark.kernels.arrays import Integers
 from twhin_spark.kernels.batches import Batch, deal_batches
 from twhin_spark.kernels.model import Edges

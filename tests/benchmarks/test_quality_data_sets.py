@@ -11,8 +11,8 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from benchmarks.paths import ROOT, data_home
-from benchmarks.quality import NO_BASELINES, with_data
-from benchmarks.quality_sets import SETS, SMALLER, baselines, knowledge_graph, recommendation
+from benchmarks.quality.data_sets import SETS, SMALLER, baselines, knowledge_graph, recommendation
+from benchmarks.quality.measure import NO_BASELINES, with_data
 from twhin_spark.config import load_config
 from twhin_spark.logs.clean import clean_logs
 from twhin_spark.tables.delta import TableStore

@@ -8,10 +8,10 @@ from statistics import median
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from benchmarks.benchmark_records import Result
 from benchmarks.console import progress
 from benchmarks.machine import installed_versions
-from benchmarks.sgemm import product_speed
+from benchmarks.speed.records import Result
+from benchmarks.speed.sgemm import product_speed
 from twhin_spark.kernels.exact_ranks import Excluded, Positives, count_above, positive_scores
 
 _NAME = "ranking_share_d128"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.planted import PlantedGraph
+from benchmarks.speed.planted import PlantedGraph
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,12 @@ import click
 import faiss
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from benchmarks import mixtures
-from benchmarks.benchmark_records import rounded
 from benchmarks.machine import core_count, cpu_name, installed_versions, today
 from benchmarks.paths import RECORDS, ROOT
-from benchmarks.retrieval_page import write_page
-from benchmarks.vector_sets import Sizes, VectorSet, vector_sets
+from benchmarks.retrieval import mixtures
+from benchmarks.retrieval.page import write_page
+from benchmarks.retrieval.vector_sets import Sizes, VectorSet, vector_sets
+from benchmarks.speed.records import rounded
 
 _STORE = RECORDS / "retrieval.json"
 _OUTPUT = click.Path(file_okay=False, path_type=Path)
@@ -65,7 +65,7 @@ def _parts(sizes: Sizes, higgs: Path, lastfm: Path) -> dict[tuple[str, str], Cal
 
 
 def _indexes(name: str, make: Callable[[], VectorSet]) -> dict[str, Any]:
-    from benchmarks import index_speed  # needs hnswlib and usearch, which `--help` and `--page` do without
+    from benchmarks.retrieval import index_speed  # needs hnswlib and usearch, which `--help` and `--page` do without
 
     faiss.omp_set_num_threads(1)
     with threadpool_limits(1):

@@ -1,0 +1,1 @@
+"""Quality of trained vectors on data sets with published figures: `python -m benchmarks.quality --help`."""
