@@ -33,8 +33,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
 
 
 @pytest.fixture
-def held() -> Iterator[ExitStack]:
-    """Lets go of what Spark holds for a test when the test ends."""
+def caches() -> Iterator[ExitStack]:
+    """A stack that frees the rows that a test caches when the test ends."""
     with ExitStack() as stack:
         yield stack
 

@@ -21,7 +21,7 @@ def _twhin(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str
     ("arguments", "line"),
     [
         (("train", "--config", "none.yaml"), "none.yaml: cannot read the config: No such file"),
-        (("train", "--config", "conf/demo.yaml", "--set", "training.dim=0"), "training.dim: found 0; allowed: "),
+        (("train", "--config", "conf/demo.yaml", "--set", "training.dim=0"), "training.dim is 0, but must be "),
         (
             ("pipeline", "--config", "conf/higgs.yaml", "--set", "logs.activity.path=nowhere/*.gz"),
             "logs.activity.path: found no file at 'nowhere/*.gz'",

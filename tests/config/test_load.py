@@ -1,4 +1,4 @@
-"""Every error is one line with the dotted path, what was found and what is allowed."""
+"""Errors are one line with the dotted path, what is wrong and what is required."""
 
 from __future__ import annotations
 
@@ -44,43 +44,70 @@ def test_a_small_config_has_defaults_and_takes_overrides(config_file: Path) -> N
 @pytest.mark.parametrize(
     ("override", "line"),
     [
-        ("training.dimm=3", "training.dimm: unknown key (did you mean 'dim'?); allowed: dim, epochs"),
-        ("relations.like.operater=x", "relations.like.operater: unknown key (did you mean 'operator'?)"),
-        ("relations.follow.source=usr", "found 'usr'; allowed: a declared entity type, one of user, tweet"),
-        ("training.dim=abc", "training.dim: found 'abc'; allowed: a valid integer"),
-        ("training.dim=0", "training.dim: found 0; allowed: greater than or equal to 1"),
-        ("training.learning_rate=.nan", "training.learning_rate: found nan; allowed: "),
-        ("training.loss=hinge", "training.loss: found 'hinge'; allowed: 'logistic', 'softmax' or"),
-        ("training.loss=cosine_contrastive", "training.loss: found cosine_contrastive with comparator: dot; allowed"),
-        ("training={comparator: cosine, max_norm: 1}", "training.max_norm: found 1 with comparator: cosine;"),
-        ("training.adversarial_temperature=1", "training.adversarial_temperature: found 1 with loss: softmax; allowed"),
-        ("training.margin=1", "training.margin: found 1; allowed: less than 1"),
-        ("training.groups=64", "training.groups: found 64; allowed: at most graph.partitions, 32"),
-        ("training={loss: logistic, logq: true}", "training.logq: found true with loss: logistic; allowed: with loss"),
-        ("training={in_batch_weight: 0, uniform_weight: 0}", "training.uniform_negatives: found 512 of weight 0, with"),
-        ("training={batch_size: 1, uniform_negatives: 0}", "training.uniform_negatives: found 0 of weight 1, with"),
-        ("training={keep: best, validation: {edges: 0}}", "training.validation.edges: found 0 with training.keep"),
-        ("training={epochs: 2, schedule: {warmup_epochs: 3}}", "training.schedule.warmup_epochs: found 3; allowed: at"),
-        ("logs.a.select={relation: r, source: s}", "logs.a.select.target: found nothing; this key is required"),
-        ("relations.like=3", "relations.like: found 3; allowed: a section with the keys source, target"),
-        ("relations={}", "relations: found {}; allowed: "),
-        ("window.from=yesterday", "window.from: found 'yesterday'; allowed: a valid datetime"),
-        ("window={from: 2026-02-01, until: 2026-01-01}", "window.until: found 2026-01-01T00:00:00; allowed: after"),
-        ("split={test: 0.6, validation: 0.5}", "split.test: found 0.6 with validation 0.5; allowed: below 1 together"),
-        ("split.by=source", "logs.a.select.split: found nothing with split.by: source"),
-        ("logs.a.select={relation: r, source: s, target: t}", "logs.a.select.timestamp: found nothing; required"),
-        ("relations.like.repeats=cap", "relations.like.cap: found nothing with repeats: cap"),
-        ("relations.like.undone_by=unfollow", "relations.like.undone_by: found 'unfollow', which undoes 'follow'"),
-        ("relations.like.undone_by=follow", "relations.like.undone_by: found 'follow', which is a relation itself"),
-        ("graph.min_degree={usr: 2}", "graph.min_degree.usr: unknown entity type; allowed: one of user, tweet"),
-        ("publishing.gates=[{relation: like, metric: mrr}]", "publishing.gates.0: found none of at_least and beats"),
-        ("name=my model", "name: found 'my model'; allowed: match pattern"),
-        ("training", "--set: found 'training'; allowed: a.b=value"),
-        ("name.x=1", "--set name.x: 'name' is 'small'; allowed: a section with keys"),
-        ("training.dim=[", "--set training.dim: found '['; allowed: a value in YAML"),
+        ("training.dimm=3", "training.dimm is no key (did you mean 'dim'?); the keys are dim, epochs"),
+        (
+            "relations.like.operater=x",
+            "relations.like.operater is no key (did you mean 'operator'?); the keys are source",
+        ),
+        (
+            "relations.follow.source=usr",
+            "relations.follow.source is 'usr', but must be one of entity_types: user, tweet",
+        ),
+        ("training.dim=abc", "training.dim is 'abc', but must be an integer"),
+        ("training.dim=0", "training.dim is 0, but must be greater than or equal to 1"),
+        ("training.learning_rate=.nan", "training.learning_rate is nan, but must be a finite number"),
+        ("training.loss=hinge", "training.loss is 'hinge', but must be 'logistic', 'softmax' or"),
+        ("training.loss=cosine_contrastive", "so comparator must be 'cosine', not 'dot'"),
+        (
+            "training={comparator: cosine, max_norm: 1}",
+            "training.max_norm is set, so training.comparator must be 'dot', not 'cosine'",
+        ),
+        ("training.adversarial_temperature=1", "is set, so training.loss must be 'logistic', not 'softmax'"),
+        ("training.margin=1", "training.margin is 1, but must be less than 1"),
+        ("training.groups=64", "training.groups is 64, but must be at most graph.partitions, 32"),
+        ("training={loss: logistic, logq: true}", "training.logq is true, so training.loss must be 'softmax', not"),
+        ("training={in_batch_weight: 0, uniform_weight: 0}", "no negatives: uniform_negatives is 512 of weight 0, and"),
+        (
+            "training={batch_size: 1, uniform_negatives: 0}",
+            "training has no negatives: uniform_negatives is 0 of weight 1,",
+        ),
+        ("training={keep: best, validation: {edges: 0}}", "'best', so training.validation.edges must be 1 or more"),
+        (
+            "training={epochs: 2, schedule: {warmup_epochs: 3}}",
+            "training.schedule.warmup_epochs is 3, but must be at most",
+        ),
+        ("logs.a.select={relation: r, source: s}", "logs.a.select.target is required: Id of the target"),
+        ("relations.like=3", "relations.like is 3, but must be a section with the keys source, target"),
+        ("relations={}", "relations is {}, but must have at least 1 item"),
+        ("window.from=yesterday", "window.from is 'yesterday', but must be a valid datetime"),
+        ("window={from: 2026-02-01, until: 2026-01-01}", "window.until is 2026-01-01T00:00:00, but must be after"),
+        (
+            "split={test: 0.6, validation: 0.5}",
+            "split.test is 0.6 and split.validation 0.5; together they must be below 1",
+        ),
+        ("split.by=source", "split.by is 'source', so logs.a.select.split is required"),
+        (
+            "logs.a.select={relation: r, source: s, target: t}",
+            "split.by is 'time', so logs.a.select.timestamp is required",
+        ),
+        ("relations.like.repeats=cap", "relations.like.repeats is 'cap', so relations.like.cap is required"),
+        ("relations.like.undone_by=unfollow", "relations.like.undone_by is 'unfollow', like that of relations.follow"),
+        ("relations.like.undone_by=follow", "relations.like.undone_by is 'follow', a relation itself;"),
+        (
+            "graph.min_degree={usr: 2}",
+            "graph.min_degree.usr names no entity type; it must be one of entity_types: user, tweet",
+        ),
+        (
+            "publishing.gates=[{relation: like, metric: mrr}]",
+            "publishing.gates.0 has no bound; set publishing.gates.0.at_least",
+        ),
+        ("name=my model", "name is 'my model', but must match pattern"),
+        ("training", "--set is 'training', but must be a.b=value"),
+        ("name.x=1", "--set name.x: 'name' is 'small', but must be a section with keys"),
+        ("training.dim=[", "--set training.dim: '[' is not valid YAML; quote the value"),
     ],
 )
-def test_an_error_is_one_line_with_path_found_and_allowed(config_file: Path, override: str, line: str) -> None:
+def test_an_error_is_one_line_with_path_value_and_rule(config_file: Path, override: str, line: str) -> None:
     with pytest.raises(ConfigError) as error:
         load_config(config_file, [override])
     assert line in str(error.value)
@@ -92,8 +119,8 @@ def test_an_error_is_one_line_with_path_found_and_allowed(config_file: Path, ove
     [
         ("a: 1\na: 2\n", "bad.yaml:2: not valid YAML: key 'a' is given twice"),
         ("a: [1\n", "bad.yaml:2: not valid YAML"),
-        ("- a\n", "bad.yaml: found ['a']; allowed: a mapping with the keys name, output"),
-        ("", "bad.yaml: found nothing; allowed: a mapping"),
+        ("- a\n", "bad.yaml holds ['a'], but must be a mapping with the keys name, output"),
+        ("", "bad.yaml holds nothing, but must be a mapping"),
     ],
 )
 def test_a_file_that_is_no_mapping_is_one_line(tmp_path: Path, text: str, line: str) -> None:
@@ -110,8 +137,20 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_early_stopping_needs_a_validation_split(config_file: Path) -> None:
-    with pytest.raises(ConfigError, match=r"split\.validation: found 0 with training\.early_stopping; allowed"):
+    with pytest.raises(ConfigError, match=r"training\.early_stopping is set, so split\.validation must be above 0"):
         load_config(config_file, ["split.validation=0", "training.early_stopping.patience=2"])
+
+
+def test_set_takes_every_path_that_an_error_prints(config_file: Path) -> None:
+    gates = "publishing.gates=[{relation: like, metric: mrr}, {relation: like, metric: mrr, at_least: 0.1}]"
+    config = load_config(config_file, [gates, "publishing.gates.0.beats=popularity", "publishing.gates.1.at_least=0.2"])
+    assert [(gate.beats, gate.at_least) for gate in config.publishing.gates] == [("popularity", None), (None, 0.2)]
+    for override, line in {
+        "publishing.gates.2.beats=als": "--set publishing.gates.2.beats: 'publishing.gates' is a list of 2; use",
+        "publishing.gates.x=1": "--set publishing.gates.x: 'publishing.gates' is a list of 2; use a number below that",
+    }.items():
+        with pytest.raises(ConfigError, match=f"^{line}"):
+            load_config(config_file, [gates, override])
 
 
 def test_several_errors_are_a_line_each(config_file: Path) -> None:

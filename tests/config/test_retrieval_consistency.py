@@ -1,4 +1,4 @@
-"""What the section `retrieval` refuses: one line each, with the path, what was found and what is allowed."""
+"""Errors of the section `retrieval`: one line each, with the path, what is wrong and what is required."""
 
 from __future__ import annotations
 
@@ -21,35 +21,43 @@ def checked(**retrieval: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("query", "line"),
     [
-        ({"relation": "lik"}, "relation: found 'lik'; allowed: one of follow, like"),
-        ({}, "source: found nothing; required without a relation, one of user, item"),
-        ({"source": "tweet"}, "source: found 'tweet'; allowed: a declared entity type, one of user, item"),
-        ({"source": "user", "target": "tweet"}, "target: found 'tweet'; allowed"),
+        ({"relation": "lik"}, ".relation is 'lik', but must be one of relations: follow, like"),
+        ({}, " has no relation, so retrieval.queries.q.source is required: one of entity_types: user"),
+        ({"source": "tweet"}, ".source is 'tweet', but must be one of entity_types: user, item"),
+        ({"source": "user", "target": "tweet"}, ".target is 'tweet', but must be"),
         (
             {"relation": "like", "target": "user"},
-            "relation: found 'like'; allowed: a relation user → user, one of follow",
+            ".relation is 'like', but must be a relation user → user: follow",
         ),
-        ({"relation": "like", "exclude": ["follow"]}, "exclude: found 'follow'; allowed: a relation user → item"),
+        ({"relation": "like", "exclude": ["follow"]}, ".exclude is 'follow', but must be a relation user → item"),
         (
             {"source": "item", "exclude": ["like"]},
-            "exclude: found 'like'; allowed: nothing, as no relation is item → item",
+            ".exclude is 'like', but no relation is item → item; remove it",
         ),
-        ({"source": "user", "recall": "like"}, "recall: found 'like'; allowed: a relation user → user"),
-        ({"source": "item", "method": "mixture"}, "method: found mixture; allowed: where a relation is item → item"),
-        ({"source": "user", "method": "ann", "targets": "degree > 1"}, "targets: found a condition with method: ann"),
+        ({"source": "user", "recall": "like"}, ".recall is 'like', but must be a relation user → user"),
+        ({"source": "item", "method": "mixture"}, ".method is 'mixture', which needs a relation item → item"),
+        (
+            {"source": "user", "method": "ann", "targets": "degree > 1"},
+            ".method is 'ann', whose index has all targets; remove",
+        ),
     ],
 )
 def test_a_query_that_does_not_fit(query: dict[str, Any], line: str) -> None:
     (problem,) = checked(queries={"q": query})
-    assert problem.startswith(f"retrieval.queries.q.{line}")
+    assert problem.startswith(f"retrieval.queries.q{line}")
 
 
 def test_blends() -> None:
     queries = {"a": {"relation": "like"}, "b": {"source": "user"}}
     assert checked(queries=queries, blends={"c": {"queries": {"a": 1}}}) == []
     assert "user → item and user → user" in checked(queries=queries, blends={"c": {"queries": {"a": 1, "b": 1}}})[0]
-    assert "unknown query; allowed: one of a, b" in checked(queries=queries, blends={"c": {"queries": {"d": 1}}})[0]
-    assert "found the name of a query" in checked(queries=queries, blends={"a": {"queries": {"a": 1}}})[0]
+    assert (
+        "queries.d names no query; it must be one of a, b"
+        in checked(queries=queries, blends={"c": {"queries": {"d": 1}}})[0]
+    )
+    assert (
+        "retrieval.blends.a has the name of a query" in checked(queries=queries, blends={"a": {"queries": {"a": 1}}})[0]
+    )
 
 
 @pytest.mark.parametrize(("option", "value"), [("k", 0), ("k", 100_001), ("method", "fast"), ("measure", "euclidean")])

@@ -1,4 +1,4 @@
-"""Reads a configuration file; every error names the dotted path, what was found and what is allowed."""
+"""Reading of a configuration file. Every error names the option's dotted path and what is required of it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,18 @@ from twhin_spark.config.consistency import problems
 from twhin_spark.config.sections import Config
 from twhin_spark.errors import ConfigError
 
+# Words of YAML for those of pydantic.
+_WORDS = {
+    "string": "text",
+    "list": "a list",
+    "dictionary": "a section with keys",
+    "integer": "an integer",
+    "number": "a number",
+}
+
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice, where YAML would silently keep the last."""
+    """SafeLoader that refuses a key that is given twice; YAML would silently keep the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -54,8 +63,8 @@ def load_config(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
         config = Config.model_validate(document)
     except ValidationError as error:
         raise ConfigError(_lines(path, [_explain(detail) for detail in error.errors()])) from None
-    if found := problems(config):
-        raise ConfigError(_lines(path, found))
+    if lines := problems(config):
+        raise ConfigError(_lines(path, lines))
     return config
 
 
@@ -73,52 +82,60 @@ def _parse(path: str | Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict):
-        raise ConfigError(f"{path}: found {_shown(document)}; allowed: a mapping with the keys {_known(Config)}")
+        raise ConfigError(f"{path} holds {_shown(document)}, but must be a mapping with the keys {_key_list(Config)}")
     return document
 
 
 def _set(document: dict[str, Any], override: str) -> None:
+    """Apply `a.b=value` to the document. A number is a position in a list, as in `publishing.gates.0.beats=als`."""
     dotted, equals, value = override.partition("=")
     keys = dotted.split(".")
     if not equals or not all(keys):
-        raise ConfigError(f"--set: found '{override}'; allowed: a.b=value")
-    place: Any = document
-    for depth, key in enumerate(keys[:-1]):
-        place = place.setdefault(key, {})
-        if not isinstance(place, dict):
-            raise ConfigError(
-                f"--set {dotted}: '{'.'.join(keys[: depth + 1])}' is {_shown(place)}; allowed: a section with keys"
-            )
+        raise ConfigError(f"--set is '{override}', but must be a.b=value")
+    parent: Any = document
+    for depth, key in enumerate(keys):
+        path = ".".join(keys[:depth])
+        if isinstance(parent, list):
+            if not (key.isdecimal() and int(key) < len(parent)):
+                raise ConfigError(f"--set {dotted}: '{path}' is a list of {len(parent)}; use a number below that")
+        elif not isinstance(parent, dict):
+            raise ConfigError(f"--set {dotted}: '{path}' is {_shown(parent)}, but must be a section with keys")
+        position: Any = int(key) if isinstance(parent, list) else key
+        if depth < len(keys) - 1:
+            parent = parent[position] if isinstance(parent, list) else parent.setdefault(position, {})
     try:
-        place[keys[-1]] = yaml.load(value, _UniqueKeyLoader)
+        parent[position] = yaml.load(value, _UniqueKeyLoader)
     except yaml.YAMLError:
-        raise ConfigError(f"--set {dotted}: found '{value}'; allowed: a value in YAML") from None
+        raise ConfigError(f"--set {dotted}: '{value}' is not valid YAML; quote the value") from None
 
 
 def _explain(detail: ErrorDetails) -> str:
-    """One line for one of pydantic's errors."""
+    """Return one line for one of pydantic's errors."""
     location = [part for part in detail["loc"] if part != "[key]"]
     dotted = ".".join(str(part) for part in location)
     if detail["type"] == "extra_forbidden":
-        model = _model_at(location[:-1])
-        return f"{dotted}: unknown key{nearest(str(location[-1]), _keys(model))}; allowed: {_known(model)}"
+        section = _section_at(location[:-1])
+        return f"{dotted} is no key{nearest(str(location[-1]), _keys(section))}; the keys are {_key_list(section)}"
     if detail["type"] == "missing":
-        help_line = _model_at(location[:-1]).model_fields[str(location[-1])].description
-        return f"{dotted}: found nothing; this key is required: {help_line}"
-    allowed = re.sub(r"^(Input|Value|List|String) should (be )?", "", detail["msg"])
-    if allowed.startswith("a valid dictionary or instance of"):
-        allowed = f"a section with the keys {_known(_model_at(location))}"
-    return f"{dotted}: found {_shown(detail['input'])}; allowed: {allowed}"
+        description = _section_at(location[:-1]).model_fields[str(location[-1])].description
+        return f"{dotted} is required: {description}"
+    required = re.sub(r"^(Input|Value|List|String|Dictionary) should (be )?|^Value error, ", "", detail["msg"])
+    required = re.sub(r", unable to parse .*| after validation, not \d+", "", required)
+    required = re.sub(r"^a valid (string|list|dictionary|integer|number)", lambda match: _WORDS[match[1]], required)
+    if required.startswith("a section with keys or instance of"):
+        required = f"a section with the keys {_key_list(_section_at(location))}"
+    verb = "" if required.startswith(("match", "have")) else "be "
+    return f"{dotted} is {_shown(detail['input'])}, but must {verb}{required}"
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A hint at the nearest of the known words, as in `(did you mean 'dim'?)`, or an empty string."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+def nearest(word: str, words: Iterable[str]) -> str:
+    """Return a hint at the most similar of the words, such as ` (did you mean 'dim'?)`, or an empty string."""
+    close = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
     return f" (did you mean '{close[0]}'?)" if close else ""
 
 
-def _model_at(location: Sequence[str | int]) -> type[BaseModel]:
-    """The section class at a dotted path of the config."""
+def _section_at(location: Sequence[str | int]) -> type[BaseModel]:
+    """Return the class of the section at a dotted path of the config."""
     annotation: Any = Config
     for part in location:
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -134,7 +151,7 @@ def _keys(model: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _known(model: type[BaseModel]) -> str:
+def _key_list(model: type[BaseModel]) -> str:
     return ", ".join(_keys(model))
 
 
@@ -145,5 +162,5 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _lines(path: str | Path, found: Iterable[str]) -> str:
-    return "\n".join(f"{path}: {line}" for line in found)
+def _lines(path: str | Path, lines: Iterable[str]) -> str:
+    return "\n".join(f"{path}: {line}" for line in lines)
