@@ -1,7 +1,7 @@
-"""The errors that a person can act on. Anything else that is raised is a bug.
+"""The errors that a user can act on. Any other exception is a bug.
 
-Each message is one line: what was found, what is allowed or expected, what to do. `cli` prints it without a stack trace
-and exits with the error's code.
+Each line of a message says what is wrong, what is required and what to do. The command prints it without a stack
+trace and exits with the error's code.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from typing import ClassVar
 
 
 class TwhinError(Exception):
-    """A job could not do its work. The root of every error that this package raises on purpose."""
+    """A job could not do its work. Base class of all errors of this package."""
 
     exit_code: ClassVar[int] = 1
 
 
 class ConfigError(TwhinError):
-    """The config is wrong. The message names the dotted path of the field."""
+    """The config is invalid. The message names the dotted path of the option."""
 
     exit_code = 2
 
 
 class InputError(TwhinError):
-    """The logs, or the tables and files that a job starts from, are missing or wrong."""
+    """The logs, or the tables and files that a job reads, are missing or invalid."""
 
     exit_code = 2
 

@@ -24,7 +24,7 @@ EVENT = ["relation", "source_id", "target_id", "timestamp"]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
-def test_a_trial_reads_no_test_edge(spark: SparkSession, held: ExitStack, scratch: Path, name: str) -> None:
+def test_a_trial_reads_no_test_edge(spark: SparkSession, caches: ExitStack, scratch: Path, name: str) -> None:
     if not HOME.exists():
         pytest.skip(f"{HOME} is missing")
     path = ROOT / "conf" / SETS[name].config
@@ -32,7 +32,7 @@ def test_a_trial_reads_no_test_edge(spark: SparkSession, held: ExitStack, scratc
     def events(overrides: Sequence[str], folder: str) -> DataFrame:
         config = load_config(path, [*with_data(path, overrides), f"output={scratch / folder}"])
         store = TableStore(spark, config.output)
-        clean_logs(spark, config, store, held, print)
+        clean_logs(spark, config, store, caches, print)
         return store.read(EVENTS).select(*EVENT, "split")
 
     final, trial = events([], "final"), events(SETS[name].trial, "trial")

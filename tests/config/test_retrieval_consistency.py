@@ -67,5 +67,5 @@ def test_values_out_of_range(option: str, value: Any) -> None:
 
 
 def test_k_of_zero_is_one_line() -> None:
-    with pytest.raises(ConfigError, match=r"^conf/demo.yaml: retrieval.queries.q.k: found 0; allowed: [^\n]*$"):
+    with pytest.raises(ConfigError, match=r"^conf/demo.yaml: retrieval.queries.q.k is 0, but must be [^\n]*$"):
         load_config("conf/demo.yaml", ["retrieval.queries.q={source: user, k: 0}"])

@@ -11,7 +11,8 @@ from typing import Any, get_args
 from tests.support.configs import small_config
 from twhin_spark.config import Config
 from twhin_spark.config.base import Measure
-from twhin_spark.config.sections import Operator, RegularizationConfig
+from twhin_spark.config.sections import Operator
+from twhin_spark.config.training import RegularizationConfig
 from twhin_spark.training.run_settings import RunSettings
 from twhin_spark.training.settings import run_settings
 

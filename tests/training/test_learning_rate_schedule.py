@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.toy_graph import run_settings
-from twhin_spark.config.sections import ScheduleConfig, TrainingConfig
+from twhin_spark.config.training import ScheduleConfig, TrainingConfig
 from twhin_spark.training.bucket_schedule import rounds_of_epoch
 from twhin_spark.training.learning_rate_schedule import factor, settings_at_round
 

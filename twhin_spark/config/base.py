@@ -1,4 +1,4 @@
-"""What the sections of a config are made of."""
+"""Types of the options of a config, and the base class of its sections."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 
 def _utc(value: datetime) -> datetime:
-    """A time without a zone is UTC; one with a zone is moved to UTC."""
+    """Convert a time to UTC. A time without a zone is UTC already."""
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
@@ -29,4 +29,6 @@ OneOrMore = Annotated[list[_T], BeforeValidator(_listed), Field(min_length=1)]  
 
 
 class Section(BaseModel):
+    """A section of the config. Unknown keys are errors, and values cannot be changed."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)

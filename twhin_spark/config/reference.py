@@ -1,4 +1,4 @@
-"""Prints the config reference, docs/config.md, from the section classes: `python -m twhin_spark.config.reference`."""
+"""The page docs/config.md, printed from the section classes by `python -m twhin_spark.config.reference`."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ _HEAD = """# Config reference
 
 <!-- Printed from the code by `make docs`. -->
 
-One YAML file describes a data set and a model. `--set a.b=value` overrides one option. Unknown keys are errors.
+One YAML file describes a data set and a model. `--set a.b=value` overrides one option; a number is a position
+in a list, as in `publishing.gates.0.beats=als`. Unknown keys are errors.
 Times are UTC; a path is relative to the working directory.
 """
 
 
 def reference() -> str:
-    """The reference page in Markdown: one table for each section, in the order in which the file has them."""
+    """Return the reference page in Markdown: one table for each section, in the order of the file."""
     return "\n".join([_HEAD, *_section("", Config)])
 
 
@@ -45,11 +46,11 @@ def _section(path: str, model: type[BaseModel]) -> Iterator[str]:
 
 
 def _models(path: str, annotation: Any) -> list[tuple[str, type[BaseModel]]]:
-    """The sections that an option holds: itself, by name, or by number."""
+    """Return the paths and classes of the sections that an option holds: itself, by name, or by position."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [(path, annotation)]
     if get_origin(annotation) in (Union, types.UnionType):
-        return [found for argument in get_args(annotation) for found in _models(path, argument)]
+        return [section for argument in get_args(annotation) for section in _models(path, argument)]
     for container, suffix in ((dict, ".NAME"), (list, ".N")):
         if get_origin(annotation) is container:
             return _models(path + suffix, get_args(annotation)[-1])

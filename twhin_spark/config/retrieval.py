@@ -1,4 +1,4 @@
-"""The section `retrieval` of a config: which candidates are found for whom, and how lists of them are merged."""
+"""The section `retrieval` of a config: queries for candidates, and the merging of their lists."""
 
 from __future__ import annotations
 
@@ -17,60 +17,81 @@ class CandidateQuery(Section):
     """The k targets that score highest for each source, never the source itself."""
 
     relation: Name | None = Field(
-        None, description="Relation that sources are seen through, as `(source + relation) · target`; null: plain."
+        None, description="Relation that changes the source vectors, as in `(source + relation) · target`; null: none."
     )
-    source: Name | None = Field(None, description="Entity type of the sources; null: the relation's.")
-    target: Name | None = Field(None, description="Entity type of the targets; null: the relation's, else `source`.")
+    source: Name | None = Field(None, description="Entity type of the sources; null: that of the relation.")
+    target: Name | None = Field(
+        None, description="Entity type of the targets; null: that of the relation, or without one the same as `source`."
+    )
     measure: Measure | None = Field(
-        None, description="How a source and a target are compared; null: by the relation's comparator, else cosine."
+        None,
+        description="Similarity of a source and a target; null: the relation's comparator, or without a relation "
+        "cosine.",
     )
-    k: Count = Field(100, description="Candidates for each source.")
+    k: Count = Field(100, description="Number of candidates for each source.")
     exclude: list[Name] = Field(
-        default_factory=list, description="Relations of the same ends whose training edges are no candidates."
+        default_factory=list,
+        description="Relations of the same entity types; their training edges are left out of the candidates.",
     )
     sources: Name | None = Field(
         None,
         description="Spark SQL condition over `entities`, with `first_time` and `last_time` of their training events, "
-        "that picks the sources; null: all.",
+        "that chooses the sources; null: all.",
     )
-    targets: Name | None = Field(None, description="The same for the targets.")
+    targets: Name | None = Field(
+        None, description="Spark SQL condition as for `sources` that chooses the targets; null: all."
+    )
     method: Method = Field(
         "exact",
-        description="exact: all targets are scored; ann: those that an index proposes; mixture: drawn from the "
-        "clusters that the source engages with.",
+        description="exact: all targets are scored; ann: the targets that an index proposes are scored; mixture: "
+        "targets are drawn "
+        "from the clusters of the source's own targets.",
     )
     recall: Name | None = Field(
-        None, description="Relation whose test edges the candidates are measured on, beside popularity and ALS."
+        None,
+        description="Relation on whose test edges the recall of the candidates is measured, with popularity and ALS; "
+        "null: none.",
     )
 
 
 class BlendConfig(Section):
-    """A list that is merged from several queries of the same ends, by reciprocal rank fusion."""
+    """A list merged from several queries of the same entity types by reciprocal rank fusion."""
 
     queries: dict[Name, Positive] = Field(
         min_length=1, description="Weights by query: a candidate's score is Σ weight / (`constant` + its rank there)."
     )
-    constant: NotNegative = Field(60.0, description="The greater, the less the first ranks stand out.")
-    k: Count = Field(100, description="Candidates for each source.")
+    constant: NotNegative = Field(
+        60.0, description="Constant of the fusion; the greater, the less the first ranks count."
+    )
+    k: Count = Field(100, description="Number of candidates for each source.")
 
 
 class AnnConfig(Section):
-    """The index behind `method: ann`, which proposes targets by their quantised vectors; exact scores decide."""
+    """The index for `method: ann`. It proposes targets by quantised vectors, which are then ranked by exact scores."""
 
     lists: int | None = Field(
-        None, ge=1, le=65_536, description="Lists that the vectors are divided into; null: 2 √n, at most n / 39."
+        None,
+        ge=1,
+        le=65_536,
+        description="Number of lists that n vectors are divided into; null: 2 √n, at most n / 39.",
     )
-    probes: int = Field(64, ge=1, description="Lists that are searched for a source: more find more, and take longer.")
-    refine: int = Field(8, ge=1, le=100, description="Targets that are proposed and scored for each one wanted.")
+    probes: int = Field(
+        64, ge=1, description="Number of lists searched for a source; more lists find more and take longer."
+    )
+    refine: int = Field(
+        8, ge=1, le=100, description="Number of targets proposed and scored for each candidate of the answer."
+    )
 
 
 class MixturesConfig(Section):
-    """The clusters behind `method: mixture`."""
+    """The clusters for `method: mixture`."""
 
-    clusters: int = Field(64, ge=1, le=65_536, description="Clusters of the targets.")
-    iterations: int = Field(20, ge=1, description="Iterations of spherical k-means.")
-    neighbours: int = Field(10, ge=0, description="Nearest sources whose mixtures smooth a source's own.")
-    smoothing: Annotated[float, Field(ge=0, le=1)] = Field(0.5, description="Share of the neighbours in a mixture.")
+    clusters: int = Field(64, ge=1, le=65_536, description="Number of clusters of the targets.")
+    iterations: int = Field(20, ge=1, description="Number of iterations of spherical k-means.")
+    neighbours: int = Field(10, ge=0, description="Number of nearest sources whose mixtures smooth a source's mixture.")
+    smoothing: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.5, description="Share of the neighbours in a smoothed mixture."
+    )
     seed: int = Field(0, ge=0, description="Seed of the first centroids.")
 
 
@@ -80,6 +101,10 @@ class RetrievalConfig(Section):
     version: Name = Field("current", description="Model version or alias whose vectors are used.")
     queries: dict[Label, CandidateQuery] = Field(default_factory=dict, description="The queries, by name.")
     blends: dict[Label, BlendConfig] = Field(default_factory=dict, description="Merged lists, by name.")
-    recall_at: OneOrMore[Annotated[int, Field(ge=1)]] = Field([10, 100], description="The k of recall@k.")
-    ann: AnnConfig = Field(default_factory=lambda: AnnConfig(), description="The index.")
-    mixtures: MixturesConfig = Field(default_factory=lambda: MixturesConfig(), description="The clusters.")
+    recall_at: OneOrMore[Annotated[int, Field(ge=1)]] = Field(
+        [10, 100], description="Values of k for which recall@k is measured."
+    )
+    ann: AnnConfig = Field(default_factory=lambda: AnnConfig(), description="Index for `method: ann`.")
+    mixtures: MixturesConfig = Field(
+        default_factory=lambda: MixturesConfig(), description="Clusters for `method: mixture`."
+    )

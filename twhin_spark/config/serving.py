@@ -1,4 +1,4 @@
-"""The section `serving` of a config: what is served, how it is ranked, and the limits of the service."""
+"""The section `serving` of a config: served families, rankings, and the limits of the service."""
 
 from __future__ import annotations
 
@@ -12,40 +12,48 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Score(Section):
-    """How close a source and a target are."""
+    """Similarity of a source and a target."""
 
     measure: Name | None = Field(
         None,
         description="dot, cosine, euclidean or manhattan; of sparse families dot, cosine, jaccard, log_cosine or "
         "exp_scaled_cosine. Null: the relation's comparator, else cosine.",
     )
-    relation: Name | None = Field(None, description="Relation that the source is seen through; null: plain.")
+    relation: Name | None = Field(None, description="Relation that changes the source vector; null: none.")
     family: Name = Field("twhin", description="Family of representations.")
-    weight: Finite = Field(1.0, description="Factor of this part in a sum.")
+    weight: Finite = Field(1.0, description="Factor of this part in the sum.")
 
 
 class RankingScore(Score):
-    missing: Finite | None = Field(None, description="The part where an entity is unknown; null: no rank.")
+    missing: Finite | None = Field(
+        None, description="Value of this part if an entity is unknown; null: the candidate gets no rank."
+    )
 
 
 class RankingSignal(Section):
-    """How close a candidate is to what the user did last."""
+    """Similarity of a candidate to the user's latest signals."""
 
-    signal: Name = Field(description="Signal type, as in the request.")
-    window_days: Positive = Field(description="Age in days that a signal may have.")
-    take: Literal["max", "average"] = Field("max", description="Of the scores with the last 10 signals.")
-    measure: Name | None = Field(None, description="As of a score.")
+    signal: Name = Field(description="Type of the signals, as in the request.")
+    window_days: Positive = Field(description="Largest age of a signal in days.")
+    take: Literal["max", "average"] = Field(
+        "max", description="Maximum or average of the scores with the last 10 signals."
+    )
+    measure: Name | None = Field(None, description="Similarity measure, as in `scores`.")
     family: Name = Field("twhin", description="Family of representations.")
     weight: Finite = Field(1.0, description="Factor of this part in the sum.")
-    missing: Finite | None = Field(None, description="The part without such signals; null: no rank.")
+    missing: Finite | None = Field(
+        None, description="Value of this part without such signals; null: the candidate gets no rank."
+    )
 
 
 class RankingFeature(Section):
-    """A feature that the request gives for each candidate; `degree` is known where the request does not give it."""
+    """A feature that the request gives for each candidate. `degree` need not be given."""
 
     weight: Finite = Field(description="Factor of this part in the sum.")
-    log: bool = Field(False, description="Take ln(1 + value), of a value that is not below zero.")
-    missing: Finite | None = Field(None, description="The part without a value; null: no rank.")
+    log: bool = Field(False, description="Use ln(1 + value); the value must be 0 or more.")
+    missing: Finite | None = Field(
+        None, description="Value of this part without a value; null: the candidate gets no rank."
+    )
 
 
 class RankingConfig(Section):
@@ -53,7 +61,7 @@ class RankingConfig(Section):
 
     scores: dict[Name, RankingScore] = Field(default_factory=dict, description="Scores of user and candidate.")
     signals: dict[Name, RankingSignal] = Field(default_factory=dict, description="Scores of signals and candidate.")
-    features: dict[Name, RankingFeature] = Field(default_factory=dict, description="Features, by their name.")
+    features: dict[Name, RankingFeature] = Field(default_factory=dict, description="Features, by name.")
 
     @model_validator(mode="after")
     def _parts_have_names_of_their_own(self) -> RankingConfig:
@@ -75,24 +83,32 @@ class FamilyTable(Section):
 class ServingConfig(Section):
     """The service, `twhin-spark serve`."""
 
-    host: Name = Field("127.0.0.1", description="Address that the service binds to.")
-    port: int = Field(8080, ge=0, le=65_535, description="Port that it binds to; 0: any that is free.")
-    token_file: Name | None = Field(None, description="File with the bearer token that callers send; null: none.")
+    host: Name = Field("127.0.0.1", description="Address that the service listens on.")
+    port: int = Field(8080, ge=0, le=65_535, description="Port that it listens on; 0: any free port.")
+    token_file: Name | None = Field(
+        None, description="File with the bearer token that callers must send; null: no token."
+    )
     store: Name | None = Field(None, description="Local folder of the stores; null: OUTPUT/serving.")
-    keep: int = Field(2, ge=1, description="Stores of a family that stay, the current one among them.")
-    verify: bool = Field(True, description="Check the stores' checksums before they are served, not only the lengths.")
+    keep: int = Field(2, ge=1, description="Number of stores of a family that are kept, including the current one.")
+    verify: bool = Field(
+        True, description="Check the stores' checksums before they are served; false: only their lengths."
+    )
     versions: list[Name] = Field(
-        default_factory=list, description="Model versions or aliases that are served beside current."
+        default_factory=list, description="Model versions or aliases that are served in addition to current."
     )
     families: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")], FamilyTable] = Field(
-        default_factory=dict, description="Families beside `twhin`, which is what `publish` writes."
+        default_factory=dict, description="Families in addition to `twhin`, which `publish` writes."
     )
-    poll_seconds: Positive = Field(10.0, description="Seconds between two looks at the tables for a new version.")
-    max_entities: int = Field(1000, ge=1, description="Entities, pairs or candidates in one request.")
-    max_neighbours: int = Field(1000, ge=1, description="Neighbours in one answer.")
-    max_body_bytes: int = Field(1_048_576, ge=1, description="Bytes of one request's body.")
-    timeout_seconds: Positive = Field(10.0, description="Seconds that a request may take, its body's arrival included.")
-    max_connections: int = Field(1024, ge=1, description="Open connections; a request beyond them is answered 503.")
-    search_threads: int = Field(1, ge=1, description="Threads that search neighbours; each takes a core.")
-    log_requests: bool = Field(True, description="A log line for every request; false: only for answers of 5xx.")
+    poll_seconds: Positive = Field(10.0, description="Seconds between two checks of the tables for a new version.")
+    max_entities: int = Field(1000, ge=1, description="Largest number of entities, pairs or candidates in one request.")
+    max_neighbours: int = Field(1000, ge=1, description="Largest number of neighbours in one answer.")
+    max_body_bytes: int = Field(1_048_576, ge=1, description="Largest size of a request's body in bytes.")
+    timeout_seconds: Positive = Field(
+        10.0, description="Longest time of a request in seconds, including the transfer of its body."
+    )
+    max_connections: int = Field(
+        1024, ge=1, description="Largest number of open connections; a request beyond it is answered with 503."
+    )
+    search_threads: int = Field(1, ge=1, description="Number of threads that search neighbours; each uses a core.")
+    log_requests: bool = Field(True, description="Write a log line for every request; false: only for answers of 5xx.")
     rankings: dict[Name, RankingConfig] = Field(default_factory=dict, description="Weighted sums that callers rank by.")

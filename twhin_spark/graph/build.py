@@ -1,4 +1,4 @@
-"""Runs the stages logs and graph. The last commit, one row of `graph_versions`, is what makes a build exist."""
+"""The build of a graph from logs. Its last commit, one row of `graph_versions`, makes the build visible."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ Progress = Callable[[str], None]
 class WrittenEdges:
     """The table `edges` as it was written.
 
-    content: by split, where there are edges.
-    events: what became of the accepted events: in_edges, taken_back, self_loop, below_min_degree.
-    reference_time: the last training event's time, UTC.
+    content: by split, for the splits that have edges.
+    events: numbers of accepted events by outcome: in_edges, taken_back, self_loop, below_min_degree.
+    reference_time: time of the last training event, UTC.
     """
 
     version: int
@@ -52,8 +52,8 @@ class WrittenEdges:
 
 
 @dataclass(frozen=True)
-class Placed:
-    """The entities and their places, as Spark holds them. The content that counts is who is where."""
+class PlacedEntities:
+    """The entities and their locations, cached. The content covers type, id, partition and row."""
 
     rows: DataFrame
     content: Content
@@ -66,21 +66,21 @@ def build_graph(
     progress: Progress,
     dataframes: Mapping[str, DataFrame] | None = None,
 ) -> GraphVersion:
-    """Reads the logs, writes all tables of the graph, and last the row of `graph_versions` that ties them together.
+    """Read the logs, and write all tables of the graph, last the row of `graph_versions` that ties them together.
 
     Raises
     ------
     ConfigError
-        An expression or option is wrong, or `graph.partitions` is not what the first build has fixed.
+        An expression or option is invalid, or `graph.partitions` differs from that of the first build.
     InputError
-        The logs cannot be read, are rejected too often, or leave no training edge.
+        A log cannot be read, too many of its rows are rejected, or no training edge is left.
     """
     store = TableStore(spark, config.output)
     earlier = find_latest_graph(store)
     if earlier is not None and earlier.partitions != config.graph.partitions:
         raise ConfigError(
-            f"graph.partitions: found {config.graph.partitions}; allowed: {earlier.partitions}, which the first build "
-            f"in {store.output} has fixed (another number needs another output)"
+            f"graph.partitions is {config.graph.partitions}, but must be {earlier.partitions} as in the first build in "
+            f"{store.output}; for another number, set another output"
         )
     with ExitStack() as caches:
         cleaned = clean_logs(spark, config, store, caches, progress, dataframes)
@@ -137,30 +137,30 @@ def _write_edges(store: TableStore, config: Config, cleaned: CleanLogs, progress
     }
     accepted = cleaned.total.accepted
     if sum(events_of.values()) != accepted:
-        raise TwhinError(f"{accepted:,} events do not add up to {_told(events_of)}; this is a bug in twhin-spark")
+        raise TwhinError(f"{accepted:,} events do not add up to {_summary(events_of)}; this is a bug in twhin-spark")
     contents = {split: Content(**by_split[split]["content"].asDict()) for split in SPLITS if split in by_split}
     edges_of = {split: content.rows for split, content in contents.items()}
     if "train" not in edges_of:
         raise InputError(
-            f"no training edge is left of {accepted:,} accepted events ({_told(events_of)}; edges: {_told(edges_of)}); "
-            "check split, undone_by, graph.self_loops and graph.min_degree"
+            f"no training edge is left of {accepted:,} accepted events ({_summary(events_of)}; "
+            f"edges: {_summary(edges_of)}); check split, undone_by, graph.self_loops and graph.min_degree"
         )
-    progress(f"edges: {_told(edges_of)}; events: {_told(events_of)}")
+    progress(f"edges: {_summary(edges_of)}; events: {_summary(events_of)}")
     return WrittenEdges(version, rows, contents, events_of, counted.reference_time)
 
 
 def _place(
     edges: WrittenEdges, known: DataFrame | None, config: Config, caches: ExitStack, progress: Progress
-) -> Placed:
+) -> PlacedEntities:
     rows = cache(
         place_entities(trained_entities(edges.rows, config.entity_types), known, config.graph.partitions), caches
     )
     content = content_of(("entity_type", "entity_id", "partition", "row")).alias("content")
     row = rows.agg(content, F.count_distinct("entity_key").alias("keys")).first()
     assert row is not None
-    placed = Content(**row["content"].asDict())
-    progress(f"entities: {placed.rows:,} in {config.graph.partitions} partitions of each type")
-    return Placed(rows, placed, 0 if row["keys"] == placed.rows else count_collisions(rows))
+    entity_content = Content(**row["content"].asDict())
+    progress(f"entities: {entity_content.rows:,} in {config.graph.partitions} partitions of each type")
+    return PlacedEntities(rows, entity_content, 0 if row["keys"] == entity_content.rows else count_collisions(rows))
 
 
 def _sum_events(edges: DataFrame) -> int:
@@ -178,7 +178,7 @@ def _rows(cleaned: CleanLogs, edges: WrittenEdges) -> dict[str, Any]:
 
 
 def _commit(store: TableStore, graph: GraphVersion, collisions: int, config: Config) -> None:
-    """Builds of the same content share a row, which holds the latest versions."""
+    """Write the row of `graph_versions`. Builds of the same content share a row, which has the latest versions."""
     row = {
         "graph_id": graph.graph_id,
         "built_at": datetime.now(UTC),
@@ -195,5 +195,5 @@ def _commit(store: TableStore, graph: GraphVersion, collisions: int, config: Con
     )
 
 
-def _told(counts: dict[str, int]) -> str:
+def _summary(counts: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "none"

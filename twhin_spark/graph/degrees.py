@@ -1,4 +1,15 @@
-"""How many training edges an entity has, counted in the packed edges: as numbers, where the edges' ids are strings."""
+"""Degrees: how many training edges an entity has, counted in the packed edges, whose ends are numbers.
+
+The ends of a partition's edges become integers of 64 bits, so that one sort counts them all:
+
+    bits 48-62  index of the entity type
+    bits 16-47  row of the entity in its partition
+    bits  1-15  index of the relation
+    bit      0  end: 0 if the entity is the source, 1 if it is the target
+
+For example, with the types ["item", "user"], user row 5 as the source of relation 3 is 1 << 48 | 5 << 16 | 3 << 1 | 0.
+Equal keys are the edges of one (entity, relation, end), and the keys of one entity follow each other.
+"""
 
 from __future__ import annotations
 
@@ -25,18 +36,29 @@ _OUT, _IN = 0, 1
 
 
 def degrees(buckets: DataFrame, relations: Mapping[str, RelationConfig]) -> DataFrame:
-    """Every entity with an edge in `edge_buckets`: entity_type, partition, row, degree, out_degree and in_degree.
+    """Count the edges of every entity that has one in `edge_buckets`.
 
-    relations: in the order of their indices in the buckets.
+    Parameters
+    ----------
+    buckets
+        Rows of the table `edge_buckets`.
+    relations
+        The relations in the order of their indices in the buckets.
+
+    Returns
+    -------
+    DataFrame
+        Columns entity_type, partition, row, degree, out_degree and in_degree, one row for each entity.
     """
     names = list(relations)
-    kinds = sorted({kind for relation in relations.values() for kind in (relation.source, relation.target)})
-    kind_of = np.array([[kinds.index(one.source), kinds.index(one.target)] for one in relations.values()], np.int64)
+    ends_of = [(relation.source, relation.target) for relation in relations.values()]
+    types = sorted({entity_type for ends in ends_of for entity_type in ends})
+    type_of = np.array([[types.index(source), types.index(target)] for source, target in ends_of], np.int64)
 
     def count_all(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # on a worker
         blocks = (block for batch in batches for block in batch.to_pylist())
         for partition, of_partition in itertools.groupby(blocks, key=lambda block: block["partition"]):
-            yield _count(partition, of_partition, kind_of, kinds, names)
+            yield _count(partition, of_partition, type_of, types, names)
 
     ends = F.array(*[
         F.struct(F.lit(number).alias("end"), F.col(f"{name}_partition").alias("partition"))
@@ -50,39 +72,40 @@ def degrees(buckets: DataFrame, relations: Mapping[str, RelationConfig]) -> Data
 
 
 def _count(
-    partition: int, blocks: Iterable[dict[str, Any]], kind_of: Integers, kinds: list[str], names: list[str]
+    partition: int, blocks: Iterable[dict[str, Any]], type_of: Integers, types: list[str], names: list[str]
 ) -> pa.RecordBatch:
-    """The degrees of the entities of a partition.
+    """Count the degrees of the entities of a partition.
 
-    blocks: both those with these sources (end 0) and those with these targets (end 1); inner ones are there twice.
-    kind_of: (relations, 2), numbers of the types of source and target.
+    blocks: blocks with the partition's sources (end 0) and with its targets (end 1); an inner block comes as both.
+    type_of: (relations, 2), indices of the types of source and target.
     """
     keys, loops = [], []
     for block in blocks:
         arrays = arrays_of(block)
         source, target, relation = (arrays[name].astype(np.int64) for name in ("source", "target", "relation"))
         end = block["end"]
-        entity = kind_of[relation, end] << 32 | (target if end == _IN else source)
+        entity = type_of[relation, end] << 32 | (target if end == _IN else source)
         keys.append(entity << 16 | relation << 1 | end)  # relations are of 15 bits
         if block["inner"] and end == _IN:
-            loops.append(entity[(source == target) & (kind_of[relation, _OUT] == kind_of[relation, _IN])])
+            loops.append(entity[(source == target) & (type_of[relation, _OUT] == type_of[relation, _IN])])
     key, edges = np.unique(np.concatenate(keys), return_counts=True)
     entity, relation, end = key >> 16, key >> 1 & 0x7FFF, key & 1
     first = np.flatnonzero(np.diff(entity, prepend=-1))
     degree = np.add.reduceat(edges, first)
     entities = entity[first]
-    if loops:  # such an edge goes out and comes in, and is one edge
+    if loops:  # a self-loop has both ends here, but is one edge
         looping, count = np.unique(np.concatenate(loops), return_counts=True)
         degree[np.searchsorted(entities, looping)] -= count
 
-    def by_relation(wanted: int) -> pa.MapArray:
-        own = end == wanted
-        bounds = np.append(0, np.cumsum(np.add.reduceat(own.astype(np.int32), first))).astype(np.int32)
-        return pa.MapArray.from_arrays(bounds, pa.array(names).take(pa.array(relation[own])), pa.array(edges[own]))
+    def by_relation(direction: int) -> pa.MapArray:
+        chosen = end == direction
+        bounds = np.append(0, np.cumsum(np.add.reduceat(chosen.astype(np.int32), first))).astype(np.int32)
+        keys = pa.array(names).take(pa.array(relation[chosen]))
+        return pa.MapArray.from_arrays(bounds, keys, pa.array(edges[chosen]))
 
     return pa.RecordBatch.from_arrays(
         [
-            pa.array(kinds).take(pa.array(entities >> 32)),
+            pa.array(types).take(pa.array(entities >> 32)),
             pa.array(np.full(len(entities), partition, np.int32)),
             pa.array((entities & 0xFFFFFFFF).astype(np.int32)),
             pa.array(degree),

@@ -1,4 +1,4 @@
-"""From events to edges: decay, and how repeated events add up."""
+"""Aggregation of events to edges: decay by age, and the sum of repeated events."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def aggregate(events: DataFrame, config: Config, reference_time: datetime | None
     )
     return edges.withColumns(
         {
-            "weight": _added_up(config),
+            "weight": _total_weight(config),
             "source_type": by_relation(config.relations, lambda relation: relation.source),
             "target_type": by_relation(config.relations, lambda relation: relation.target),
         }
@@ -35,7 +35,10 @@ def aggregate(events: DataFrame, config: Config, reference_time: datetime | None
 
 
 def _decay(config: Config, reference_time: datetime | None) -> Column:
-    """2^(-age / half-life); 1 after the reference time, without a timestamp, and without a half-life."""
+    """Return 2^(-age / half-life); 1 after the reference time, without a timestamp, and without a half-life.
+
+    For example, with a half-life of 30 days an event of weight 1 counts 0.25 if it is 60 days older than the last one.
+    """
     half_lives = {relation.half_life_days for relation in config.relations.values()}
     if reference_time is None or half_lives == {None}:
         return F.lit(1.0)
@@ -45,8 +48,8 @@ def _decay(config: Config, reference_time: datetime | None) -> Column:
     return F.coalesce(F.pow(F.lit(2.0), -days / half_life), F.lit(1.0))
 
 
-def _added_up(config: Config) -> Column:
-    """The edge's weight, from the sum of its events' decayed weights."""
+def _total_weight(config: Config) -> Column:
+    """Return the edge's weight: the sum of its events' decayed weights, as the relation's `repeats` changes it."""
     total = F.col("sum")
     repeats = by_relation(config.relations, lambda relation: relation.repeats)
     cap = by_relation(config.relations, lambda relation: relation.cap)

@@ -1,4 +1,4 @@
-"""Finished builds: which versions of the tables belong together."""
+"""Graph versions: finished builds, each with the versions of the tables that belong together."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class GraphVersion:
     graph_id: fingerprint of edges and entities; the same input gives the same id.
     tables: Delta version of each table by name.
     relations: names by their index in `edge_buckets`.
-    reference_time: the last training event's time, in UTC; None where events have none.
+    reference_time: time of the last training event in UTC; None if no event has a time.
     rows: read, accepted, replayed, rejected, rejected_by_reason {reason: n}, left_out {"where": n, "window": n}, the
-        same by log under by_log, and under events what became of the accepted ones: in_edges, taken_back, self_loop,
+        same by log under by_log, and under events the accepted events by outcome: in_edges, taken_back, self_loop,
         below_min_degree.
     """
 
@@ -37,28 +37,27 @@ class GraphVersion:
 
 
 def latest_graph(store: TableStore) -> GraphVersion:
-    """The last finished build. Raises InputError where there is none."""
-    found = find_latest_graph(store)
-    if found is None:
+    """Return the latest finished build. Raise InputError if there is none."""
+    graph = find_latest_graph(store)
+    if graph is None:
         raise InputError(f"no graph in {store.path(GRAPH_VERSIONS)}; run build-graph first")
-    return found
+    return graph
 
 
 def find_latest_graph(store: TableStore) -> GraphVersion | None:
+    """Return the latest finished build, or None."""
     if not store.exists(GRAPH_VERSIONS):
         return None
-    # Versions of a table only grow, where the clocks of two machines may disagree.
+    # Versions of a table only grow, whereas the clocks of two machines may disagree.
     return _first(store.read(GRAPH_VERSIONS).orderBy(F.col("tables")[EDGES.name].desc()))
 
 
 def find_graph(store: TableStore, graph_id: str) -> GraphVersion:
-    """The build of that id. Raises InputError where there is none."""
-    found = _first(store.read(GRAPH_VERSIONS).where(F.col("graph_id") == graph_id))
-    if found is None:
-        raise InputError(
-            f"{store.path(GRAPH_VERSIONS)}: found no graph {graph_id}; run build-graph on the same logs again"
-        )
-    return found
+    """Return the build with an id. Raise InputError if there is none."""
+    graph = _first(store.read(GRAPH_VERSIONS).where(F.col("graph_id") == graph_id))
+    if graph is None:
+        raise InputError(f"no graph {graph_id} in {store.path(GRAPH_VERSIONS)}; run build-graph on the same logs again")
+    return graph
 
 
 def _first(rows: DataFrame) -> GraphVersion | None:
@@ -77,6 +76,6 @@ def _first(rows: DataFrame) -> GraphVersion | None:
 
 
 def utc(micros: int) -> datetime:
-    """The time so many microseconds after 1970, which is exact where a float of seconds is not."""
+    """Convert microseconds since 1970 to a datetime. A float of seconds would not be exact."""
     seconds, rest = divmod(micros, 1_000_000)
     return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest)

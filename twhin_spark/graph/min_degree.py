@@ -1,4 +1,4 @@
-"""Leaves out entities with too few training edges."""
+"""Removal of entities with too few training edges."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from twhin_spark.tables.caching import broadcast_if_small, cache
 
 
 def drop_below_min_degree(edges: DataFrame, min_degree: dict[str, int], caches: ExitStack) -> DataFrame:
-    """The edges of all splits without those at an entity whose degree is below the minimum of its type.
+    """Drop the edges, of all splits, at an entity whose degree is below the minimum of its type.
 
-    Degrees are taken once: an entity that loses edges to this is not looked at again. An entity without any training
-    edge is new, not rare, and stays.
+    Degrees are counted once: an entity that loses edges by this is not checked again. An entity without any training
+    edge is new and stays. For example, with `min_degree: {user: 2}` and the training edges a-x, a-y and b-x, the edge
+    b-x is dropped, as user b has one edge.
     """
     degree = _ends(edges).groupBy(ENTITY).agg(F.sum("counts").alias("degree"))
-    below = [(F.col("entity_type") == name) & (F.col("degree") < least) for name, least in min_degree.items()]
-    rare = cache(degree.where(reduce(or_, below)).select(ENTITY), caches)
-    rare = broadcast_if_small(rare, rare.count())
+    below = [(F.col("entity_type") == name) & (F.col("degree") < minimum) for name, minimum in min_degree.items()]
+    dropped = cache(degree.where(reduce(or_, below)).select(ENTITY), caches)
+    dropped = broadcast_if_small(dropped, dropped.count())
     for end in ("source", "target"):
-        dropped = rare.toDF(f"{end}_type", f"{end}_id")
-        edges = edges.join(dropped, [f"{end}_type", f"{end}_id"], "left_anti")
+        key = [f"{end}_type", f"{end}_id"]
+        edges = edges.join(dropped.toDF(*key), key, "left_anti")
     return edges
 
 
 def _ends(edges: DataFrame) -> DataFrame:
-    """Two rows for each training edge: ENTITY, and what it counts there (0 at the far end of a self-loop)."""
+    """Return two rows for each training edge: ENTITY and counts, which is 1, or 0 at the target of a self-loop."""
     trained = edges.where(F.col("split") == "train")
     loop = (F.col("source_type") == F.col("target_type")) & (F.col("source_id") == F.col("target_id"))
 

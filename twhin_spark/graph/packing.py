@@ -1,4 +1,4 @@
-"""Packs the edges of a bucket into blocks, and unpacks them. Runs on workers."""
+"""Packing of the edges of a bucket into blocks, and unpacking. Runs on workers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BLOCK_SCHEMA = pa.schema(
 
 
 def pack(bucket: tuple[int, int], edges: pa.Table, block_edges: int) -> pa.Table:
-    """One row for each block of at most `block_edges` edges, sorted by (relation, source, target).
+    """Return one row for each block of at most `block_edges` edges, sorted by (relation, source, target).
 
     bucket: source and target partition.
     edges: columns source, target, relation, weight; no two edges with the same (relation, source, target), so that the
@@ -45,7 +45,7 @@ def pack(bucket: tuple[int, int], edges: pa.Table, block_edges: int) -> pa.Table
 
 
 def _order(relation: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Positions in the order of (relation, source, target), no two of which are equal. All are 0 or more."""
+    """Return the positions that sort by (relation, source, target); no two edges are equal, no number is negative."""
     sources, targets = (int(rows.max(initial=0)) + 1 for rows in (source, target))
     if (int(relation.max(initial=0)) + 1) * sources * targets >= 2**63:
         return np.lexsort((target, source, relation))
@@ -57,11 +57,11 @@ def _order(relation: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.n
 
 
 def unpack(blocks: pa.Table) -> Iterator[dict[str, np.ndarray]]:
-    """The arrays of each block by name."""
+    """Yield the arrays of each block by name."""
     for row in blocks.select(list(DTYPES)).to_pylist():
         yield arrays_of(row)
 
 
 def arrays_of(block: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The arrays of a row of `edge_buckets` by name: those that it has of DTYPES."""
+    """Return the arrays of a row of `edge_buckets` by name, those of DTYPES that the row has."""
     return {name: np.frombuffer(block[name], dtype) for name, dtype in DTYPES.items() if name in block}

@@ -25,7 +25,7 @@ from twhin_spark.retrieval.recall import measure_recall
 from twhin_spark.retrieval.resolve_queries import asked_queries, merged_queries
 from twhin_spark.retrieval.resolved_query import Asked
 from twhin_spark.tables.delta import TableStore
-from twhin_spark.tables.job_progress import watched
+from twhin_spark.tables.job_progress import task_progress
 from twhin_spark.tables.schemas import CANDIDATES, EDGE_BUCKETS
 
 SOURCES_IN_UNIT = 16_384
@@ -137,7 +137,7 @@ class _Job:
             "embeddings": self.version.table_version,
             "retrieval": self.config.retrieval.model_dump(mode="json"),
         }
-        with watched(spark, "writing candidates", tasks, self.progress):
+        with task_progress(spark, "writing candidates", tasks, self.progress):
             version = self.store.overwrite(
                 CANDIDATES,
                 made.withColumn("model_version", F.lit(self.version.model_version)),
@@ -169,7 +169,7 @@ def run_units(
                 yield pa.RecordBatch.from_pylist([asdict(work(unit))])
 
     schema = "sources BIGINT, flops DOUBLE, seconds DOUBLE, sgemm DOUBLE"
-    with watched(spark, what, units, progress):
+    with task_progress(spark, what, units, progress):
         rows = spark.range(0, units, 1, units).mapInArrow(run, schema).collect()
     return [Work(**row.asDict()) for row in rows]
 

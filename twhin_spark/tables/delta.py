@@ -1,4 +1,4 @@
-"""Reading and writing the project's Delta tables. The only module that knows Delta."""
+"""Reading and writing of the project's Delta tables. No other module knows Delta."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PROPERTIES = {
     # Ids are spread over all files: their least and greatest would skip no file, and take half of a write's time.
     "delta.dataSkippingNumIndexedCols": "0",
 }
-# What Delta says to the one of two writers that comes second, the last two where both make the table.
+# Errors of the second of two concurrent writers; the last two if both create the table.
 _LOST_RACES = ("DELTA_CONCURRENT", "DELTA_PROTOCOL_CHANGED", "DELTA_METADATA_CHANGED")
 
 
@@ -30,18 +30,18 @@ class TableStore:
         self.output = output.rstrip("/")
 
     def path(self, table: Table) -> str:
-        """Absolute path or URI of a table."""
+        """Return the absolute path or URI of a table."""
         return absolute(f"{self.output}/tables/{table.name}")
 
     def exists(self, table: Table) -> bool:
         return DeltaTable.isDeltaTable(self.spark, self.path(table))
 
     def version(self, table: Table) -> int | None:
-        """Number of the latest commit, or None where there is no table."""
+        """Return the number of the latest commit, or None if there is no table."""
         return self.version_at(self.path(table))
 
     def version_at(self, path: str) -> int | None:
-        """As `version`, of a table of any folder or URI."""
+        """Return the same as `version` for a table in any folder or at any URI."""
         if not DeltaTable.isDeltaTable(self.spark, path):
             return None
         latest = DeltaTable.forPath(self.spark, path).history(1).select("version").first()
@@ -49,11 +49,11 @@ class TableStore:
         return int(latest["version"])
 
     def read(self, table: Table, version: int | None = None) -> DataFrame:
-        """The table as of `version`, by default the latest."""
+        """Return the table as of `version`, by default the latest."""
         return self.read_at(self.path(table), version)
 
     def read_at(self, path: str, version: int | None = None) -> DataFrame:
-        """As `read`, of a table of any folder or URI."""
+        """Return the same as `read` for a table in any folder or at any URI."""
         reader = self.spark.read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", version)
@@ -68,7 +68,7 @@ class TableStore:
         partition_by: tuple[str, ...] = (),
         user_metadata: str | None = None,
     ) -> int:
-        """Replaces the table (the rows that meet `where`) in one commit; returns the commit's version.
+        """Replace the table, or the rows that meet `where`, in one commit. Return the commit's version.
 
         A second write of the same rows leaves one copy, and a reader sees all of the old rows or all of the new.
         """
@@ -83,13 +83,13 @@ class TableStore:
         return self._committed()
 
     def append(self, table: Table, rows: DataFrame) -> int:
-        """Appends in one commit; returns the commit's version. A table of fewer columns, by older code, gets them."""
+        """Append in one commit. Return the commit's version. A table that older code made gets its missing columns."""
         writer = _shaped(table, rows).write.format("delta").mode("append").option("mergeSchema", "true")
         writer.options(**_PROPERTIES).save(self.path(table))
         return self._committed()
 
     def append_once(self, table: Table, rows: DataFrame, *, series: str, number: int) -> None:
-        """Appends, unless an append with this number of the series, or a higher one, was committed before.
+        """Append, unless an append with this number of the series, or a higher one, was committed before.
 
         Of several at the same time one is committed, and the others are dropped without an error.
         """
@@ -102,11 +102,11 @@ class TableStore:
                 raise
 
     def history(self, table: Table) -> DataFrame:
-        """Delta's history: version, timestamp, operation, userMetadata, newest first."""
+        """Return Delta's history: version, timestamp, operation, userMetadata, newest first."""
         return DeltaTable.forPath(self.spark, self.path(table)).history()
 
     def constraint(self, table: Table, name: str) -> str | None:
-        """The condition of the CHECK constraint of that name without its spaces, or None."""
+        """Return the condition of a CHECK constraint without its spaces, or None if there is none."""
         if not self.exists(table):
             return None
         detail = DeltaTable.forPath(self.spark, self.path(table)).detail().select("properties").first()
@@ -115,22 +115,22 @@ class TableStore:
         return condition and condition.replace(" ", "")  # Delta stores it spaced out
 
     def require(self, table: Table, name: str, condition: str) -> None:
-        """Adds a CHECK constraint, which every later write must meet."""
+        """Add a CHECK constraint, which every later write must meet."""
         self.spark.sql(f"ALTER TABLE delta.`{self.path(table)}` ADD CONSTRAINT {name} CHECK ({condition})")
 
     def release(self, table: Table, name: str) -> None:
-        """Drops a CHECK constraint, where there is one."""
+        """Drop a CHECK constraint if there is one."""
         self.spark.sql(f"ALTER TABLE delta.`{self.path(table)}` DROP CONSTRAINT IF EXISTS {name}")
 
     def _committed(self) -> int:
-        """Version of this session's last commit, whoever else writes to the table."""
+        """Return the version of this session's last commit, even if other sessions write to the table, too."""
         version = self.spark.conf.get("spark.databricks.delta.lastCommitVersionInSession")
         assert version is not None
         return int(version)
 
 
 def _shaped(table: Table, rows: DataFrame) -> DataFrame:
-    """The rows with the table's columns, order, types and comments; a missing column is an error of ours."""
+    """Return the rows with the table's columns in their order, types and comments."""
     return rows.select(
         *[
             F.col(column.name).cast(column.type).alias(column.name, metadata={"comment": column.comment})

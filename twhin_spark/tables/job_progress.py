@@ -1,4 +1,4 @@
-"""Progress while Spark works: how many of a job's tasks are done."""
+"""Progress lines while Spark works: how many of a job's tasks are done."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ _SECONDS = 10.0
 
 
 @contextmanager
-def watched(spark: SparkSession, what: str, tasks: int, progress: Callable[[str], None]) -> Iterator[None]:
-    """Says every few seconds how far the widest stage that runs inside of the block has come."""
+def task_progress(spark: SparkSession, label: str, tasks: int, progress: Callable[[str], None]) -> Iterator[None]:
+    """Report every ten seconds how many of the `tasks` of the stage that runs inside the block are done."""
     tracker = spark.sparkContext.statusTracker()
     ended = threading.Event()
 
     def watch() -> None:
-        said = 0
+        reported = 0
         while not ended.wait(_SECONDS):
             infos = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
             done = max((info.numCompletedTasks for info in infos if info and info.numTasks == tasks), default=0)
-            if done > said:
-                progress(f"{what}: {done} of {tasks} tasks")
-                said = done
+            if done > reported:
+                progress(f"{label}: {done} of {tasks} tasks")
+                reported = done
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""Prints the tables' schemas, docs/tables.md: `python -m twhin_spark.tables.reference`."""
+"""The page docs/tables.md, printed from the tables' schemas by `python -m twhin_spark.tables.reference`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _HEAD = """# Tables
 
 <!-- Printed from the code by `make docs`. -->
 
-Delta tables under `OUTPUT/tables/NAME`. The column comments stand in the tables as well.
+Delta tables under `OUTPUT/tables/NAME`. The tables have the same column comments.
 """
 
 
 def reference() -> str:
-    """The schemas in Markdown, one table for each, in the order in which the jobs write them."""
+    """Return the schemas in Markdown, one table for each, in the order in which the jobs write them."""
     parts = [_HEAD]
     for table in TABLES:
         parts.append(f"## {table.name}\n\n{table.comment}.\n\n| column | type | meaning |\n| --- | --- | --- |")

@@ -44,22 +44,22 @@ EVENTS = Table(
     "Accepted events, each once",
     (
         _LOG,
-        Column("event_id", "STRING", "Id of the event, where the log has one"),
-        Column("relation", "STRING", "Name of the relation, or of the event that takes it back"),
+        Column("event_id", "STRING", "Id of the event, if the log has one"),
+        Column("relation", "STRING", "Name of the relation, or of its retraction"),
         *_ENDS,
         Column("timestamp", "TIMESTAMP", "Time of the event (UTC)"),
-        Column("weight", "DOUBLE", "Weight of the event as the log gives it; 1 without"),
+        Column("weight", "DOUBLE", "Weight of the event as the log gives it, 1 by default"),
         _SPLIT,
     ),
 )
 REJECTED_EVENTS = Table(
     "rejected_events",
-    "Rows that are no events, with the reason",
+    "Invalid rows, with the reason",
     (_LOG, Column("reason", "STRING", "Why the row was rejected"), Column("raw", "STRING", "The row as it was read")),
 )
 ROW_COUNTS = Table(
     "row_counts",
-    "What became of every row: read = accepted + replayed + rejected for each log, and "
+    "Rows by outcome: read = accepted + replayed + rejected for each log, and "
     "accepted = in_edges + taken_back + self_loop + below_min_degree over all logs",
     (
         Column("log", "STRING", "Name of the log in the config; null for counts over all accepted events"),
@@ -79,7 +79,7 @@ EDGES = Table(
         _RELATION,
         *_ENDS,
         _SPLIT,
-        Column("weight", "DOUBLE", "Decayed weights of the edge's events, added up as the relation says"),
+        Column("weight", "DOUBLE", "Decayed weights of the edge's events, summed as the relation's `repeats` says"),
         Column("event_count", "BIGINT", "Events behind the edge"),
         Column("first_time", "TIMESTAMP", "Time of its first event (UTC)"),
         Column("last_time", "TIMESTAMP", "Time of its last event (UTC)"),
@@ -121,7 +121,7 @@ GRAPH_VERSIONS = Table(
         Column("tables", "MAP<STRING,BIGINT>", "Delta version of each table of this graph"),
         Column("relations", "ARRAY<STRING>", "Relations by their index in edge_buckets"),
         Column("partitions", "INT", "Number of partitions"),
-        Column("reference_time", "TIMESTAMP", "End of training, where decay starts (UTC)"),
+        Column("reference_time", "TIMESTAMP", "Time of the last training event, from which decay counts back (UTC)"),
         Column("hash_collisions", "BIGINT", "Entities that share an entity_key with another; kept apart by id"),
         Column("rows", "STRING", "Row counts of the build (JSON)"),
         Column("config", "STRING", "Config of the build (JSON)"),
@@ -165,7 +165,7 @@ TRAINING_ROUNDS = Table(
 )
 TRAINING_CLAIMS = Table(
     "training_claims",
-    "Who trained each run, and trains it: a row for each driver that set out to",
+    "Claims on runs: a row for each driver that started to train one",
     (
         _RUN,
         Column("fence", "INT", "Number of the claim on the run, from 1; the highest holds it"),
@@ -241,7 +241,7 @@ CANDIDATES = Table(
         Column("source_id", "STRING", "Id of the source"),
         Column("candidate_type", "STRING", "Entity type of the candidate"),
         Column("candidate_id", "STRING", "Id of the candidate"),
-        Column("rank", "INT", "Place of the candidate in the source's list, from 1"),
+        Column("rank", "INT", "Rank of the candidate in the source's list, from 1"),
         Column("score", "DOUBLE", "Score by the query's measure; of a blend its sum over queries"),
         Column(
             "tags",

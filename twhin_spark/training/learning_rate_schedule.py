@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from twhin_spark.config.sections import ScheduleConfig, TrainingConfig
+from twhin_spark.config.training import ScheduleConfig, TrainingConfig
 from twhin_spark.kernels.training_pass import TrainSettings
 from twhin_spark.training.bucket_schedule import Round
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from twhin_spark.config import Config
-from twhin_spark.config.sections import TrainingConfig
+from twhin_spark.config.training import TrainingConfig
 from twhin_spark.kernels.gradients import LossSettings
 from twhin_spark.kernels.losses import CosineContrastive, Logistic, Loss, Softmax
 from twhin_spark.kernels.regularization import Penalty

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from twhin_spark.config import Config
-from twhin_spark.config.sections import TrainingConfig
+from twhin_spark.config.training import TrainingConfig
 from twhin_spark.errors import ConfigError, InputError, TrainingError
 from twhin_spark.graph.graph_version import GraphVersion, latest_graph
 from twhin_spark.tables.delta import TableStore

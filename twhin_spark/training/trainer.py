@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pyspark.sql import DataFrame
 
-from twhin_spark.config.sections import TrainingConfig
+from twhin_spark.config.training import TrainingConfig
 from twhin_spark.training.bucket_schedule import Round, rounds_of_epoch
 from twhin_spark.training.learning_rate_schedule import settings_at_round
 from twhin_spark.training.rounds import divergence_error, failure, place, run_round
