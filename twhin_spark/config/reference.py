@@ -38,7 +38,8 @@ def _section(path: str, model: type[BaseModel]) -> Iterator[str]:
     inner: list[tuple[str, type[BaseModel]]] = []
     for name, field in model.model_fields.items():
         key = field.alias or name
-        yield f"| `{path}{key}` | {_type(field.annotation, field.metadata)} | {_default(field)} | {field.description} |"
+        meaning = str(field.description).replace("|", r"\|")  # a bare | would end the table's cell
+        yield f"| `{path}{key}` | {_type(field.annotation, field.metadata)} | {_default(field)} | {meaning} |"
         inner += _models(f"{path}{key}", field.annotation)
     yield ""
     for inner_path, inner_model in inner:
