@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "representations": {"errors", "locations", "config", "kernels"},
     "retrieval": {*BELOW, *FLOW, "representations"},
     "serving": {"errors", "locations", "config", "kernels", "representations"},
-    "sql": {*BELOW, "representations", "serving"},
+    "sql": {*BELOW, "representations"},
     "stages": {*BELOW, *FLOW, "representations", "retrieval"},
     "cli": {*BELOW, *FLOW, "representations", "retrieval", "serving", "sql", "stages"},
 }

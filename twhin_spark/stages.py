@@ -266,7 +266,7 @@ def find_candidates(spark: SparkSession, config: Config, *, progress: Progress =
         metrics=found.recall,
         model_version=found.version.model_version,
         candidates=found.rows,
-        queries=[asdict(query) for query in found.found],
+        queries=[asdict(query) for query in found.queries],
     )
 
 

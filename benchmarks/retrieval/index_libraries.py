@@ -18,7 +18,7 @@ from usearch.index import Index as UsearchIndex
 
 from benchmarks.retrieval.index_names import OURS, PQ
 from twhin_spark.kernels.arrays import Floats, Integers
-from twhin_spark.representations.ann_index import Contents, Index, lists_for
+from twhin_spark.representations.ann_index import AnnIndex, IndexDescription, number_of_lists
 
 PROBES = (8, 16, 32, 64, 128, 256, 512)
 EFFORTS = (16, 32, 64, 128, 256, 512)  # candidates that a search in a graph keeps
@@ -44,7 +44,7 @@ def builders(targets: Floats, sources: Floats, measure: str) -> dict[str, Callab
 
     sources: sources that an index may be fitted to, which are not those of the measurement.
     """
-    lists, codes = lists_for(len(targets), None), f"PQ{targets.shape[1] // 2}x4fs"
+    lists, codes = number_of_lists(len(targets), None), f"PQ{targets.shape[1] // 2}x4fs"
     by_name: dict[str, Callable[[], BuiltIndex]] = {
         OURS: lambda: _ours(targets, sources, measure),
         "faiss IVF": lambda: _faiss(targets, f"IVF{lists},Flat", "nprobe", PROBES),
@@ -60,8 +60,8 @@ def builders(targets: Floats, sources: Floats, measure: str) -> dict[str, Callab
 
 def _ours(targets: Floats, sources: Floats, measure: str) -> BuiltIndex:
     vectors, dim = targets.shape
-    contents = Contents("bench", 0, "user", measure, "user", vectors, dim, lists_for(vectors, None))
-    seconds, index = _timed(lambda: Index.build(lambda: iter([targets]), sources, contents))
+    description = IndexDescription("bench", 0, "user", measure, "user", vectors, dim, number_of_lists(vectors, None))
+    seconds, index = _timed(lambda: AnnIndex.build(lambda: iter([targets]), sources, description))
 
     searches = ((f"nprobe {probes}", partial(index.search, probes=probes)) for probes in PROBES)
     with tempfile.TemporaryDirectory() as folder:

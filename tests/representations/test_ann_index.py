@@ -15,7 +15,14 @@ import pytest
 from twhin_spark.errors import ConfigError
 from twhin_spark.kernels.arrays import Floats
 from twhin_spark.kernels.topk import unit_vectors
-from twhin_spark.representations.ann_index import Contents, Index, index_path, lists_for, open_or_build, read_ids
+from twhin_spark.representations.ann_index import (
+    AnnIndex,
+    IndexDescription,
+    index_path,
+    number_of_lists,
+    open_or_build_index,
+    read_ids,
+)
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +33,8 @@ def vectors() -> Floats:
 
 
 @pytest.fixture(scope="module")
-def contents() -> Contents:
-    return Contents("v-1", 3, "user", "cosine", "user", 6000, 32, lists_for(6000, None))
+def description() -> IndexDescription:
+    return IndexDescription("v-1", 3, "user", "cosine", "user", 6000, 32, number_of_lists(6000, None))
 
 
 def parts(vectors: Floats) -> Iterator[Floats]:
@@ -38,8 +45,8 @@ def ids() -> pa.Array:
     return pa.array([f"u{number}" for number in range(6000)])
 
 
-def test_most_of_the_nearest_are_proposed(vectors: Floats, contents: Contents) -> None:
-    index = Index.build(lambda: parts(vectors), vectors, contents)
+def test_most_of_the_nearest_are_proposed(vectors: Floats, description: IndexDescription) -> None:
+    index = AnnIndex.build(lambda: parts(vectors), vectors, description)
     found = index.search(vectors[:200], 100, 32)
     nearest = np.argsort(-(vectors[:200] @ vectors.T), axis=1)[:, :10]
     recall = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found.tolist(), nearest.tolist(), strict=True)])
@@ -51,22 +58,24 @@ def test_most_of_the_nearest_are_proposed(vectors: Floats, contents: Contents) -
 
 def test_an_index_of_few_vectors_is_exact(vectors: Floats) -> None:
     few = vectors[:300]
-    index = Index.build(
-        lambda: parts(few), few, Contents("v-1", 3, "user", "cosine", "user", 300, 32, lists_for(300, None))
+    index = AnnIndex.build(
+        lambda: parts(few),
+        few,
+        IndexDescription("v-1", 3, "user", "cosine", "user", 300, 32, number_of_lists(300, None)),
     )
     found = index.search(few, 5, 1)
     np.testing.assert_array_equal(found[:, 0], np.arange(300))
     assert index.search(few, 1000, 1).shape == (300, 300)
 
 
-def test_an_index_fits_the_sources_that_it_was_built_for(contents: Contents) -> None:
+def test_an_index_fits_the_sources_that_it_was_built_for(description: IndexDescription) -> None:
     rng = np.random.default_rng(1)
     targets = rng.normal(size=(6000, 32)).astype(np.float32)
     sources = (rng.normal(size=(500, 32)) + 8 * np.eye(32)[0]).astype(np.float32)  # translated, all in one direction
     nearest = np.argsort(-(sources[:200] @ targets.T), axis=1)[:, :10]
 
     def hits(looked_at: Floats) -> int:
-        found = Index.build(lambda: parts(targets), looked_at, replace(contents, measure="dot")).search(
+        found = AnnIndex.build(lambda: parts(targets), looked_at, replace(description, measure="dot")).search(
             sources[:200], 40, 8
         )
         return sum(len(set(a) & set(b)) for a, b in zip(found.tolist(), nearest.tolist(), strict=True))
@@ -75,36 +84,38 @@ def test_an_index_fits_the_sources_that_it_was_built_for(contents: Contents) -> 
 
 
 @pytest.mark.parametrize("sources", [np.zeros((0, 32)), np.zeros((3, 32)), 1e15 * np.eye(32)])
-def test_sources_that_say_little_do_no_harm(vectors: Floats, contents: Contents, sources: Floats) -> None:
-    index = Index.build(lambda: parts(vectors), sources.astype(np.float32), replace(contents, measure="dot"))
+def test_sources_that_say_little_do_no_harm(vectors: Floats, description: IndexDescription, sources: Floats) -> None:
+    index = AnnIndex.build(lambda: parts(vectors), sources.astype(np.float32), replace(description, measure="dot"))
     found = index.search(vectors[:200], 100, 32)
     assert (found == np.arange(200)[:, None]).any(axis=1).mean() > 0.9
 
 
 def test_a_file_is_used_again_and_a_damaged_one_is_built_anew(
-    scratch: Path, vectors: Floats, contents: Contents
+    scratch: Path, vectors: Floats, description: IndexDescription
 ) -> None:
-    told: list[str] = []
-    first = open_or_build(str(scratch), lambda: parts(vectors), ids, lambda: vectors, contents, told.append)
-    again = open_or_build(str(scratch), lambda: parts(vectors), ids, lambda: vectors, contents, told.append)
-    assert len(told) == 1
+    lines: list[str] = []
+    first = open_or_build_index(str(scratch), lambda: parts(vectors), ids, lambda: vectors, description, lines.append)
+    again = open_or_build_index(str(scratch), lambda: parts(vectors), ids, lambda: vectors, description, lines.append)
+    assert len(lines) == 1
     np.testing.assert_array_equal(first.search(vectors[:9], 5, 8), again.search(vectors[:9], 5, 8))
     path = index_path(str(scratch), "v-1", "user", "cosine", "user")
     assert read_ids(path).to_pylist() == ids().to_pylist()
     path.write_bytes(path.read_bytes()[:1000])
-    mended = open_or_build(str(scratch), lambda: parts(vectors), ids, lambda: vectors, contents, told.append)
-    assert len(told) == 2
+    mended = open_or_build_index(str(scratch), lambda: parts(vectors), ids, lambda: vectors, description, lines.append)
+    assert len(lines) == 2
     np.testing.assert_array_equal(first.search(vectors[:9], 5, 8), mended.search(vectors[:9], 5, 8))
-    open_or_build(str(scratch), lambda: parts(vectors), ids, lambda: vectors, replace(contents, lists=20), told.append)
-    assert len(told) == 3
-    open_or_build(
-        str(scratch), lambda: parts(vectors), ids, lambda: vectors, replace(contents, published=4), told.append
+    open_or_build_index(
+        str(scratch), lambda: parts(vectors), ids, lambda: vectors, replace(description, lists=20), lines.append
     )
-    assert len(told) == 4  # the same version, trained and published anew
+    assert len(lines) == 3
+    open_or_build_index(
+        str(scratch), lambda: parts(vectors), ids, lambda: vectors, replace(description, published=4), lines.append
+    )
+    assert len(lines) == 4  # the same version, trained and published anew
 
 
 def test_an_index_needs_a_local_output() -> None:
-    with pytest.raises(ConfigError, match="with a local output"):
+    with pytest.raises(ConfigError, match="requires a local output"):
         index_path("s3://lake/music", "v-1", "user", "cosine", "user")
 
 

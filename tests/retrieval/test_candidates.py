@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.support.candidate_graph import World, config, expected
+from tests.support.candidate_graph import PlantedGraph, config, loop_candidates
 from twhin_spark.config.consistency import problems
 from twhin_spark.errors import ConfigError, InputError
-from twhin_spark.retrieval.find_candidates import Retrieved, find_candidates
+from twhin_spark.retrieval.find_candidates import RetrievalResult, find_candidates
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import CANDIDATES, EDGES, ENTITIES
 
@@ -35,16 +35,16 @@ PARTITIONS = (1, 4, 7)
 
 
 @pytest.fixture(scope="module")
-def worlds(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> dict[int, tuple[Path, Retrieved]]:
+def results(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> dict[int, tuple[Path, RetrievalResult]]:
     """The job's result, and where it is, by number of partitions."""
     found = {}
     for partitions in PARTITIONS:
         output = tmp_path_factory.mktemp(f"world{partitions}")
-        World().publish(spark, output, partitions)
+        PlantedGraph().publish(spark, output, partitions)
         queries = QUERIES if partitions == 4 else {**QUERIES, "like": {**QUERIES["like"], "recall": None}}
-        asked = config(output, partitions, queries=queries, blends=BLENDS, recall_at=[1, 12])
-        assert not problems(asked)
-        found[partitions] = output, find_candidates(spark, asked, lambda line: None)
+        settings = config(output, partitions, queries=queries, blends=BLENDS, recall_at=[1, 12])
+        assert not problems(settings)
+        found[partitions] = output, find_candidates(spark, settings, lambda line: None)
     return found
 
 
@@ -63,16 +63,16 @@ def lists(spark: SparkSession, output: Path, query: str) -> dict[str, list[tuple
 
 
 def test_any_number_of_partitions_gives_the_same_rows(
-    spark: SparkSession, worlds: dict[int, tuple[Path, Retrieved]]
+    spark: SparkSession, results: dict[int, tuple[Path, RetrievalResult]]
 ) -> None:
-    first, *others = (rows(spark, output) for output, _ in worlds.values())
+    first, *others = (rows(spark, output) for output, _ in results.values())
     assert len(first) > 1000
     for other in others:
         assert other == first
 
 
 @pytest.mark.parametrize(
-    ("query", "asked"),
+    ("query", "settings"),
     [
         ("like", {"relation": "like", "source": "user", "target": "item", "k": 12, "exclude": ("like",)}),
         (
@@ -90,16 +90,16 @@ def test_any_number_of_partitions_gives_the_same_rows(
     ],
 )
 def test_candidates_are_those_of_a_loop_over_all_pairs(
-    spark: SparkSession, worlds: dict[int, tuple[Path, Retrieved]], query: str, asked: dict[str, Any]
+    spark: SparkSession, results: dict[int, tuple[Path, RetrievalResult]], query: str, settings: dict[str, Any]
 ) -> None:
-    output, _ = worlds[4]
-    assert lists(spark, output, query) == expected(spark, World(), output, **asked)
+    output, _ = results[4]
+    assert lists(spark, output, query) == loop_candidates(spark, PlantedGraph(), output, **settings)
 
 
-def test_cosines_and_conditions(spark: SparkSession, worlds: dict[int, tuple[Path, Retrieved]]) -> None:
-    output, _ = worlds[4]
+def test_cosines_and_conditions(spark: SparkSession, results: dict[int, tuple[Path, RetrievalResult]]) -> None:
+    output, _ = results[4]
     found = lists(spark, output, "similar")
-    loop = expected(spark, World(), output, relation=None, source="user", target="user", k=5, cosine=True)
+    loop = loop_candidates(spark, PlantedGraph(), output, relation=None, source="user", target="user", k=5, cosine=True)
     assert 0 < len(found) < len(loop)
     for source, candidates in found.items():
         # The loop's cosines are rounded, so it orders ties by chance: scores are compared, and not ids.
@@ -107,19 +107,21 @@ def test_cosines_and_conditions(spark: SparkSession, worlds: dict[int, tuple[Pat
         assert source not in {name for name, _ in candidates}
 
 
-def test_a_relation_says_how_it_compares(spark: SparkSession, worlds: dict[int, tuple[Path, Retrieved]]) -> None:
-    output, _ = worlds[4]
+def test_a_relation_says_how_it_compares(spark: SparkSession, results: dict[int, tuple[Path, RetrievalResult]]) -> None:
+    output, _ = results[4]
     found = lists(spark, output, "close")
-    loop = expected(spark, World(), output, relation="follow", source="user", target="user", k=5, cosine=True)
+    loop = loop_candidates(
+        spark, PlantedGraph(), output, relation="follow", source="user", target="user", k=5, cosine=True
+    )
     assert found.keys() == loop.keys()
     for source, candidates in found.items():
         np.testing.assert_allclose([s for _, s in candidates], [s for _, s in loop[source]], atol=1e-6)
 
 
 def test_a_blend_keeps_all_tags_and_each_candidate_once(
-    spark: SparkSession, worlds: dict[int, tuple[Path, Retrieved]]
+    spark: SparkSession, results: dict[int, tuple[Path, RetrievalResult]]
 ) -> None:
-    output, _ = worlds[4]
+    output, _ = results[4]
     ranks: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for row in rows(spark, output):
         if row[0] in ("similar", "follow"):
@@ -136,9 +138,9 @@ def test_a_blend_keeps_all_tags_and_each_candidate_once(
 
 
 def test_recall_counts_the_test_edges_among_the_candidates(
-    spark: SparkSession, worlds: dict[int, tuple[Path, Retrieved]]
+    spark: SparkSession, results: dict[int, tuple[Path, RetrievalResult]]
 ) -> None:
-    output, result = worlds[4]
+    output, result = results[4]
     found = lists(spark, output, "like")
     edges = TableStore(spark, str(output)).read(EDGES)
     by_split: dict[str, set[tuple[str, str]]] = defaultdict(set)
@@ -159,51 +161,59 @@ def test_recall_counts_the_test_edges_among_the_candidates(
 @pytest.mark.parametrize(
     ("query", "line"),
     [
-        ({"source": "user", "sources": "degre > 3"}, "retrieval.queries.q.sources: found 'degre > 3'; allowed"),
-        ({"source": "user", "targets": "degree >"}, "retrieval.queries.q.targets: found 'degree >'; allowed"),
-        ({"source": "user", "targets": "degree"}, "which is of type bigint; allowed: a condition"),
+        (
+            {"source": "user", "sources": "degre > 3"},
+            "queries.q.sources: 'degre > 3' must be a Spark",
+        ),
+        (
+            {"source": "user", "targets": "degree >"},
+            "queries.q.targets: 'degree >' must be a Spark SQL condition",
+        ),
+        ({"source": "user", "targets": "degree"}, "is of type bigint; it must be a condition"),
         ({"source": "user", "targets": "max(degree) > 1"}, "retrieval.queries.q.targets"),
     ],
 )
 def test_a_broken_condition_is_one_line(
-    spark: SparkSession, worlds: dict[int, tuple[Path, Retrieved]], query: dict[str, Any], line: str
+    spark: SparkSession, results: dict[int, tuple[Path, RetrievalResult]], query: dict[str, Any], line: str
 ) -> None:
-    asked = config(worlds[4][0], 4, queries={"q": query})
+    settings = config(results[4][0], 4, queries={"q": query})
     with pytest.raises(ConfigError) as caught:
-        find_candidates(spark, asked, lambda line: None)
+        find_candidates(spark, settings, lambda line: None)
     assert line in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_what_is_not_published_is_one_line(
-    spark: SparkSession, scratch: Path, worlds: dict[int, tuple[Path, Retrieved]]
+    spark: SparkSession, scratch: Path, results: dict[int, tuple[Path, RetrievalResult]]
 ) -> None:
     with pytest.raises(InputError, match="no published version"):
         find_candidates(spark, config(scratch, 4, queries=QUERIES), lambda line: None)
-    with pytest.raises(InputError, match=r"retrieval.version: found 'v0'; allowed: one of current, world-1"):
-        find_candidates(spark, config(worlds[4][0], 4, queries=QUERIES, version="v0"), lambda line: None)
-    with pytest.raises(ConfigError, match=r"retrieval.queries: found nothing"):
-        find_candidates(spark, config(worlds[4][0], 4), lambda line: None)
+    with pytest.raises(InputError, match=r"retrieval.version: version 'v0' was not published; use one of current, w"):
+        find_candidates(spark, config(results[4][0], 4, queries=QUERIES, version="v0"), lambda line: None)
+    with pytest.raises(ConfigError, match=r"retrieval.queries is empty"):
+        find_candidates(spark, config(results[4][0], 4), lambda line: None)
 
 
 def test_the_few_that_an_index_proposes_are_scored_like_all(
-    spark: SparkSession, worlds: dict[int, tuple[Path, Retrieved]]
+    spark: SparkSession, results: dict[int, tuple[Path, RetrievalResult]]
 ) -> None:
     """An index of so few vectors proposes them in order of their scores, so only ties at the end may differ."""
-    output, _ = worlds[4]
+    output, _ = results[4]
     exact = lists(spark, output, "like")
     query = {**QUERIES["like"], "recall": None, "method": "ann"}
-    asked = config(output, 4, queries={"like": query}, ann={"refine": 100})
-    find_candidates(spark, asked, lambda line: None)
+    settings = config(output, 4, queries={"like": query}, ann={"refine": 100})
+    find_candidates(spark, settings, lambda line: None)
     assert lists(spark, output, "like") == exact
     assert {tag.method for row in rows(spark, output) for tag in row[7]} == {"ann"}
 
 
 def test_a_mixture_draws_new_targets_in_proportion(
-    spark: SparkSession, worlds: dict[int, tuple[Path, Retrieved]]
+    spark: SparkSession, results: dict[int, tuple[Path, RetrievalResult]]
 ) -> None:
-    output, _ = worlds[7]
-    scores = expected(spark, World(), output, relation="like", source="user", target="item", k=70, exclude=("like",))
+    output, _ = results[7]
+    scores = loop_candidates(
+        spark, PlantedGraph(), output, relation="like", source="user", target="item", k=70, exclude=("like",)
+    )
     query = {**QUERIES["like"], "recall": None, "method": "mixture"}
     mixtures = {"clusters": 4, "neighbours": 3, "smoothing": 0.3}
     find_candidates(spark, config(output, 7, queries={"like": query}, mixtures=mixtures), lambda line: None)

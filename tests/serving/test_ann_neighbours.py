@@ -15,8 +15,8 @@ from tests.support.service_client import Caller, running
 from twhin_spark.config.retrieval import AnnConfig
 from twhin_spark.kernels.arrays import Floats
 from twhin_spark.kernels.topk import in_fixed_point, unit_vectors
-from twhin_spark.representations.ann_index import Contents, Index, index_path, lists_for
-from twhin_spark.serving.web.ann_indexes import Indexes
+from twhin_spark.representations.ann_index import AnnIndex, IndexDescription, index_path, number_of_lists
+from twhin_spark.serving.web.ann_indexes import AnnIndexes
 
 N, DIM, K = 3000, 16, 20
 
@@ -35,15 +35,15 @@ def write_index(output: Path, rows: Mapping[str, Floats], measure: str, via: str
     names = list(rows)[::-1]
     stacked = np.stack([rows[name] for name in names])
     measured = (unit_vectors if measure == "cosine" else in_fixed_point)(stacked)
-    contents = Contents("m1", 0, "tweet", measure, via, len(names), DIM, lists_for(len(names), None))
+    description = IndexDescription("m1", 0, "tweet", measure, via, len(names), DIM, number_of_lists(len(names), None))
     path = index_path(str(output), "m1", "tweet", measure, via)
-    Index.build(lambda: iter([measured]), measured, contents).write(path, pa.array(names))
+    AnnIndex.build(lambda: iter([measured]), measured, description).write(path, pa.array(names))
     return path
 
 
 @pytest.fixture
 def service(root: Path, tables: Tables, tweets: Mapping[str, Floats]) -> Iterator[Caller]:
-    with running(root, [tables.family], index_of=Indexes(tables.output, AnnConfig())) as caller:
+    with running(root, [tables.family], index_lookup=AnnIndexes(tables.output, AnnConfig())) as caller:
         caller.wait_for_version("m1")
         yield caller
 

@@ -1,4 +1,4 @@
-"""Every mistake gets a 4xx and one line; a limit holds whatever the caller does."""
+"""Every invalid request gets a 4xx and one line; a limit holds whatever the caller does."""
 
 from __future__ import annotations
 
@@ -23,60 +23,62 @@ MANY = b'{"entities": [' + b",".join(b'["user", "%d"]' % i for i in range(1_000_
     ("path", "body", "status", "line"),
     [
         ("representations", b'{"entities": [', 400, "body: not valid JSON at character 14"),
-        ("representations", MANY, 413, "bytes; allowed: at most 1,048,576"),
-        ("representations", {"entities": [["user", "1"]] * 1001}, 422, "entities: found 1,001; allowed: at most 1"),
-        ("representations", {"entities": [["usr", "1"]]}, 422, "unknown entity type 'usr'; allowed: one of tweet"),
-        ("representations", {"entities": [["user", 1]]}, 422, "entities.0.1: found 1; allowed: a valid string"),
-        ("representations", {"entities": [["user"]]}, 422, "entities.0.1: found nothing; this field is required"),
-        ("representations", {"entities": [["user", "\ud800"]]}, 422, "entities.0.1: found"),
-        ("representations", {"entities": [["\ud800", "1"]]}, 422, "entities.0.0: found"),
+        ("representations", MANY, 413, "bytes; at most 1,048,576 are allowed"),
+        ("representations", {"entities": [["user", "1"]] * 1001}, 422, "entities has 1,001 entries; at most 1"),
+        ("representations", {"entities": [["usr", "1"]]}, 422, "unknown entity type 'usr'; use one of tweet"),
+        ("representations", {"entities": [["user", 1]]}, 422, "entities.0.1 is 1, but it must be a valid string"),
+        ("representations", {"entities": [["user"]]}, 422, "entities.0.1 is required"),
+        ("representations", {"entities": [["user", "\ud800"]]}, 422, "entities.0.1 is"),
+        ("representations", {"entities": [["\ud800", "1"]]}, 422, "entities.0.0 is"),
         ("representations", {"entities": [], "family": "\ud800"}, 404, "family '?' is not served"),
-        ("representations", {"entities": "u1"}, 422, "entities: found 'u1'; allowed: a valid list"),
-        ("representations", {}, 422, "entities: found nothing; this field is required"),
-        ("representations", [], 422, "body: found []"),
+        ("representations", {"entities": "u1"}, 422, "entities is 'u1', but it must be a valid list"),
+        ("representations", {}, 422, "entities is required"),
+        ("representations", [], 422, "body is []"),
         ("representations", {"entities": [], "x": 1}, 422, "x: unknown field"),
-        ("representations", {"entities": [], "version": "m0"}, 404, "version 'm0' is not served; allowed: one of"),
-        ("representations", {"entities": [], "family": "f"}, 404, "family 'f' is not served; allowed: one of comm"),
-        ("neighbours", b'{"vector": [NaN, 1, 1, 1]}', 422, "vector.0: found nan; allowed: a finite number"),
-        ("neighbours", b'{"vector": [1e999, 1, 1, 1]}', 422, "vector.0: found inf; allowed: a finite number"),
-        ("neighbours", {"vector": [1e30]}, 422, "vector.0: found 1e+30; allowed: less than or equal to"),
-        ("neighbours", {"vector": [1.0] * 3, "target_type": "user"}, 422, "vector: found 3 numbers; allowed: 4"),
-        ("neighbours", {"vector": [1.0] * 4}, 422, "target_type: found nothing beside a vector; allowed: one of tweet"),
-        ("neighbours", {}, 422, "allowed: one of entity and vector"),
-        ("neighbours", NEIGHBOURS | {"vector": [1.0] * 4}, 422, "allowed: one of entity and vector"),
+        ("representations", {"entities": [], "version": "m0"}, 404, "version 'm0' is not served; use one of"),
+        ("representations", {"entities": [], "family": "f"}, 404, "family 'f' is not served; use one of comm"),
+        ("neighbours", b'{"vector": [NaN, 1, 1, 1]}', 422, "vector.0 is nan, but it must be a finite number"),
+        ("neighbours", b'{"vector": [1e999, 1, 1, 1]}', 422, "vector.0 is inf, but it must be a finite number"),
+        ("neighbours", {"vector": [1e30]}, 422, "vector.0 is 1e+30, but it must be less than or equal to"),
+        ("neighbours", {"vector": [1.0] * 3, "target_type": "user"}, 422, "numbers; version m1 requires 4"),
+        ("neighbours", {"vector": [1.0] * 4}, 422, "a query by vector requires target_type, one of tweet"),
+        ("neighbours", {}, 422, "either entity or vector is required"),
+        ("neighbours", NEIGHBOURS | {"vector": [1.0] * 4}, 422, "either entity or vector is required"),
         ("neighbours", {"entity": ["user", "nobody"]}, 404, "user 'nobody' has no representation in version m1"),
-        ("neighbours", NEIGHBOURS | {"k": 0}, 422, "k: found 0; allowed: greater than or equal to 1"),
-        ("neighbours", NEIGHBOURS | {"k": 1001}, 422, "k: found 1,001; allowed: at most 1,000"),
+        ("neighbours", NEIGHBOURS | {"k": 0}, 422, "k is 0, but it must be greater than or equal to 1"),
+        ("neighbours", NEIGHBOURS | {"k": 1001}, 422, "k is 1,001; at most 1,000 are allowed"),
         ("neighbours", NEIGHBOURS | {"measure": "manhattan"}, 422, "unknown measure 'manhattan' for neighbours"),
-        ("neighbours", NEIGHBOURS | {"relation": "likes"}, 422, "unknown relation 'likes'; allowed: one of favorite"),
-        ("neighbours", NEIGHBOURS | {"relation": "same", "target_type": "user"}, 422, "allowed: tweet"),
-        ("neighbours", {"entity": ["tweet", "t1"], "relation": "same"}, 422, "found an entity of type 'tweet'"),
+        ("neighbours", NEIGHBOURS | {"relation": "likes"}, 422, "unknown relation 'likes'; use one of favorite"),
+        ("neighbours", NEIGHBOURS | {"relation": "same", "target_type": "user"}, 422, "a target of type 'tweet'"),
+        ("neighbours", {"entity": ["tweet", "t1"], "relation": "same"}, 422, "requires a source of type 'user'"),
         ("neighbours", NEIGHBOURS | {"family": "communities"}, 422, "family 'communities' is sparse"),
-        ("scores/pairs", {"pairs": [[["user", "u1"]]]}, 422, "pairs.0.1: found nothing"),
-        ("scores/pairs", {"pairs": [], "scores": []}, 422, "scores: found []"),
+        ("scores/pairs", {"pairs": [[["user", "u1"]]]}, 422, "pairs.0.1 is required"),
+        ("scores/pairs", {"pairs": [], "scores": []}, 422, "scores is [], but it must have at least 1 item"),
         ("scores/list", {"source": ["user", "u1"], "targets": [], "scores": [{"measure": "x"}]}, 422, "unknown m"),
-        ("signals", {"candidates": [], "windows_days": [-1]}, 422, "windows_days.0: found -1; allowed: greater than 0"),
-        ("signals", {"candidates": [], "signals": {"f": [SIGNAL | {"at": "then"}]}}, 422, "signals.f.0.at: found"),
+        ("signals", {"candidates": [], "windows_days": [-1]}, 422, "windows_days.0 is -1, but it must be greater"),
+        ("signals", {"candidates": [], "signals": {"f": [SIGNAL | {"at": "then"}]}}, 422, "signals.f.0.at is"),
         ("signals", {"candidates": [], "signals": {"\ud800": [SIGNAL]}}, 422, "signals."),
-        ("rankings/home", {"user": ["user", "1"], "candidates": [NO_AGE]}, 422, "candidates.0.features.age: found"),
+        ("rankings/home", {"user": ["user", "1"], "candidates": [NO_AGE]}, 422, "candidates.0.features.age is"),
     ],
 )  # fmt: skip
-def test_mistakes_are_told_in_one_line(caller: Caller, path: str, body: Any, status: int, line: str) -> None:
+def test_an_invalid_body_is_answered_with_one_line(
+    caller: Caller, path: str, body: Any, status: int, line: str
+) -> None:
     answer = caller.post(f"/v1/{path}", body)
     assert line in answer.error
     assert answer.status == status
 
 
-def test_mistakes_of_the_request_itself(caller: Caller) -> None:
+def test_an_invalid_path_or_header_gets_one_line(caller: Caller) -> None:
     assert "no such page" in caller.get("/v2").error
     assert (caller.get("/v1/neighbours").status, caller.get("/v1/neighbours").error) == (
         405,
         "GET /v1/neighbours: Method Not Allowed",
     )
     answer = caller.post("/v1/representations", {"entities": []}, Accept="text/html")
-    assert (answer.status, answer.error[:25]) == (406, "Accept: found 'text/html'")
+    assert (answer.status, answer.error[:19]) == (406, "Accept: 'text/html'")
     answer = caller.post("/v1/representations", {}, **{"Content-Type": "text/plain"})
-    assert (answer.status, answer.error) == (415, "Content-Type: found 'text/plain'; allowed: application/json")
+    assert (answer.status, answer.error) == (415, "Content-Type is 'text/plain', but it must be application/json")
     answer = caller.get("/v1/representations/user/nobody")
     assert (answer.status, answer.error) == (404, "user 'nobody' has no representation in version m1")
 
@@ -114,7 +116,7 @@ class Endless:
 def test_a_request_ends_in_time(tmp_path: Path) -> None:
     tables = Tables(tmp_path)
     tables.publish("m1")
-    settings = {"timeout_seconds": 0.5, "index_of": lambda *_: Endless()}
+    settings = {"timeout_seconds": 0.5, "index_lookup": lambda *_: Endless()}
     with running(tmp_path / "serving", [tables.family], **settings) as caller:
         caller.wait_for_version("m1")
         slow = socket.create_connection(("127.0.0.1", caller.port))

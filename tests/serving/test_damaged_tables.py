@@ -1,4 +1,4 @@
-"""What is half-built, damaged or gone is told in one line, and what was served before still is."""
+"""An unfinished, damaged or missing store or table is reported in one line, and the version before is still served."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from deltalake import write_deltalake
 
 from tests.support.published_tables import Tables, truncate
 from twhin_spark.representations.errors import StoreError
-from twhin_spark.representations.family import Order
 from twhin_spark.serving.store import RepresentationStore, StoredFamily
+from twhin_spark.serving.sync_arguments import SyncArguments
 from twhin_spark.serving.sync_store import sync
 
 
@@ -46,14 +46,14 @@ def flip_a_bit(path: Path) -> None:
 # A build that stops after its first rows, until it is killed.
 STUCK = """
 import time
-from twhin_spark.serving import published, sync
-read = published.batches
-def one_batch(version):
-    yield from read(version)
+from twhin_spark.serving import build_store, sync_store
+read_batches = build_store.read_batches
+def stop_after_batches(snapshot):
+    yield from read_batches(snapshot)
     print("reading", flush=True)
     time.sleep(60)
-published.batches = one_batch
-sync.main()
+build_store.read_batches = stop_after_batches
+sync_store.main()
 """
 
 
@@ -65,7 +65,7 @@ def test_a_build_that_is_killed_leaves_nothing(root: Path, tables: Tables) -> No
     assert process.stdin
     assert process.stdout
     process.stdin.write(
-        Order(root=root, family=tables.family, names=[], keep=2, verify=True).model_dump_json().encode()
+        SyncArguments(root=root, family=tables.family, names=[], keep=2, verify=True).model_dump_json().encode()
     )
     process.stdin.close()
     assert process.stdout.readline() == b"reading\n"
@@ -77,7 +77,7 @@ def test_a_build_that_is_killed_leaves_nothing(root: Path, tables: Tables) -> No
 
     started = time.monotonic()
     assert sync(root, tables.family) == []
-    assert time.monotonic() - started < 30  # the lock went with its holder
+    assert time.monotonic() - started < 30  # the lock ended with its process
     assert list((root / "twhin").glob(".unfinished-*")) == []
     assert served(root) == "m2"
 
@@ -141,7 +141,7 @@ def test_data_files_that_are_gone_or_damaged(root: Path, tables: Tables) -> None
     sync(root, tables.family)
     tables.publish("m2", seed=2)
     truncate(tables.data_files()[0])
-    assert "cannot be read" in only_line(sync(root, tables.family))
+    assert "cannot read the table" in only_line(sync(root, tables.family))
     tables.data_files()[0].unlink()
     assert "was the table vacuumed?" in only_line(sync(root, tables.family))
     assert served(root) == "m1"
@@ -157,7 +157,7 @@ def test_a_vacuumed_version_does_not_harm_the_current_one(root: Path, tables: Ta
     assert problem.startswith("twhin m1: ")
     assert "was the table vacuumed?" in problem
     assert served(root) == "m2"
-    assert "no version or alias 'm9'" in only_line(sync(root, tables.family, ["m9"]))
+    assert "version 'm9' was not published; use one of current, m1, m2" in only_line(sync(root, tables.family, ["m9"]))
 
 
 def test_no_table(root: Path, tables: Tables) -> None:
@@ -175,13 +175,13 @@ def rows(**changes: Any) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"embedding": [1.0]}, "'u2': found a vector of 1 numbers; expected 2"),
-        ({"embedding": None}, "'u2': found a vector of 0 numbers; expected 2"),
-        ({"embedding": [1.0, float("nan")]}, "'u2': found NaN"),
-        ({"embedding": [1.0, None]}, "'u2': found NaN, null"),
+        ({"embedding": [1.0]}, "'u2' has a vector of 1 numbers; all vectors must have 2"),
+        ({"embedding": None}, "'u2' has a vector of 0 numbers; all vectors must have 2"),
+        ({"embedding": [1.0, float("nan")]}, "'u2' has NaN"),
+        ({"embedding": [1.0, None]}, "'u2' has NaN, null"),
         ({"entity_id": "u0"}, "user: entity id 'u0' occurs twice"),
-        ({"entity_id": None}, "found a null entity_id"),
-        ({"model_version": "m3"}, r"found model versions \['m2', 'm3'\]; expected m2 alone"),
+        ({"entity_id": None}, "entity_id is null in a row"),
+        ({"model_version": "m3"}, r"rows of model versions \['m2', 'm3'\]; all must be of one"),
     ],
 )
 def test_rows_that_are_no_version(root: Path, tables: Tables, changes: dict[str, Any], line: str) -> None:
@@ -197,9 +197,9 @@ def test_rows_that_are_no_version(root: Path, tables: Tables, changes: dict[str,
 def test_a_table_without_rows_or_columns(root: Path, tables: Tables) -> None:
     tables.publish_rows("m1", rows())
     tables.publish_rows("m1", [])
-    assert "nothing to serve" in only_line(sync(root, tables.family))
+    assert "no rows with a model version; publish a run" in only_line(sync(root, tables.family))
     write_deltalake(tables.embeddings, pa.table({"entity_id": ["a"]}), mode="overwrite", schema_mode="overwrite")
-    assert "no column entity_type, embedding, model_version" in only_line(sync(root, tables.family))
+    assert "column entity_type, embedding, model_version is missing" in only_line(sync(root, tables.family))
 
 
 def test_a_full_disk(root: Path, tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,6 +209,6 @@ def test_a_full_disk(root: Path, tables: Tables, monkeypatch: pytest.MonkeyPatch
     tables.publish("m1")
     sync(root, tables.family)
     tables.publish("m2")
-    monkeypatch.setattr("twhin_spark.representations.checked_files.Writer.write", fail)
+    monkeypatch.setattr("twhin_spark.representations.checked_files.ChecksumWriter.write", fail)
     assert "No space left on device" in only_line(sync(root, tables.family))
     assert served(root) == "m1"

@@ -1,4 +1,4 @@
-"""Serving knows no JVM, and what only a build needs is not in the service's memory."""
+"""Serving needs no JVM, and a service does not load what only a build needs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_a_service_carries_neither_spark_nor_pandas() -> None:
     assert loaded.stdout.split() == []
 
 
-def test_the_builder_knows_no_jvm() -> None:
-    code = LOADED.replace("web.run", "sync")
+def test_the_builder_needs_no_jvm() -> None:
+    code = LOADED.replace("web.server", "sync_store")
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"pyspark", "delta", "py4j"} & set(loaded.stdout.split())

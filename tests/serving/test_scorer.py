@@ -11,15 +11,15 @@ import pytest
 from tests.support.published_tables import DEGREE, DIM, Tables, publish_sparse, vectors
 from twhin_spark.config.serving import RankingConfig, Score
 from twhin_spark.kernels.pair_scores import DENSE_MEASURES, SPARSE_MEASURES
-from twhin_spark.representations.errors import QuestionError
+from twhin_spark.representations.errors import RequestError
 from twhin_spark.serving.dense import DenseRows
 from twhin_spark.serving.exact_neighbours import ExactNeighbours
-from twhin_spark.serving.neighbours import Query, find_neighbours
+from twhin_spark.serving.neighbours import NeighbourQuery, find_neighbours
 from twhin_spark.serving.scorer import Scorer
-from twhin_spark.serving.signal_features import DAY, Signal, signal_windows
+from twhin_spark.serving.signal_features import DAY, UserSignal, window_features
 from twhin_spark.serving.store import RepresentationStore
 from twhin_spark.serving.sync_store import sync
-from twhin_spark.serving.weighted_ranker import Candidate, Question, rank
+from twhin_spark.serving.weighted_ranker import RankingCandidate, RankingInput, rank_candidates
 
 USERS, TWEETS = vectors(0, 20), vectors(1000, 20)
 NOW = 1_700_000_000.0
@@ -69,7 +69,7 @@ def test_through_a_relation_it_is_the_models_score(store: RepresentationStore) -
 
 
 def test_neighbours_through_a_relation_are_those_of_its_comparator(store: RepresentationStore) -> None:
-    query = Query(entity=("user", "u1"), relation="twin", k=3)
+    query = NeighbourQuery(entity=("user", "u1"), relation="twin", k=3)
     found = find_neighbours(store.version(), query, time.monotonic() + 60)
     assert found.measure == "cosine"
     cosines = DENSE_MEASURES["cosine"](USERS[1:2] + np.float64(np.float32(0.3)), TWEETS)
@@ -113,26 +113,26 @@ def test_a_weighted_sum_over_families(store: RepresentationStore) -> None:
         (
             {"measure": "jaccard"},
             ("user", "tweet"),
-            "unknown measure 'jaccard' for a dense family; allowed: one of cos",
+            "unknown measure 'jaccard' for a dense family; use one of cos",
         ),
         ({"measure": "manhattan", "family": "communities"}, ("user", "tweet"), "'manhattan' for a sparse family"),
-        ({"relation": "likes"}, ("user", "tweet"), "unknown relation 'likes'; allowed: one of favorite, same, "),
-        ({"relation": "favorite"}, ("tweet", "tweet"), "found a source of type 'tweet'; allowed: user"),
-        ({"relation": "favorite"}, ("user", "user"), "found a target of type 'user'; allowed: tweet"),
-        ({"relation": "favorite", "family": "communities"}, ("user", "tweet"), "allowed: one of none"),
-        ({}, ("usr", "tweet"), "unknown entity type 'usr'; allowed: one of tweet, user"),
+        ({"relation": "likes"}, ("user", "tweet"), "unknown relation 'likes'; use one of favorite, same, "),
+        ({"relation": "favorite"}, ("tweet", "tweet"), "requires a source of type 'user', not 'tweet'"),
+        ({"relation": "favorite"}, ("user", "user"), "requires a target of type 'tweet', not 'user'"),
+        ({"relation": "favorite", "family": "communities"}, ("user", "tweet"), "use one of none"),
+        ({}, ("usr", "tweet"), "unknown entity type 'usr'; use one of tweet, user"),
     ],
 )
 def test_mistakes_are_told(store: RepresentationStore, score: dict[str, Any], pair: tuple[str, str], line: str) -> None:
-    with pytest.raises(QuestionError, match=line):
+    with pytest.raises(RequestError, match=line):
         Scorer(store).pairs(Score(**score), [(pair[0], "1")], [(pair[1], "1")])
 
 
 def test_signals_of_windows(store: RepresentationStore) -> None:
     days_old = {"t0": -1, "t1": 0.5, "t2": 1, "t3": 3, "nobody": 2, "t4": 29, "t5": 31}
-    signals = [Signal(("tweet", name), NOW - DAY * age) for name, age in days_old.items()]
+    signals = [UserSignal(("tweet", name), NOW - DAY * age) for name, age in days_old.items()]
     candidates = [("tweet", "t9"), ("tweet", "unknown"), ("user", "u1")]
-    windows = signal_windows(Scorer(store), Score(), candidates, signals, NOW, [1, 7, 30, 0.1])
+    windows = window_features(Scorer(store), Score(), candidates, signals, NOW, [1, 7, 30, 0.1])
     members = {1: [1, 2], 7: [1, 2, 3], 30: [1, 2, 3, 4]}
     for days, tweets in members.items():
         for i, vector in ((0, TWEETS[9]), (2, USERS[1])):
@@ -145,15 +145,15 @@ def test_signals_of_windows(store: RepresentationStore) -> None:
 
 
 def test_only_the_last_ten_signals_count(store: RepresentationStore) -> None:
-    signals = [Signal(("tweet", f"t{i}"), NOW - i) for i in range(15)]
-    window = signal_windows(Scorer(store), Score(measure="dot"), [("user", "u0")], signals[::-1], NOW, [1])[1]
+    signals = [UserSignal(("tweet", f"t{i}"), NOW - i) for i in range(15)]
+    window = window_features(Scorer(store), Score(measure="dot"), [("user", "u0")], signals[::-1], NOW, [1])[1]
     scores = TWEETS[:10].astype(float) @ USERS[0]
     np.testing.assert_allclose([window.max[0], window.average[0], window.signals], [scores.max(), scores.mean(), 10])
 
 
 def test_signals_without_a_representation_are_no_score(store: RepresentationStore) -> None:
-    unknown = [Signal(("tweet", "nobody"), NOW)]
-    window = signal_windows(Scorer(store), Score(), [("user", "u0")], unknown, NOW, [1])[1]
+    unknown = [UserSignal(("tweet", "nobody"), NOW)]
+    window = window_features(Scorer(store), Score(), [("user", "u0")], unknown, NOW, [1])[1]
     assert np.isnan(window.max).all()
     assert np.isnan(window.average).all()
 
@@ -167,9 +167,9 @@ RANKING = RankingConfig.model_validate(
 )
 
 
-def question(*candidates: tuple[str, dict[str, float]], signals: list[Signal] | None = None) -> Question:
-    asked = [Candidate(("tweet", name), features) for name, features in candidates]
-    return Question(("user", "u0"), asked, {"favorite": signals or []}, NOW)
+def question(*candidates: tuple[str, dict[str, float]], signals: list[UserSignal] | None = None) -> RankingInput:
+    asked = [RankingCandidate(("tweet", name), features) for name, features in candidates]
+    return RankingInput(("user", "u0"), asked, {"favorite": signals or []}, NOW)
 
 
 def test_a_ranking_adds_up_its_parts(store: RepresentationStore) -> None:
@@ -178,9 +178,9 @@ def test_a_ranking_adds_up_its_parts(store: RepresentationStore) -> None:
         ("t2", {}),
         ("nobody", {"age_hours": 0}),
         ("t3", {"age_hours": 0, "degree": 0}),
-        signals=[Signal(("tweet", "t5"), NOW)],
+        signals=[UserSignal(("tweet", "t5"), NOW)],
     )
-    ranked = rank(Scorer(store), RANKING, asked)
+    ranked = rank_candidates(Scorer(store), RANKING, asked)
     affinity = (USERS[0].astype(float) + 1) @ TWEETS[[1, 3]].T
     recent = DENSE_MEASURES["cosine"](TWEETS[5:6], TWEETS[[1, 3]])
     degree = [math.log(1 + DEGREE), 0]
@@ -194,8 +194,8 @@ def test_a_ranking_adds_up_its_parts(store: RepresentationStore) -> None:
 
 
 def test_a_log_of_less_than_nothing(store: RepresentationStore) -> None:
-    with pytest.raises(QuestionError, match="feature 'degree': found -2; allowed: 0 or more"):
-        rank(Scorer(store), RANKING, question(("t1", {"age_hours": 0, "degree": -2})))
+    with pytest.raises(RequestError, match="feature 'degree' is -2; its log requires a value of 0 or more"):
+        rank_candidates(Scorer(store), RANKING, question(("t1", {"age_hours": 0, "degree": -2})))
 
 
 def test_parts_of_a_ranking_have_names_of_their_own() -> None:

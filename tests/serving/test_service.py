@@ -143,7 +143,7 @@ def test_ranking(caller: Caller) -> None:
     np.testing.assert_allclose(found["scores"][::2], [affinity[0] - 1, affinity[2] - 100])
     assert (found["scores"][1], found["ranks"]) == (None, [1, None, 2])
     assert found["parts"]["recent"] == [0, 0, 0]
-    assert "unknown ranking 'away'; allowed: one of home" in caller.post("/v1/rankings/away", question).error
+    assert "unknown ranking 'away'; use one of home" in caller.post("/v1/rankings/away", question).error
 
 
 def test_versions_and_pages(caller: Caller) -> None:

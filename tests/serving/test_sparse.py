@@ -32,19 +32,19 @@ def test_weights_by_the_same_interface(tmp_path: Path) -> None:
     gathered = version.gather(question)
     names = list(version.types["user"].rows.communities)
     matrix = gathered.matrix.toarray()
-    for entity, place in zip(question, gathered.place.tolist(), strict=True):
+    for entity, position in zip(question, gathered.position.tolist(), strict=True):
         if entity not in rows:
-            assert place == -1
+            assert position == -1
             continue
         expected = [rows[entity].get(name, 0.0) for name in names]
-        np.testing.assert_array_equal(matrix[place], expected)
+        np.testing.assert_array_equal(matrix[position], expected)
     assert version.degrees(question[:1]) == [None]
     assert version.gather([]).matrix.shape == (0, len(names))
 
 
 @pytest.mark.parametrize(
     ("weights", "line"),
-    [(None, "'2': found null; expected a map"), ({"c1": float("nan")}, "'2': found a weight that is NaN")],
+    [(None, "'2' has a null embedding; a map"), ({"c1": float("nan")}, "'2' has a weight that is NaN")],
 )
 def test_rows_that_are_no_weights(tmp_path: Path, weights: Weights | None, line: str) -> None:
     family = publish_sparse(tmp_path / "table", {("user", "1"): {"c1": 1.0}, ("user", "2"): weights, ("user", "3"): {}})

@@ -16,7 +16,8 @@ from tests.support.service_client import Caller
 from twhin_spark.config.retrieval import AnnConfig
 from twhin_spark.config.serving import ServingConfig
 from twhin_spark.errors import ConfigError, InputError
-from twhin_spark.serving.web.server import published_families, read_token, serve, store_folder
+from twhin_spark.serving.store_locations import published_families, store_folder
+from twhin_spark.serving.web.server import read_token, serve
 
 SERVE = """
 import sys
@@ -53,7 +54,7 @@ def test_it_listens_and_ends(tables: Tables) -> None:
 
 
 def test_what_cannot_be_served_is_told_before(tables: Tables, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="embeddings: no Delta table; `twhin-spark publish` writes it"):
+    with pytest.raises(InputError, match="embeddings: no Delta table; run `twhin-spark publish` to write it"):
         serve(ServingConfig(), str(tables.output), AnnConfig())
     tables.publish("m1")
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -67,13 +68,13 @@ def test_what_cannot_be_served_is_told_before(tables: Tables, tmp_path: Path) ->
 def test_where_things_are(tmp_path: Path) -> None:
     assert store_folder(ServingConfig(), str(tmp_path)) == tmp_path / "serving"
     assert store_folder(ServingConfig(store=str(tmp_path / "x")), "s3://bucket/out") == tmp_path / "x"
-    with pytest.raises(ConfigError, match=r"serving\.store: found nothing"):
+    with pytest.raises(ConfigError, match=r"serving\.store is required"):
         store_folder(ServingConfig(), "s3://bucket/out")
     more = ServingConfig.model_validate({"families": {"communities": {"table": "s3://bucket/communities"}}})
     own, other = published_families(more, "s3://bucket/out/")
     assert own.table == "s3://bucket/out/tables/embeddings"
     assert (other.name, other.table, other.relations) == ("communities", "s3://bucket/communities", None)
-    with pytest.raises(ConfigError, match=r"serving\.families: found 'twhin'"):
+    with pytest.raises(ConfigError, match=r"serving\.families\.twhin is the name"):
         published_families(ServingConfig.model_validate({"families": {"twhin": {"table": "x"}}}), "out")
 
 

@@ -8,7 +8,7 @@ from deltalake import DeltaTable
 
 from tests.support.published_tables import DEGREE, DIM, Tables, vectors
 from twhin_spark.representations.catalogue import Catalogue
-from twhin_spark.representations.errors import NotServedError, QuestionError, StoreError
+from twhin_spark.representations.errors import NotServedError, RequestError, StoreError
 from twhin_spark.serving.store import RepresentationStore, StoredFamily
 from twhin_spark.serving.sync_store import sync
 
@@ -78,11 +78,11 @@ def test_a_vector_cannot_be_changed(root: Path, tables: Tables) -> None:
 def test_unknown_names_are_mistakes(root: Path, tables: Tables) -> None:
     tables.publish("m1")
     store = opened(root, tables)
-    with pytest.raises(QuestionError, match="unknown entity type 'artist'; allowed: one of tweet, user"):
+    with pytest.raises(RequestError, match="unknown entity type 'artist'; use one of tweet, user"):
         store.get("artist", "1")
-    with pytest.raises(NotServedError, match="version 'm0' is not served; allowed: one of current, m1"):
+    with pytest.raises(NotServedError, match="version 'm0' is not served; use one of current, m1"):
         store.get("user", "u1", version="m0")
-    with pytest.raises(NotServedError, match="family 'other' is not served; allowed: one of twhin"):
+    with pytest.raises(NotServedError, match="family 'other' is not served; use one of twhin"):
         store.get("user", "u1", family="other")
 
 

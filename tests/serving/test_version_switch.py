@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.published_tables import Tables, truncate, vectors
 from tests.support.service_client import Caller, running
-from twhin_spark.representations.catalogue import locked
+from twhin_spark.representations.catalogue import lock_folder
 
 N = 20
 SEEDS = {"m1": 1, "m2": 2, "m3": 3}
@@ -111,7 +111,7 @@ def test_what_is_gone_or_damaged_is_told_and_the_old_version_served(root: Path, 
         publish(tables, "m2")
         # The service may have seen m2 already; the files of m3 are damaged before its commit can be seen.
         caller.wait_for_version("m2")
-        with locked(root / "twhin"):  # no sync goes on meanwhile
+        with lock_folder(root / "twhin"):  # no sync goes on meanwhile
             publish(tables, "m3")
             (broken,) = tables.data_files()
             broken.rename(broken.with_suffix(".away"))
@@ -129,7 +129,7 @@ def test_a_killed_build_is_told_and_done_again(root: Path, tables: Tables) -> No
     publish(tables, "m1")
     with running(root, [tables.family]) as caller:
         caller.wait_for_version("m1")
-        with locked(root / "twhin"):  # the build waits
+        with lock_folder(root / "twhin"):  # the build waits
             publish(tables, "m2")
             until = time.monotonic() + 30
             while not (builders := children()):

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from tests.support.published_tables import Tables, Weights, publish_sparse
-from tests.support.sql_tables import N, World, published_config
+from tests.support.sql_tables import N, SqlTables, published_config
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+def published(tmp_path_factory: pytest.TempPathFactory) -> SqlTables:
     """Published tables that the tests only read from; the current version is m2."""
     tables = Tables(tmp_path_factory.mktemp("sql"))
     tables.publish("m1", seed=1, n=N)
@@ -23,7 +23,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
             weights[kind, f"{kind[0]}{i}"] = {f"c{c}": float(np.float32(rng.random())) for c in chosen}
     family = publish_sparse(tables.output / "communities", weights)
     config = published_config(tables.output, families={"communities": {"table": family.table}})
-    return World(tables, family, config)
+    return SqlTables(tables, family, config)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twhin_spark.errors import InputError
 from twhin_spark.kernels.operators import OPERATORS
 from twhin_spark.kernels.pair_scores import DENSE_MEASURES, SPARSE_MEASURES
-from twhin_spark.sql.column_scores import score_columns, score_through
+from twhin_spark.sql.column_scores import score_by_relation, score_columns
 
 DIM = 4
 FLOATS = pa.list_(pa.float32())
@@ -75,7 +75,7 @@ def test_every_row_has_a_relation_of_its_own() -> None:
         }
         for name in chosen
     ]
-    found = score_through(pa.array(relations), pa.array(x.tolist(), FLOATS), pa.array(y.tolist(), FLOATS))
+    found = score_by_relation(pa.array(relations), pa.array(x.tolist(), FLOATS), pa.array(y.tolist(), FLOATS))
     for name, score, source, target in zip(chosen, found.to_pylist(), x, y, strict=True):
         if name is None:
             assert score is None
@@ -88,11 +88,11 @@ def test_every_row_has_a_relation_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("measure", "x", "y", "line"),
     [
-        ("dot", [[1.0, 2.0]], [[1.0]], "found vectors of 2 and of 1 numbers for dot; allowed: vectors of one length"),
-        ("dot", [[1.0], [1.0, 2.0]], [[1.0], [1.0]], "found vectors of 1 and of 2 numbers in a column"),
-        ("jaccard", [[1.0]], [[1.0]], "for jaccard; allowed: maps of community to weight"),
-        ("dot", [[1.0]], [1.0], "for dot; allowed: arrays of numbers"),
-        ("manhattan", [[("a", 1.0)]], [[("a", 1.0)]], "found maps for manhattan; allowed: arrays of numbers"),
+        ("dot", [[1.0, 2.0]], [[1.0]], "dot requires vectors of one length, not of 2 and of 1 numbers"),
+        ("dot", [[1.0], [1.0, 2.0]], [[1.0], [1.0]], "a column has vectors of 1 and of 2 numbers"),
+        ("jaccard", [[1.0]], [[1.0]], "jaccard requires maps of community to weight"),
+        ("dot", [[1.0]], [1.0], "dot requires arrays of numbers"),
+        ("manhattan", [[("a", 1.0)]], [[("a", 1.0)]], "manhattan requires arrays of numbers, not maps"),
     ],
 )
 def test_what_cannot_be_compared_is_a_line(measure: str, x: list, y: list, line: str) -> None:

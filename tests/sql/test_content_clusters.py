@@ -40,9 +40,12 @@ def test_users_and_items_are_described_by_clusters_and_their_typical_members(
     assert "t3" in content.describe("tweet", "t3-core", count=1)[0][1].typical[0]
     for wrong, line in (
         (lambda: content.describe("user", "nobody"), "user 'nobody' has no vector in version m1"),
-        (lambda: content.describe("user", "fan", relation="likes"), "unknown relation 'likes'; allowed: one of favor"),
-        (lambda: content.describe("tweet", "t0-core", relation="favorite"), "found a source of type 'tweet'; allowed"),
-        (lambda: cluster_content(spark, config, "bot"), "unknown entity type 'bot'; allowed: one of tweet, user"),
+        (lambda: content.describe("user", "fan", relation="likes"), "unknown relation 'likes'; use one of favor"),
+        (
+            lambda: content.describe("tweet", "t0-core", relation="favorite"),
+            "requires a source of type 'user'",
+        ),
+        (lambda: cluster_content(spark, config, "bot"), "unknown entity type 'bot'; use one of tweet, user"),
         (
             lambda: cluster_content(spark, config, "user", clusters=3),
             "clusters: found 2 vectors with a direction for 3",

@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 
 import twhin_spark.sql
 from tests.support.published_tables import Tables, vectors
-from tests.support.sql_tables import N, World, published_config
+from tests.support.sql_tables import N, SqlTables, published_config
 from twhin_spark.errors import InputError
 from twhin_spark.sql.pinned_version import pin_version
 from twhin_spark.sql.register import register
@@ -16,10 +16,10 @@ from twhin_spark.sql.register import register
 FOLDER = Path(twhin_spark.sql.__file__).parent
 
 
-def test_one_call_registers_views_and_functions(spark: SparkSession, world: World) -> None:
+def test_one_call_registers_views_and_functions(spark: SparkSession, published: SqlTables) -> None:
     session = spark.newSession()
-    names = register(session, world.config)
-    assert register(session, world.config) == names  # again: replaced
+    names = register(session, published.config)
+    assert register(session, published.config) == names  # again: replaced
     catalogue = {table.name for table in session.catalog.listTables()}
     catalogue |= {function.name for function in session.catalog.listFunctions()}
     assert {*names} <= catalogue
@@ -32,9 +32,9 @@ def test_one_call_registers_views_and_functions(spark: SparkSession, world: Worl
     assert (row["dot"], row["zero"], row["missing"], row["nowhere"]) == (11.5, 0, None, None)
 
 
-def test_functions_sort_and_filter(spark: SparkSession, world: World) -> None:
+def test_functions_sort_and_filter(spark: SparkSession, published: SqlTables) -> None:
     session = spark.newSession()
-    register(session, world.config)
+    register(session, published.config)
     found = session.sql(
         """
         SELECT t.entity_id, twhin_score(u.embedding, 'favorite', t.embedding) AS score
@@ -96,5 +96,5 @@ def test_relations_of_older_tables_compare_by_dot(spark: SparkSession, tables: T
 
 
 def test_nothing_is_published(spark: SparkSession, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="embeddings: no Delta table; `twhin-spark publish` writes it"):
+    with pytest.raises(InputError, match="embeddings: no Delta table; run `twhin-spark publish` to write it"):
         register(spark, published_config(tmp_path))

@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from tests.support.service_client import Caller, running
-from tests.support.sql_tables import N, World
+from tests.support.sql_tables import N, SqlTables
 from twhin_spark.config.serving import Score
 from twhin_spark.kernels.pair_scores import DENSE_MEASURES, SPARSE_MEASURES
 from twhin_spark.sql.register import register
@@ -34,8 +34,8 @@ def pairs() -> list[tuple[tuple[str, str], tuple[str, str]]]:
 
 
 @pytest.fixture(scope="module")
-def service(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
-    with running(tmp_path_factory.mktemp("stores"), [world.tables.family, world.communities]) as caller:
+def service(published: SqlTables, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
+    with running(tmp_path_factory.mktemp("stores"), [published.tables.family, published.communities]) as caller:
         caller.wait_for_version("m2")
         caller.wait_for(lambda _: caller.get("/ready").status == 200)
         yield caller
@@ -48,7 +48,7 @@ def as_floats(values: list[float | None]) -> np.ndarray:
 
 
 def test_spark_sql_and_the_service_agree(
-    spark: SparkSession, world: World, service: Caller, pairs: list[tuple[tuple[str, str], tuple[str, str]]]
+    spark: SparkSession, published: SqlTables, service: Caller, pairs: list[tuple[tuple[str, str], tuple[str, str]]]
 ) -> None:
     asked = {"pairs": pairs, "parts": True, "scores": [score.model_dump() for score in SCORES]}
     answer = service.post("/v1/scores/pairs", asked).json
@@ -60,7 +60,7 @@ def test_spark_sql_and_the_service_agree(
     frame = spark.createDataFrame(
         rows, "place INT, source_type STRING, source_id STRING, target_type STRING, target_id STRING"
     )
-    scored = score_pairs(spark, world.config, frame, SCORES).orderBy("place").collect()
+    scored = score_pairs(spark, published.config, frame, SCORES).orderBy("place").collect()
     batch = np.array([as_floats(row["parts"]) for row in scored]).T
     np.testing.assert_allclose(batch, online, atol=TOLERANCE, rtol=TOLERANCE)
     np.testing.assert_array_equal(as_floats([row["score"] for row in scored]), as_floats(answer["scores"]))
@@ -68,9 +68,9 @@ def test_spark_sql_and_the_service_agree(
         tuple(sorted(answer["model_versions"].items()))
     }
 
-    register(spark, world.config)
+    register(spark, published.config)
     frame.createOrReplaceTempView("pairs")
-    spark.read.format("delta").load(world.communities.table).createOrReplaceTempView("communities")
+    spark.read.format("delta").load(published.communities.table).createOrReplaceTempView("communities")
     queries = {_in_sql(score): part for score, part in zip(SCORES, online, strict=True) if _in_sql(score)}
     assert len(queries) == len(SCORES) - 1
     answers = spark.sql(

@@ -6,7 +6,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from tests.support.published_tables import Tables, vectors
-from tests.support.sql_tables import N, World, published_config
+from tests.support.sql_tables import N, SqlTables, published_config
 from twhin_spark.config.serving import Score
 from twhin_spark.errors import InputError
 from twhin_spark.sql.pinned_version import pin_version
@@ -17,10 +17,10 @@ def pairs(spark: SparkSession, *rows: tuple[str | None, ...]) -> DataFrame:
     return spark.createDataFrame(rows, "source_type STRING, source_id STRING, target_type STRING, target_id STRING")
 
 
-def test_rows_keep_their_columns_and_versions_are_chosen(spark: SparkSession, world: World) -> None:
+def test_rows_keep_their_columns_and_versions_are_chosen(spark: SparkSession, published: SqlTables) -> None:
     asked = pairs(spark, ("user", "u1", "tweet", "t2"), ("user", None, "tweet", "t2"), ("bot", "u1", "tweet", "t2"))
     asked = asked.selectExpr("*", "'kept' AS embedding")
-    scored = score_pairs(spark, world.config, asked, [Score(measure="dot")], versions={"twhin": "m1"})
+    scored = score_pairs(spark, published.config, asked, [Score(measure="dot")], versions={"twhin": "m1"})
     assert scored.columns == [*asked.columns, "score", "parts", "model_versions"]
     first, *missing = scored.orderBy("source_id", "source_type", ascending=[False, False]).collect()
     expected = vectors(1, N)[1].astype(float) @ vectors(1001, N)[2]
@@ -29,34 +29,34 @@ def test_rows_keep_their_columns_and_versions_are_chosen(spark: SparkSession, wo
     assert [row["score"] for row in missing] == [None, None]
 
 
-def test_what_can_be_told_before_spark_runs(spark: SparkSession, world: World) -> None:
+def test_what_can_be_told_before_spark_runs(spark: SparkSession, published: SqlTables) -> None:
     one = pairs(spark, ("user", "u1", "tweet", "t2"))
     for scores, versions, line in (
-        ([Score(measure="jaccard")], {}, "unknown measure 'jaccard' for a dense family; allowed: one of cosine"),
+        ([Score(measure="jaccard")], {}, "unknown measure 'jaccard' for a dense family; use one of cosine"),
         ([Score(family="communities", measure="manhattan")], {}, "unknown measure 'manhattan' for a sparse family"),
-        ([Score(relation="likes")], {}, "unknown relation 'likes'; allowed: one of favorite"),
-        ([Score(family="else")], {}, "family 'else' is not in the config; allowed: one of communities, twhin"),
-        ([Score()], {"twhin": "m9"}, "version 'm9' was not published; allowed: one of current, m1, m2"),
-        ([Score(family="communities")], {"communities": "m1"}, "found version 'm1'; allowed: current"),
-        ([], {}, "scores: found none"),
+        ([Score(relation="likes")], {}, "unknown relation 'likes'; use one of favorite"),
+        ([Score(family="else")], {}, "family 'else' is not in serving.families; use one of communities, twhin"),
+        ([Score()], {"twhin": "m9"}, "version 'm9' was not published; use one of current, m1, m2"),
+        ([Score(family="communities")], {"communities": "m1"}, "version 'm1' is unknown; use 'current'"),
+        ([], {}, "scores is empty"),
     ):
         with pytest.raises(InputError, match=line):
-            score_pairs(spark, world.config, one, scores, versions=versions)
-    with pytest.raises(InputError, match="no column target_id; found source_type, source_id, target_type"):
-        score_pairs(spark, world.config, one.drop("target_id"))
-    with pytest.raises(InputError, match="found a column score, which scoring adds"):
-        score_pairs(spark, world.config, one.selectExpr("*", "1 AS score"))
+            score_pairs(spark, published.config, one, scores, versions=versions)
+    with pytest.raises(InputError, match="column target_id is required; the columns are source_type, source_id"):
+        score_pairs(spark, published.config, one.drop("target_id"))
+    with pytest.raises(InputError, match="column score is added by scoring"):
+        score_pairs(spark, published.config, one.selectExpr("*", "1 AS score"))
 
 
-def test_an_end_of_another_type_than_the_relation_allows(spark: SparkSession, world: World) -> None:
+def test_an_end_of_another_type_than_the_relation_allows(spark: SparkSession, published: SqlTables) -> None:
     wrong = pairs(spark, ("user", "u1", "tweet", "t2"), ("user", "u1", "user", "u2"))
-    with pytest.raises(PySparkException, match="relation 'favorite': found a target of type 'user'; allowed: tweet"):
-        score_pairs(spark, world.config, wrong, [Score(relation="favorite")]).collect()
+    with pytest.raises(PySparkException, match="relation 'favorite' requires a target of type 'tweet', not 'user'"):
+        score_pairs(spark, published.config, wrong, [Score(relation="favorite")]).collect()
 
 
 def test_a_version_is_pinned_and_a_rollback_followed(spark: SparkSession, tables: Tables) -> None:
     config = published_config(tables.output)
-    with pytest.raises(InputError, match="embeddings: no Delta table; `twhin-spark publish` writes it"):
+    with pytest.raises(InputError, match="embeddings: no Delta table; run `twhin-spark publish` to write it"):
         pin_version(spark, config)
     first = tables.publish("m1", seed=1, n=N)
     pinned = pin_version(spark, config)

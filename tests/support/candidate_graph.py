@@ -1,4 +1,4 @@
-"""A small graph, built from a log, with vectors that were not trained but planted; and every candidate by brute force.
+"""A small graph, built from a log, with planted vectors instead of trained ones, and its candidates by brute force.
 
 The vectors are small whole numbers, so scores are exact however they are computed, and many of them tie.
 """
@@ -50,8 +50,8 @@ def config(output: Path | str, partitions: int, **retrieval: Any) -> Config:
     )
 
 
-class World:
-    """Users who follow users and like items, with their planted vectors and relation parameters."""
+class PlantedGraph:
+    """Users that follow users and like items, with planted vectors and relation parameters."""
 
     def __init__(self, seed: int = 0) -> None:
         rng = np.random.default_rng(seed)
@@ -70,7 +70,7 @@ class World:
         return rng.integers(-2, 3, DIM).astype(np.float32)
 
     def publish(self, spark: SparkSession, output: Path, partitions: int) -> GraphVersion:
-        """Builds the graph, and writes the tables of a version as publishing leaves them."""
+        """Build the graph, and write the tables of a version as publishing does."""
         output.mkdir(parents=True, exist_ok=True)
         (output / "log.csv").write_text("\n".join(["relation,source,target,time", *self.lines]) + "\n")
         graph = build_graph(spark, config(output, partitions), lambda line: None)
@@ -100,11 +100,11 @@ class World:
         return graph
 
 
-def expected(
-    spark: SparkSession, world: World, output: Path, *, relation: str | None, source: str, target: str, k: int,
+def loop_candidates(
+    spark: SparkSession, planted: PlantedGraph, output: Path, *, relation: str | None, source: str, target: str, k: int,
     cosine: bool = False, exclude: tuple[str, ...] = (), targets: str = "true",
 ) -> dict[str, list[tuple[str, float]]]:  # fmt: skip
-    """The first k candidates of every source, by a loop over all pairs: id and score; ties by key, then id."""
+    """Return the first k candidates of every source by a loop over all pairs: id and score; ties by key, then id."""
     store = TableStore(spark, str(output))
     seen = store.read(ENTITIES).where("degree > 0")
     keys = {
@@ -113,19 +113,19 @@ def expected(
     }
     sources = [row["entity_id"] for row in seen.where(F.col("entity_type") == source).collect()]
     edges = store.read(EDGES).where("split = 'train'").where(F.col("relation").isin(list(exclude) or [""]))
-    known = {(row["source_id"], row["target_id"]) for row in edges.collect()}
-    found = {}
-    for one in sources:
-        query = world.vector((source, one)) + np.array(world.parameters[relation] if relation else [0.0] * DIM)
+    excluded = {(row["source_id"], row["target_id"]) for row in edges.collect()}
+    lists = {}
+    for name in sources:
+        query = planted.vector((source, name)) + np.array(planted.parameters[relation] if relation else [0.0] * DIM)
         scored = []
         for other, key in keys.items():
-            if (source, one) == (target, other) or (one, other) in known:
+            if (source, name) == (target, other) or (name, other) in excluded:
                 continue
-            vector = world.vector((target, other)).astype(float)
+            vector = planted.vector((target, other)).astype(float)
             score = float(query @ vector)
             if cosine:
                 norms = np.linalg.norm(query) * np.linalg.norm(vector)
                 score = score / norms if norms else 0.0
             scored.append((-score, key, other))
-        found[one] = [(other, -score) for score, _, other in sorted(scored)[:k]]
-    return found
+        lists[name] = [(other, -score) for score, _, other in sorted(scored)[:k]]
+    return lists

@@ -1,4 +1,4 @@
-"""Published tables as the tests need them, written without Spark."""
+"""TableSnapshot tables as the tests need them, written without Spark."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 
-from twhin_spark.representations.family import Family
+from twhin_spark.representations.published_family import PublishedFamily
 
 DIM = 4
 DEGREE = 7
@@ -28,7 +28,7 @@ class Tables:
         self.embeddings = str(output / "tables" / "embeddings")
         self.relations = str(output / "tables" / "relations")
         self.model_versions = str(output / "tables" / "model_versions")
-        self.family = Family("twhin", self.embeddings, self.relations, self.model_versions)
+        self.family = PublishedFamily("twhin", self.embeddings, self.relations, self.model_versions)
 
     def publish(
         self,
@@ -39,10 +39,10 @@ class Tables:
         n: int = 20,
         comparators: bool = True,
     ) -> int:
-        """Publishes vectors by type and id, by default `n` users and tweets; returns the Delta version of embeddings.
+        """Publish vectors by type and id, by default `n` users and tweets; return the Delta version of embeddings.
 
-        Relation `favorite` translates users by ones; there is one of each other operator, and `twin` is a cosine.
-        Without comparators the relations are as older code wrote them.
+        Relation `favorite` translates users by ones, there is one relation for each other operator, and `twin` compares
+        by cosine. Without comparators the table of relations is like an older one.
         """
         if entities is None:
             users, tweets = vectors(seed, n), vectors(seed + 1000, n)
@@ -80,7 +80,7 @@ class Tables:
         return self.publish_rows(model_version, rows)
 
     def publish_rows(self, model_version: str, rows: Sequence[Mapping[str, object]]) -> int:
-        """Publishes rows as they are; returns the Delta version of embeddings."""
+        """Publish rows unchanged; return the Delta version of embeddings."""
         columns = {
             "entity_type": pa.array([row["entity_type"] for row in rows], pa.string()),
             "entity_id": pa.array([row["entity_id"] for row in rows], pa.string()),
@@ -111,15 +111,15 @@ class Tables:
 
 
 def _norm(vector: object) -> float | None:
-    """None for what is no vector: some tests publish rows that are wrong."""
+    """Return the norm, or None for an invalid vector, which some tests publish."""
     return float(np.linalg.norm(vector)) if isinstance(vector, list) and None not in vector else None
 
 
 Weights = dict[str, float]
 
 
-def publish_sparse(table: Path, rows: Mapping[tuple[str, str], Weights | None]) -> Family:
-    """Publishes weights of communities by entity as version s1 of the family `communities`."""
+def publish_sparse(table: Path, rows: Mapping[tuple[str, str], Weights | None]) -> PublishedFamily:
+    """Publish weights of communities by entity as version s1 of the family `communities`."""
     columns = {
         "entity_type": [entity_type for entity_type, _ in rows],
         "entity_id": [entity_id for _, entity_id in rows],
@@ -130,7 +130,7 @@ def publish_sparse(table: Path, rows: Mapping[tuple[str, str], Weights | None]) 
         "model_version": ["s1"] * len(rows),
     }
     write_deltalake(str(table), pa.table(columns), mode="overwrite")
-    return Family("communities", str(table))
+    return PublishedFamily("communities", str(table))
 
 
 def truncate(path: Path) -> None:

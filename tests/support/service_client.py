@@ -1,4 +1,4 @@
-"""A service on a loopback port of its own, in a thread, and a caller."""
+"""A service in a thread, on a free port of the loopback interface, and a client."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import Any
 import uvicorn
 
 from twhin_spark.config.serving import ServingConfig
-from twhin_spark.representations.family import Family
-from twhin_spark.serving.neighbours import IndexOf, exact_index
+from twhin_spark.representations.published_family import PublishedFamily
+from twhin_spark.serving.neighbours import IndexLookup, exact_index
 from twhin_spark.serving.web.app import create_app
 
 
@@ -63,10 +63,10 @@ class Caller:
         families = self.get("/v1/versions").json["families"]
         return next(entry for entry in families if entry["family"] == family)
 
-    def wait_for(self, what: Callable[[dict[str, Any]], object], seconds: float = 30) -> None:
-        """Waits until the list of versions is as it should be."""
+    def wait_for(self, condition: Callable[[dict[str, Any]], object], seconds: float = 30) -> None:
+        """Wait until the condition holds for the list of versions."""
         until = time.monotonic() + seconds
-        while not what(self.versions()):
+        while not condition(self.versions()):
             assert time.monotonic() < until, self.versions()
             time.sleep(0.02)
 
@@ -77,15 +77,15 @@ class Caller:
 @contextmanager
 def running(
     root: Path,
-    families: Sequence[Family],
+    families: Sequence[PublishedFamily],
     *,
     token: str | None = None,
-    index_of: IndexOf = exact_index,
+    index_lookup: IndexLookup = exact_index,
     **settings: Any,
 ) -> Iterator[Caller]:
-    """The service, from when it listens until it has ended."""
+    """Run the service in a thread; yield a client once it listens, and end it afterwards."""
     app = create_app(
-        ServingConfig(**{"poll_seconds": 0.05, **settings}), root, families, token=token, index_of=index_of
+        ServingConfig(**{"poll_seconds": 0.05, **settings}), root, families, token=token, index_lookup=index_lookup
     )
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="on", timeout_keep_alive=600))
     thread = threading.Thread(target=server.run)

@@ -1,4 +1,4 @@
-"""What the tests of SQL read."""
+"""Published tables for the tests of SQL."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from pathlib import Path
 from tests.support.configs import small_config
 from tests.support.published_tables import Tables
 from twhin_spark.config import Config
-from twhin_spark.representations.family import Family
+from twhin_spark.representations.published_family import PublishedFamily
 
 N = 20
 FAVORITE = {"favorite": {"source": "user", "target": "tweet"}}
 
 
 def published_config(output: Path, **serving: object) -> Config:
-    """The config of tables that `Tables` publishes under a folder."""
+    """Return the config of tables that `Tables` publishes under a folder."""
     return small_config(output, entity_types=["user", "tweet"], relations=FAVORITE, serving=serving)
 
 
 @dataclass(frozen=True)
-class World:
+class SqlTables:
     """A dense family of users u0 to u19 and tweets t0 to t19, and a sparse one of every other of them."""
 
     tables: Tables
-    communities: Family
+    communities: PublishedFamily
     config: Config

@@ -1,1 +1,5 @@
-"""Representations: what SQL and the service share of published tables, similarity measures and indexes."""
+"""Representations: what retrieval, SQL and the service share.
+
+The rules by which names mean families, versions, relations and measures; the formats of stores on disk; and the
+approximate index of vectors. Nothing here needs a JVM.
+"""

@@ -1,6 +1,6 @@
 """Files that are written once with a checksum, and read by mapping them into memory.
 
-A file holds the bytes of an array, little-endian and row by row; type and shape stand in the code that reads it.
+A file holds the bytes of an array, little-endian and row by row. The code that reads it knows the type and the shape.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from twhin_spark.representations.errors import StoreError
 
 Array: TypeAlias = NDArray[Any]
 
-_CHUNK = 16 * 1024 * 1024  # bytes read at once to check a file
+_CHUNK = 16 * 1024 * 1024  # bytes that are read at a time to check a file
 
 
-class Sum(BaseModel):
-    """What a file must be: its length in bytes and the XXH3 (128 bits, hexadecimal) of its content."""
+class FileChecksum(BaseModel):
+    """The length of a file in bytes, and the XXH3 of its content (128 bits, hexadecimal)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -31,8 +31,8 @@ class Sum(BaseModel):
     xxh3: str
 
 
-class Writer:
-    """A new file; its sum is known when it is finished."""
+class ChecksumWriter:
+    """Writes a new file and computes its checksum."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -41,44 +41,47 @@ class Writer:
         self._length = 0
 
     def write(self, content: bytes | Array) -> None:
-        """Appends bytes, or those of a contiguous array."""
+        """Append bytes, or the bytes of a contiguous array."""
         view = content.data if isinstance(content, np.ndarray) else memoryview(content)
         self._file.write(view)
         self._hash.update(view)
         self._length += view.nbytes
 
-    def finish(self) -> Sum:
-        """Brings the file to the disk, read-only from now on."""
+    def finish(self) -> FileChecksum:
+        """Flush the file to the disk, make it read-only, and return its checksum."""
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
         self._path.chmod(0o444)
-        return Sum(length=self._length, xxh3=self._hash.hexdigest())
+        return FileChecksum(length=self._length, xxh3=self._hash.hexdigest())
 
 
-def check_length(path: Path, expected: Sum) -> None:
-    """Raises StoreError where the file is missing or its length is not the expected one."""
+def check_length(path: Path, checksum: FileChecksum) -> None:
+    """Check a file's length. Raises StoreError if the file is missing or the length differs."""
     try:
         length = path.stat().st_size
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}; the store is incomplete") from None
-    if length != expected.length:
-        raise StoreError(f"{path}: found {length:,} bytes, expected {expected.length:,}; the file is damaged")
+    if length != checksum.length:
+        raise StoreError(f"{path}: {length:,} bytes instead of {checksum.length:,}; the file is damaged")
 
 
-def check_content(path: Path, expected: Sum) -> None:
-    """Reads all of the file; raises StoreError where its checksum is not the expected one."""
-    check_length(path, expected)
-    found = xxhash.xxh3_128()
+def check_content(path: Path, checksum: FileChecksum) -> None:
+    """Read the whole file and check its length and checksum. Raises StoreError if they differ."""
+    check_length(path, checksum)
+    content = xxhash.xxh3_128()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
-            found.update(chunk)
-    if found.hexdigest() != expected.xxh3:
-        raise StoreError(f"{path}: found checksum {found.hexdigest()}, expected {expected.xxh3}; the file is damaged")
+            content.update(chunk)
+    if content.hexdigest() != checksum.xxh3:
+        raise StoreError(f"{path}: checksum {content.hexdigest()} instead of {checksum.xxh3}; the file is damaged")
 
 
-def mapped(path: Path, dtype: DTypeLike, *columns: int) -> Array:
-    """The file's array, read-only: (n,), or (n, columns). Pages are read when touched, and shared by processes."""
+def map_array(path: Path, dtype: DTypeLike, *columns: int) -> Array:
+    """Map a file as a read-only array of shape (n,), or (n, columns).
+
+    Pages are read when they are touched, and processes share them.
+    """
     with path.open("rb") as file:
         if os.fstat(file.fileno()).st_size == 0:
             return np.zeros((0, *columns), dtype)
@@ -87,7 +90,7 @@ def mapped(path: Path, dtype: DTypeLike, *columns: int) -> Array:
 
 
 def sync_folder(folder: Path) -> None:
-    """Brings the names in a folder to the disk."""
+    """Flush the entries of a folder to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

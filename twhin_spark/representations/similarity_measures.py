@@ -1,4 +1,7 @@
-"""What a score means in a family: its measure, and the types of its ends. Batch, SQL and the service all ask here."""
+"""Similarity measures by kind of family, and the rules for a score's measure and ends.
+
+Batch, SQL and the service all use them, so that a score means the same everywhere.
+"""
 
 from __future__ import annotations
 
@@ -7,28 +10,29 @@ from typing import Any
 
 from twhin_spark.config.serving import Score
 from twhin_spark.kernels.pair_scores import DENSE_MEASURES, SPARSE_MEASURES, Scores
-from twhin_spark.representations.errors import QuestionError, one_of
-from twhin_spark.representations.store_manifest import Kind, Relation
+from twhin_spark.representations.errors import RequestError, one_of
+from twhin_spark.representations.published_family import FamilyKind
+from twhin_spark.representations.published_version import PublishedRelation
 
-MEASURES: Mapping[Kind, Mapping[str, Callable[[Any, Any], Scores]]] = {
+MEASURES: Mapping[FamilyKind, Mapping[str, Callable[[Any, Any], Scores]]] = {
     "dense": DENSE_MEASURES,
     "sparse": SPARSE_MEASURES,
 }
 
 
-def default_measure(relation: Relation | None) -> str:
-    """What answers a question that names no measure: the comparator of its relation, without one cosine."""
+def default_measure(relation: PublishedRelation | None) -> str:
+    """Return the measure of a request that names none: the relation's comparator, or cosine without a relation."""
     return relation.comparator if relation else "cosine"
 
 
-def measure_name(score: Score, kind: Kind, relation: Relation | None) -> str:
-    """The score's measure in a family of that kind; raises QuestionError where there is no such measure."""
+def resolve_measure(score: Score, kind: FamilyKind, relation: PublishedRelation | None) -> str:
+    """Return the name of a score's measure. Raises RequestError if families of the kind have no such measure."""
     name = score.measure or default_measure(relation)
     if name not in MEASURES[kind]:
-        raise QuestionError(f"unknown measure '{name}' for a {kind} family; allowed: {one_of(MEASURES[kind])}")
+        raise RequestError(f"unknown measure '{name}' for a {kind} family; use {one_of(MEASURES[kind])}")
     return name
 
 
-def wrong_end(relation: str, end: str, found: str, allowed: str) -> str:
-    """The line that says that an end of a relation has another type than the relation allows."""
-    return f"relation '{relation}': found a {end} of type '{found}'; allowed: {allowed}"
+def end_type_error(relation: str, end: str, entity_type: str, required: str) -> str:
+    """Return the message for a source or target of another type than the relation's."""
+    return f"relation '{relation}' requires a {end} of type '{required}', not '{entity_type}'"

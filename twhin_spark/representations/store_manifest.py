@@ -1,53 +1,51 @@
-"""The manifest of a stored version: what is in its folder, and what each file must be."""
+"""The manifest of a stored version: the content of its folder, with the length and checksum of each file."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from twhin_spark.config.base import Measure
-from twhin_spark.representations.checked_files import Sum, check_content, check_length
+from twhin_spark.representations.checked_files import FileChecksum, check_content, check_length
 from twhin_spark.representations.errors import StoreError
+from twhin_spark.representations.published_family import FamilyKind
 
-NAME = "manifest.json"
 RELATIONS = "relations.json"
-
-Kind = Literal["dense", "sparse"]
+_NAME = "manifest.json"
 
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Relation(_Record):
-    """The operator that ranks a relation's targets for a source, and how they are compared with what it makes of it.
-
-    comparator: dot where the table was written by older code, which knew no other.
-    """
-
-    relation: str
-    source_type: str
-    target_type: str
-    operator: str
-    parameters: list[float]
-    comparator: Annotated[Measure, BeforeValidator(lambda found: found or "dot")] = "dot"
-
-
-class EntityType(_Record):
-    """The entities of one type; the names of their files begin with `stem`."""
+class StoredEntities(_Record):
+    """The entities of one type. The names of their files begin with `stem`."""
 
     stem: str
     rows: int
 
 
-class Manifest(_Record):
+class StoreManifest(_Record):
     """The content of one stored version.
 
-    dim: length of the vectors, or number of communities. table_version: Delta version that the store was built from.
-    fingerprint: of that version's data files, so that a restored version is known again. built_at: UTC.
+    Attributes
+    ----------
+    family, model_version, kind
+        What the store holds.
+    table_version
+        Delta version that the store was built from.
+    fingerprint
+        Hash of the data files of that version, by which a restored version is recognised.
+    dim
+        Length of the vectors, or number of communities.
+    types
+        The entities by type.
+    files
+        Length and checksum by file name.
+    built_at
+        Time of the build, in UTC.
     """
 
     format: Literal[1] = 1
@@ -55,27 +53,28 @@ class Manifest(_Record):
     model_version: str
     table_version: int
     fingerprint: str
-    kind: Kind
+    kind: FamilyKind
     dim: int
-    types: dict[str, EntityType]
-    files: dict[str, Sum]
+    types: dict[str, StoredEntities]
+    files: dict[str, FileChecksum]
     built_at: datetime
 
     def write(self, folder: Path) -> None:
-        (folder / NAME).write_text(self.model_dump_json(indent=1))
+        """Write the manifest to the store's folder."""
+        (folder / _NAME).write_text(self.model_dump_json(indent=1))
 
     @classmethod
-    def read(cls, folder: Path) -> Manifest:
-        """Raises StoreError where there is no readable manifest."""
-        path = folder / NAME
+    def read(cls, folder: Path) -> StoreManifest:
+        """Read the manifest of a store. Raises StoreError if it is missing or not of this format."""
+        path = folder / _NAME
         try:
             return cls.model_validate_json(path.read_bytes())
         except OSError as error:
             raise StoreError(f"{path}: {error.strerror}; the store is incomplete") from None
         except ValidationError:
-            raise StoreError(f"{path}: not a manifest of this format; the store is damaged") from None
+            raise StoreError(f"{path}: not a manifest of format 1; the store is damaged") from None
 
     def check(self, folder: Path, *, content: bool) -> None:
-        """Raises StoreError where a file is not what it must be: its length, with `content` also its checksum."""
-        for name, expected in self.files.items():
-            (check_content if content else check_length)(folder / name, expected)
+        """Check the length of each file and, if `content` is true, its checksum. Raises StoreError."""
+        for name, checksum in self.files.items():
+            (check_content if content else check_length)(folder / name, checksum)

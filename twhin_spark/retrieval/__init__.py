@@ -1,1 +1,1 @@
-"""Retrieval: a published version → for each source the targets that score highest, in the table `candidates`."""
+"""Retrieval: for each source the targets of a published version that score highest, in the table `candidates`."""

@@ -1,4 +1,4 @@
-"""Proposals of the approximate index, a unit of sources at a time. On the driver."""
+"""Proposals of the approximate index for all sources of a query, unit by unit. On the driver."""
 
 from __future__ import annotations
 
@@ -12,64 +12,92 @@ from numpy.typing import NDArray
 from twhin_spark.config.retrieval import AnnConfig
 from twhin_spark.kernels.arrays import Floats
 from twhin_spark.kernels.topk import NO_PLACE
-from twhin_spark.representations.ann_index import Contents, Index, lists_for, open_or_build
-from twhin_spark.retrieval.candidate_task import Finder, Sources
-from twhin_spark.retrieval.entity_files import filled
-from twhin_spark.retrieval.published_version import Version
+from twhin_spark.representations.ann_index import AnnIndex, IndexDescription, number_of_lists, open_or_build_index
+from twhin_spark.retrieval.candidate_task import CandidateFinder, UnitSources
+from twhin_spark.retrieval.published_version import PublishedVersion
 
-_SOURCES = 8192  # about so many are looked at to build an index
-_MOST_KNOWN = 1024  # known targets of a source for which as many more are proposed
+_SOURCES = 8192  # about so many sources are sampled to build an index
+_MOST_KNOWN = 1024  # at most so many known targets of a source raise the number of its proposals
 
 
 def write_proposals(
-    finder: Finder, output: str, version: Version, settings: AnnConfig, progress: Callable[[str], None]
+    finder: CandidateFinder,
+    output: str,
+    version: PublishedVersion,
+    settings: AnnConfig,
+    progress: Callable[[str], None],
 ) -> float:
-    """Opens or builds the index of a query's targets, and writes its proposals for all sources.
+    """Write the proposals for all sources of a query. The index of its targets is opened, or built.
 
-    Returns the seconds that the search took.
+    Parameters
+    ----------
+    finder
+        Finder of the query.
+    output
+        Path of the config's output, which has the indexes.
+    version
+        Version of the vectors.
+    settings
+        The section `retrieval.ann` of the config.
+    progress
+        Function that is called with a line after a build.
+
+    Returns
+    -------
+    float
+        Seconds of the search.
     """
     files, layout, query = finder.files, finder.layout, finder.query
-    units = range(len(finder.cuts) - 1)
 
     def parts() -> Iterator[Floats]:
-        for partition in filled(layout, query.target):
-            yield files.measured(query.target, query.measure, partition)
+        for partition in layout.filled(query.target):
+            yield files.target_vectors(query.target, query.measure, partition)
 
     def ids() -> pa.Array:
-        return pa.concat_arrays([files.ids(query.target, partition) for partition in filled(layout, query.target)])
+        return files.all_ids(layout, query.target)
 
-    def some_sources() -> Floats:
-        step = -(-sum(len(finder.source_places(unit)) for unit in units) // _SOURCES) or 1
-        return np.concatenate([finder.sources(unit).vectors[::step] for unit in units])
+    def sample_sources() -> Floats:
+        total = sum(len(finder.source_positions(unit)) for unit in range(finder.units))
+        step = -(-total // _SOURCES) or 1
+        return np.concatenate([finder.sources(unit).vectors[::step] for unit in range(finder.units)])
 
     total = layout.total(query.target)
-    dim = next(parts()).shape[1]
-    lists = lists_for(total, settings.lists)
-    contents = Contents(
-        version.model_version, version.published, query.target, query.measure, query.via, total, dim, lists
+    description = IndexDescription(
+        model_version=version.model_version,
+        published=version.published,
+        entity_type=query.target,
+        measure=query.measure,
+        via=query.via,
+        vectors=total,
+        dim=next(parts()).shape[1],
+        lists=number_of_lists(total, settings.lists),
     )
-    index = open_or_build(output, parts, ids, some_sources, contents, progress)
+    index = open_or_build_index(output, parts, ids, sample_sources, description, progress)
     seconds = 0.0
-    for unit in units:
+    for unit in range(finder.units):
         sources = finder.sources(unit)
         started = time.perf_counter()
-        places = _proposals(index, sources, query.k, query.exclude, settings)
+        positions = _propose(index, sources, query.k, query.exclude, settings)
         seconds += time.perf_counter() - started
-        files.scratch.write(f"proposals/{query.name}/{unit}", places=places)
+        files.scratch.write(f"proposals/{query.name}/{unit}", positions=positions)
     return seconds
 
 
-def _proposals(
-    index: Index, sources: Sources, k: int, exclude: tuple[int, ...], settings: AnnConfig
+def _propose(
+    index: AnnIndex, sources: UnitSources, k: int, exclude: tuple[int, ...], settings: AnnConfig
 ) -> NDArray[np.int64]:
-    """Places (m, w) of the targets proposed: `refine` for each one wanted, and as many more as a source knows."""
+    """Return the positions (m, w) of proposed targets: k · `refine`, and 2^s more for each source.
+
+    2^s is the least power of two that covers the source's excluded targets and the source itself. Sources with the same
+    s are searched together. With k = 10 and `refine` = 8, a source with 5 excluded targets gets 80 + 8 proposals.
+    """
     excluded = sources.known.source[np.isin(sources.known.relation, exclude)]
-    known = np.bincount(excluded, minlength=len(sources.place)).clip(max=_MOST_KNOWN) + 1  # and itself
+    known = np.bincount(excluded, minlength=len(sources.position)).clip(max=_MOST_KNOWN) + 1
     steps = np.ceil(np.log2(known)).astype(np.int64)
     width = k * settings.refine + (1 << int(steps.max(initial=0)))
-    places = np.full((len(sources.place), min(width, index.contents.vectors)), NO_PLACE, np.int64)
+    positions = np.full((len(sources.position), min(width, index.description.vectors)), NO_PLACE, np.int64)
     for step in np.unique(steps).tolist():
-        mine = np.flatnonzero(steps == step)
-        found = index.search(sources.vectors[mine], k * settings.refine + (1 << step), settings.probes)
-        places[mine, : found.shape[1]] = found
-    return places
+        group = np.flatnonzero(steps == step)
+        proposed = index.search(sources.vectors[group], k * settings.refine + (1 << step), settings.probes)
+        positions[group, : proposed.shape[1]] = proposed
+    return positions

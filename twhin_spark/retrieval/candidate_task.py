@@ -1,4 +1,4 @@
-"""The work of a task: the candidates of some partitions of sources. Runs on workers, over files."""
+"""The search for the candidates of some source partitions. Runs on workers, over files."""
 
 from __future__ import annotations
 
@@ -13,28 +13,55 @@ from twhin_spark.graph.entity_location import positions_in
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.exact_ranks import CANDIDATE_TILE, QUERY_TILE, Excluded
 from twhin_spark.kernels.topk import Best, Candidates, TopK, exact_scores, in_order
-from twhin_spark.retrieval.entity_files import Files, Known, Layout, filled
-from twhin_spark.retrieval.resolved_query import Asked
+from twhin_spark.retrieval.entity_files import EntityFiles, EntityLayout, KnownEdges
+from twhin_spark.retrieval.resolved_query import ResolvedQuery
 
 _CALIBRATION_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
-class Sources:
+class UnitSources:
     """The m sources of a query in a unit.
 
-    vectors: float32 (m, dim), as the relation shows them, in fixed point. place: int64 (m,), among all of their type.
-    known: the training edges of these sources; known.source is the index of a source here.
+    Attributes
+    ----------
+    vectors
+        float32 (m, dim), after the relation's operator, in fixed point.
+    position
+        int64 (m,), among all entities of their type.
+    known
+        Their training edges. `known.source` is an index into these m sources.
     """
 
     vectors: Floats
-    place: NDArray[np.int64]
-    known: Known
+    position: NDArray[np.int64]
+    known: KnownEdges
 
 
 @dataclass(frozen=True)
-class Work:
-    """What a unit took. flops: of the products with all targets; sgemm: what float32 products alone reach here, /s."""
+class TargetPartition:
+    """The allowed targets of one partition. row: their rows in the graph (n,)."""
+
+    partition: int
+    candidates: Candidates
+    row: Integers
+
+
+@dataclass(frozen=True)
+class UnitStats:
+    """The work of a unit.
+
+    Attributes
+    ----------
+    sources
+        Number of sources.
+    flops
+        Operations of the products with all targets.
+    seconds
+        Time of the task.
+    sgemm
+        Operations a second that float32 products alone reach in the same task.
+    """
 
     sources: int
     flops: float
@@ -43,16 +70,31 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Finder:
-    """Finds the candidates of one query. cuts: (units + 1,), unit i has the source partitions from cuts[i] on."""
+class CandidateFinder:
+    """Finds the candidates of one query.
 
-    files: Files
-    layout: Layout
-    query: Asked
-    cuts: Sequence[int]
+    Attributes
+    ----------
+    files, layout
+        The entities.
+    query
+        The query.
+    bounds
+        Source partitions of the units, (units + 1,): unit i has the partitions bounds[i] to bounds[i + 1] - 1.
+    """
 
-    def exact(self, unit: int) -> Work:
-        """Scores all targets for the unit's sources, and keeps what it finds."""
+    files: EntityFiles
+    layout: EntityLayout
+    query: ResolvedQuery
+    bounds: Sequence[int]
+
+    @property
+    def units(self) -> int:
+        """The number of units."""
+        return len(self.bounds) - 1
+
+    def score_all(self, unit: int) -> UnitStats:
+        """Score all targets for the unit's sources, and write the best k."""
         started = time.perf_counter()
         sources = self.sources(unit)
         top = TopK(sources.vectors, self.query.k)
@@ -62,117 +104,105 @@ class Finder:
             flops += 2.0 * sources.vectors.size * len(target.candidates.vectors)
             speed = speed or sgemm_speed(sources.vectors, target.candidates.vectors)
         self.write(unit, top.best())
-        return Work(len(sources.place), flops, time.perf_counter() - started, speed)
+        return UnitStats(len(sources.position), flops, time.perf_counter() - started, speed)
 
-    def rescored(self, unit: int) -> Work:
-        """Scores exactly what an index has proposed for the unit's sources (`proposals`), and keeps the best k."""
+    def score_proposals(self, unit: int) -> UnitStats:
+        """Score exactly the targets that an index has proposed for the unit's sources, and write the best k."""
         started = time.perf_counter()
         sources = self.sources(unit)
-        proposed: NDArray[np.int64] = self.files.scratch.read(f"proposals/{self.query.name}/{unit}")["places"]
+        proposed: NDArray[np.int64] = self.files.scratch.read(f"proposals/{self.query.name}/{unit}")["positions"]
         scores = np.full(proposed.shape, -np.inf)
         keys = np.zeros(proposed.shape, np.int64)
-        by_place = np.argsort(proposed, axis=None, kind="stable")
-        ordered = proposed.ravel()[by_place]
+        by_position = np.argsort(proposed, axis=None, kind="stable")
+        ordered = proposed.ravel()[by_position]
         for target in self.targets():
-            place = target.candidates.place
-            begin, end = np.searchsorted(ordered, (place[0], place[-1] + 1))
-            source, column = np.divmod(by_place[begin:end], proposed.shape[1])
-            index = np.searchsorted(place, ordered[begin:end])  # an index is of all targets, so each is there
-            found = exact_scores(sources.vectors, target.candidates.vectors, source, index)
-            hidden = self.excluded(sources, target)
-            width = len(place)
-            found[np.isin(source * width + index, hidden.query * width + hidden.candidate)] = -np.inf
-            scores[source, column] = found
+            position = target.candidates.place
+            begin, end = np.searchsorted(ordered, (position[0], position[-1] + 1))
+            source, column = np.divmod(by_position[begin:end], proposed.shape[1])
+            index = np.searchsorted(position, ordered[begin:end])  # the index has all targets, so each is there
+            exact = exact_scores(sources.vectors, target.candidates.vectors, source, index)
+            excluded = self.excluded(sources, target)
+            width = len(position)
+            exact[np.isin(source * width + index, excluded.query * width + excluded.candidate)] = -np.inf
+            scores[source, column] = exact
             keys[source, column] = target.candidates.key[index]
         proposed[~np.isfinite(scores)] = -1
         best = in_order(scores, keys, proposed)
         self.write(unit, Best(best.scores[:, : self.query.k], best.places[:, : self.query.k]))
-        return Work(len(sources.place), 0.0, time.perf_counter() - started, 0.0)
+        return UnitStats(len(sources.position), 0.0, time.perf_counter() - started, 0.0)
 
-    def sources(self, unit: int) -> Sources:
+    def sources(self, unit: int) -> UnitSources:
+        """Read the unit's sources."""
         parts, known = [], []
         taken = 0
-        for partition in range(self.cuts[unit], self.cuts[unit + 1]):
+        for partition in range(self.bounds[unit], self.bounds[unit + 1]):
             if not self.layout.counts[self.query.source][partition]:
                 continue
             allowed = self.files.allowed(self.query, "sources", partition)
             if not len(allowed):
                 continue
-            parts.append(self.query.seen(self.files.vectors(self.query.source, partition)[allowed]))
-            if self.has_edges:
-                edges = self.files.known(self.query, partition)
+            parts.append(self.query.source_vectors(self.files.vectors(self.query.source, partition)[allowed]))
+            if self.query.exclude or self.query.method == "mixture":
+                edges = self.files.known_edges(self.query, partition)
                 source = positions_in(edges.source, allowed)
-                mine = source >= 0
-                known.append((source[mine] + taken, edges.partition[mine], edges.row[mine], edges.relation[mine]))
+                kept = source >= 0
+                known.append((source[kept] + taken, edges.partition[kept], edges.row[kept], edges.relation[kept]))
             taken += len(allowed)
         empty = (np.zeros(0, np.int64),) * 4
         columns = [np.concatenate(column) for column in zip(empty, *known, strict=True)]
         order = np.argsort(columns[1], kind="stable")
-        edges = Known(*(column[order] for column in columns))
+        edges = KnownEdges(*(column[order] for column in columns))
         vectors = np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
-        return Sources(vectors, self.source_places(unit), edges)
+        return UnitSources(vectors, self.source_positions(unit), edges)
 
-    @property
-    def has_edges(self) -> bool:
-        return bool(self.query.exclude) or self.query.method == "mixture"
-
-    def source_places(self, unit: int) -> NDArray[np.int64]:
-        """The places (m,) of the unit's sources among all of their type, in the order of `sources`."""
+    def source_positions(self, unit: int) -> NDArray[np.int64]:
+        """Return the positions (m,) of the unit's sources, in the order of `sources`."""
         parts = [np.zeros(0, np.int64)]
-        for partition in range(self.cuts[unit], self.cuts[unit + 1]):
+        for partition in range(self.bounds[unit], self.bounds[unit + 1]):
             if self.layout.counts[self.query.source][partition]:
-                first = self.layout.first(self.query.source, partition)
+                first = self.layout.first_position(self.query.source, partition)
                 parts.append(first + self.files.allowed(self.query, "sources", partition))
         return np.concatenate(parts)
 
-    def targets(self) -> Iterator[Target]:
-        """The allowed targets, a partition at a time."""
-        for partition in filled(self.layout, self.query.target):
+    def targets(self) -> Iterator[TargetPartition]:
+        """Yield the allowed targets partition by partition."""
+        for partition in self.layout.filled(self.query.target):
             allowed = self.files.allowed(self.query, "targets", partition)
             if len(allowed):
                 order = self.files.order(self.query.target, partition)
-                vectors = self.files.measured(self.query.target, self.query.measure, partition)
-                first = self.layout.first(self.query.target, partition)
+                vectors = self.files.target_vectors(self.query.target, self.query.measure, partition)
+                first = self.layout.first_position(self.query.target, partition)
                 if len(allowed) < len(vectors):
                     vectors = vectors[allowed]
                 candidates = Candidates(vectors, order["key"][allowed], first + allowed)
-                yield Target(partition, candidates, order["row"][allowed])
+                yield TargetPartition(partition, candidates, order["row"][allowed])
 
-    def excluded(self, sources: Sources, target: Target) -> Excluded:
-        """What no source may be given of a partition of targets: its known targets, and itself."""
-        query, candidate = self.edges_to(sources, target, self.query.exclude)
+    def excluded(self, sources: UnitSources, target: TargetPartition) -> Excluded:
+        """Return the pairs of a source and a target that are no candidates: excluded edges, and a source itself."""
+        query, candidate = self._excluded_edges(sources, target)
         if self.query.source == self.query.target:
-            itself = positions_in(sources.place, target.candidates.place)
+            itself = positions_in(sources.position, target.candidates.place)
             query = np.concatenate([query, np.flatnonzero(itself >= 0)])
             candidate = np.concatenate([candidate, itself[itself >= 0]])
         return Excluded(query, candidate)
 
-    def edges_to(self, sources: Sources, target: Target, relations: Sequence[int]) -> tuple[Integers, Integers]:
-        """The training edges of some relations to a partition of targets: source index and target index, (e,) each."""
+    def _excluded_edges(self, sources: UnitSources, target: TargetPartition) -> tuple[Integers, Integers]:
+        """Return source index and target index (e,) of the excluded training edges to a partition of targets."""
         known = sources.known
         begin, end = np.searchsorted(known.partition, (target.partition, target.partition + 1))
-        mine = slice(begin, end)
-        wanted = np.isin(known.relation[mine], relations)
+        edges = slice(begin, end)
         by_row = np.argsort(target.row, kind="stable")
-        at = positions_in(known.row[mine], target.row[by_row])
-        there = wanted & (at >= 0)
-        return known.source[mine][there], by_row[at[there]]
+        position = positions_in(known.row[edges], target.row[by_row])
+        kept = np.isin(known.relation[edges], self.query.exclude) & (position >= 0)
+        return known.source[edges][kept], by_row[position[kept]]
 
     def write(self, unit: int, best: Best) -> None:
-        self.files.scratch.write(f"found/{self.query.name}/{unit}", scores=best.scores, places=best.places)
-
-
-@dataclass(frozen=True)
-class Target:
-    """The allowed targets of one partition, and their rows in the graph (n,)."""
-
-    partition: int
-    candidates: Candidates
-    row: Integers
+        """Write the best candidates of the unit's sources."""
+        self.files.scratch.write(f"best/{self.query.name}/{unit}", scores=best.scores, positions=best.places)
 
 
 def sgemm_speed(queries: Floats, candidates: Floats) -> float:
-    """Operations a second of float32 products of the kernel's tiles, with nothing else done."""
+    """Measure the operations a second of float32 products of the kernel's tiles, with no other work."""
     left, right = queries[:QUERY_TILE], candidates[:CANDIDATE_TILE].T
     out = np.empty((len(left), right.shape[1]), np.float32)
     if not out.size:

@@ -1,12 +1,16 @@
-"""The entities of a version as files, one for each type and partition, in the order that breaks ties.
+"""Files of a version's entities, one for each type and partition, in the order that breaks ties.
 
-Within a partition entities are ordered by key (the hash of type and id), then by id. Equal keys share a partition,
-so key and place order all entities of a type in the same way for any number of partitions.
+Within a partition, entities are ordered by key (the hash of type and id), then by id. An entity's position is its
+number among all entities of its type, partition by partition. Equal keys are in one partition, so the order by key and
+then position is the same for any number of partitions. For example, three users with (key, id) = (5, b), (5, a) and
+(2, c), of which key 5 is in partition 0 and key 2 in partition 1, have positions a = 0, b = 1 and c = 2. If their
+scores are equal, they are ranked c, a, b: by key, then position. With one partition, the positions are c = 0, a = 1
+and b = 2, and the ranks are the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,16 +24,23 @@ from twhin_spark.evaluation.known_positives import EdgeBlock, unpack_blocks
 from twhin_spark.evaluation.scratch import Arrays, Scratch
 from twhin_spark.graph.entity_location import positions_in
 from twhin_spark.kernels.arrays import Floats, Integers
-from twhin_spark.retrieval.resolved_query import Asked, condition, measured
+from twhin_spark.retrieval.resolved_query import ResolvedQuery, comparable_vectors, condition_column, entity_types
 
-_LARGEST = 1e15  # number in a vector; the scores of larger ones come near the end of float32
+_LARGEST = 1e15  # largest number in a vector; scores of larger ones come near the end of float32
 
 
 @dataclass(frozen=True)
-class Known:
-    """Training edges (e,) from some sources, ordered by the partition of the target.
+class KnownEdges:
+    """Training edges (e,) of some sources, ordered by the partition of the target.
 
-    source: index of the source. partition, row: place of the target in the graph. relation: by number.
+    Attributes
+    ----------
+    source
+        Index of the source.
+    partition, row
+        Location of the target in the graph.
+    relation
+        Number of the relation.
     """
 
     source: Integers
@@ -39,100 +50,134 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Layout:
-    """How many entities of each type are in each partition."""
+class EntityLayout:
+    """The number of entities of each type in each partition."""
 
     partitions: int
     counts: Mapping[str, NDArray[np.int64]]
 
-    def first(self, entity_type: str, partition: int) -> int:
-        """Place of a partition's first entity among all of its type."""
+    def first_position(self, entity_type: str, partition: int) -> int:
+        """Return the position of a partition's first entity."""
         return int(self.counts[entity_type][:partition].sum())
 
     def total(self, entity_type: str) -> int:
+        """Return the number of entities of a type."""
         return int(self.counts[entity_type].sum())
+
+    def filled(self, entity_type: str) -> list[int]:
+        """Return the partitions that have entities of a type, in order."""
+        partitions: list[int] = np.flatnonzero(self.counts[entity_type]).tolist()
+        return partitions
 
 
 @dataclass(frozen=True)
-class Files:
-    """Where the entities are kept. Used on driver and workers."""
+class EntityFiles:
+    """Reads and writes the files. Used on driver and workers."""
 
     scratch: Scratch
 
     def vectors(self, entity_type: str, partition: int) -> Floats:
-        """As published: float32 (n, dim)."""
+        """Return the vectors as published: float32 (n, dim)."""
         return self.scratch.read(f"vectors/{entity_type}/{partition}")["vectors"]
 
-    def measured(self, entity_type: str, measure: str, partition: int) -> Floats:
-        """As targets of a measure: float32 (n, dim), in fixed point."""
+    def target_vectors(self, entity_type: str, measure: str, partition: int) -> Floats:
+        """Return the vectors as targets of a measure: float32 (n, dim), in fixed point."""
         return self.scratch.read(f"{measure}/{entity_type}/{partition}")["vectors"]
 
     def order(self, entity_type: str, partition: int) -> Arrays:
-        """key, int64 (n,), and row, int32 (n,): the entity's row in the graph."""
+        """Return key, int64 (n,), and row, int32 (n,), which is the entity's row in the graph."""
         return self.scratch.read(f"order/{entity_type}/{partition}")
 
     def ids(self, entity_type: str, partition: int) -> pa.Array:
-        """The ids (n,), as a string array."""
-        found = self.scratch.read(f"ids/{entity_type}/{partition}")
-        buffers = [None, pa.py_buffer(found["offsets"]), pa.py_buffer(found["bytes"])]
-        return pa.Array.from_buffers(pa.large_string(), len(found["offsets"]) - 1, buffers)
+        """Return the ids (n,), as large strings."""
+        arrays = self.scratch.read(f"ids/{entity_type}/{partition}")
+        buffers = [None, pa.py_buffer(arrays["offsets"]), pa.py_buffer(arrays["bytes"])]
+        return pa.Array.from_buffers(pa.large_string(), len(arrays["offsets"]) - 1, buffers)
 
-    def allowed(self, query: Asked, end: str, partition: int) -> NDArray[np.intp]:
-        """Which entities of a partition, by index in their file, may be a query's sources (targets)."""
+    def all_ids(self, layout: EntityLayout, entity_type: str) -> pa.Array:
+        """Return the ids of all entities of a type, by position."""
+        ids = (self.ids(entity_type, partition) for partition in layout.filled(entity_type))
+        return pa.concat_arrays([pa.array([], pa.large_string()), *ids])
+
+    def allowed(self, query: ResolvedQuery, end: str, partition: int) -> NDArray[np.intp]:
+        """Return the indices of the entities in a partition's file that may be the query's `sources` (`targets`)."""
         return np.flatnonzero(self.scratch.read(f"{end}/{query.name}/{partition}")["allowed"])
 
-    def known(self, query: Asked, partition: int) -> Known:
-        """The training edges that a query excludes or is engaged in, from the sources of one partition."""
-        return Known(**self.scratch.read(f"known/{query.name}/{partition}"))
+    def known_edges(self, query: ResolvedQuery, partition: int) -> KnownEdges:
+        """Return the training edges of a partition's sources that a query excludes or is engaged in."""
+        return KnownEdges(**self.scratch.read(f"known/{query.name}/{partition}"))
 
-    def write(self, queries: Sequence[Asked], partition: int, entities: pa.Table, blocks: pa.Table) -> pa.Table:
-        """Writes a partition's files; returns of each type the number of entities, and of vectors that are no use."""
+    def write(self, queries: Sequence[ResolvedQuery], partition: int, entities: pa.Table, blocks: pa.Table) -> pa.Table:
+        """Write a partition's files.
+
+        Returns
+        -------
+        pyarrow.Table
+            For each entity type: partition, entity_type, entities (their number) and invalid (the number of vectors
+            that are not finite or too long for float32).
+        """
         edges = list(unpack_blocks(blocks))
         rows: dict[str, Integers] = {}
-        unsound: dict[str, int] = {}
-        for name in sorted({end for query in queries for end in (query.source, query.target)}):
-            mine = entities.filter(pc.equal(entities["entity_type"], name))
-            mine = mine.sort_by([("entity_key", "ascending"), ("entity_id", "ascending")]).combine_chunks()
-            rows[name] = mine["row"].to_numpy()
-            unsound[name] = self._write_type(queries, partition, name, mine)
+        invalid: dict[str, int] = {}
+        for name in entity_types(queries):
+            members = entities.filter(pc.equal(entities["entity_type"], name))
+            members = members.sort_by([("entity_key", "ascending"), ("entity_id", "ascending")]).combine_chunks()
+            rows[name] = members["row"].to_numpy()
+            invalid[name] = self._write_type(queries, partition, name, members)
         for query in queries:
-            if wanted := sorted({*query.exclude, *(query.engaged if query.method == "mixture" else ())}):
-                known = _known(edges, rows[query.source], wanted)
+            if relations := sorted({*query.exclude, *(query.engaged if query.method == "mixture" else ())}):
+                known = _known_edges(edges, rows[query.source], relations)
                 self.scratch.write(f"known/{query.name}/{partition}", **known)
         return pa.table(
             {
                 "partition": pa.array([partition] * len(rows), pa.int32()),
                 "entity_type": pa.array(list(rows), pa.string()),
-                "entities": pa.array([len(mine) for mine in rows.values()], pa.int64()),
-                "unsound": pa.array(list(unsound.values()), pa.int64()),
+                "entities": pa.array([len(members) for members in rows.values()], pa.int64()),
+                "invalid": pa.array(list(invalid.values()), pa.int64()),
             }
         )
 
-    def _write_type(self, queries: Sequence[Asked], partition: int, name: str, mine: pa.Table) -> int:
-        """Returns how many vectors are not finite, or too long for float32."""
-        vectors = _vectors(mine)
+    def _write_type(self, queries: Sequence[ResolvedQuery], partition: int, name: str, members: pa.Table) -> int:
+        """Write the files of one type; return the number of invalid vectors."""
+        vectors = _vectors(members)
         self.scratch.write(f"vectors/{name}/{partition}", vectors=vectors)
         for measure in sorted({query.measure for query in queries if query.target == name}):
-            self.scratch.write(f"{measure}/{name}/{partition}", vectors=measured(measure, vectors))
-        key = mine["entity_key"].to_numpy()
-        self.scratch.write(f"order/{name}/{partition}", key=key, row=mine["row"].to_numpy())
-        texts = mine["entity_id"].cast(pa.large_binary()).to_pylist()
-        offsets = np.cumsum([0, *map(len, texts)], dtype=np.int64)
-        self.scratch.write(f"ids/{name}/{partition}", offsets=offsets, bytes=np.frombuffer(b"".join(texts), np.uint8))
+            self.scratch.write(f"{measure}/{name}/{partition}", vectors=comparable_vectors(measure, vectors))
+        key = members["entity_key"].to_numpy()
+        self.scratch.write(f"order/{name}/{partition}", key=key, row=members["row"].to_numpy())
+        ids = members["entity_id"].cast(pa.large_binary()).to_pylist()
+        offsets = np.cumsum([0, *map(len, ids)], dtype=np.int64)
+        self.scratch.write(f"ids/{name}/{partition}", offsets=offsets, bytes=np.frombuffer(b"".join(ids), np.uint8))
         for query in queries:
-            for end, kind in (("sources", query.source), ("targets", query.target)):
-                if kind == name:
-                    allowed = mine[condition(query, end)].to_numpy().astype(bool)
+            for end, entity_type, _ in query.ends:
+                if entity_type == name:
+                    allowed = members[condition_column(query, end)].to_numpy().astype(bool)
                     self.scratch.write(f"{end}/{query.name}/{partition}", allowed=allowed)
         return int(np.count_nonzero(~(np.abs(vectors).max(axis=1, initial=0) <= _LARGEST)))
 
 
 def write_files(
-    entities: DataFrame, buckets: DataFrame, files: Files, queries: Sequence[Asked], partitions: int
-) -> Layout:
-    """Writes the files of all partitions, on workers; `entities` is what `read_entities` returns.
+    entities: DataFrame, buckets: DataFrame, files: EntityFiles, queries: Sequence[ResolvedQuery], partitions: int
+) -> EntityLayout:
+    """Write the files of all partitions, on workers.
 
-    Raises InputError where a vector is not finite.
+    Parameters
+    ----------
+    entities
+        The result of `read_entities`.
+    buckets
+        The table `edge_buckets`.
+    files
+        Where the files are written.
+    queries
+        The queries that will read them.
+    partitions
+        Number of partitions of the graph.
+
+    Raises
+    ------
+    InputError
+        A vector is not finite, or too long for float32.
     """
 
     def write(left: pa.Table, right: pa.Table) -> pa.Table:
@@ -140,20 +185,15 @@ def write_files(
         return files.write(queries, partition, left, right)
 
     cogroups = entities.groupBy("partition").cogroup(buckets.groupBy("source_partition"))
-    types = sorted({end for query in queries for end in (query.source, query.target)})
-    counts = {name: np.zeros(partitions, np.int64) for name in types}
-    schema = "partition INT, entity_type STRING, entities BIGINT, unsound BIGINT"
+    counts = {name: np.zeros(partitions, np.int64) for name in entity_types(queries)}
+    schema = "partition INT, entity_type STRING, entities BIGINT, invalid BIGINT"
     for row in cogroups.applyInArrow(write, schema).collect():
-        if row["unsound"]:
-            found = f"{row['unsound']:,} {row['entity_type']} vectors with NaN, infinity or numbers above {_LARGEST:g}"
-            raise InputError(f"embeddings: found {found}; publish a sound version")
+        if row["invalid"]:
+            vectors = f"{row['invalid']:,} {row['entity_type']} vectors"
+            problem = f"{vectors} have NaN, infinity or numbers above {_LARGEST:g}"
+            raise InputError(f"embeddings: {problem}; publish a version without them")
         counts[row["entity_type"]][row["partition"]] = row["entities"]
-    return Layout(partitions, counts)
-
-
-def filled(layout: Layout, entity_type: str) -> Iterator[int]:
-    """The partitions that have entities of a type, in order."""
-    yield from np.flatnonzero(layout.counts[entity_type]).tolist()
+    return EntityLayout(partitions, counts)
 
 
 def _vectors(entities: pa.Table) -> Floats:
@@ -162,15 +202,17 @@ def _vectors(entities: pa.Table) -> Floats:
     return vectors
 
 
-def _known(blocks: Sequence[EdgeBlock], rows: Integers, relations: Sequence[int]) -> Arrays:
+def _known_edges(blocks: Sequence[EdgeBlock], rows: Integers, relations: Sequence[int]) -> Arrays:
+    """Return the KnownEdges of some relations from the sources with these graph rows (n,), as arrays by name."""
     by_row = np.argsort(rows, kind="stable")
     parts: list[tuple[Integers, ...]] = [(np.zeros(0, np.int32),) * 4]
     for block in blocks:
-        mine = np.isin(block.relation, relations)
-        at = positions_in(block.source[mine], rows[by_row])
-        there = at >= 0
-        target = np.full(int(there.sum()), block.target_partition, np.int32)
-        parts.append((by_row[at[there]], target, block.target[mine][there], block.relation[mine][there]))
+        wanted = np.isin(block.relation, relations)
+        position = positions_in(block.source[wanted], rows[by_row])
+        stored = position >= 0
+        partition = np.full(int(stored.sum()), block.target_partition, np.int32)
+        target, relation = block.target[wanted][stored], block.relation[wanted][stored]
+        parts.append((by_row[position[stored]], partition, target, relation))
     source, partition, row, relation = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     order = np.lexsort((row, source, partition))
     return {

@@ -1,8 +1,13 @@
-"""Candidates drawn from mixtures over clusters of targets (kernels/mixtures.py); the tasks' work over files.
+"""Candidates drawn from mixtures over clusters of targets (kernels/mixtures.py). Tasks run on workers, over files.
 
-A cluster's candidates for a source are those with the highest scores under the query. In kNN-Embed they are those next
-to the centroid of what the source engaged with there; by the query's own score a task needs no more of a neighbour
-than its mixture, and a cluster that only neighbours know has candidates too.
+The candidates of a cluster for a source are the targets of the cluster with the highest scores under the query. In
+kNN-Embed they are the targets next to the centroid of what the source engaged with in the cluster. With the query's
+score, a task needs only the mixtures of a source's neighbours, and a cluster that only neighbours engaged with has
+candidates, too.
+
+For example, a source with k = 5 and the mixture {sports: 0.6, music: 0.4} gets the first three targets of sports and
+the first two of music: S1 M1 S2 M2 S3. Each next target has the lowest (rank - 1/2) / weight, which is 0.83, 2.5 and
+4.17 for S1 to S3, and 1.25 and 3.75 for M1 and M2.
 """
 
 from __future__ import annotations
@@ -23,133 +28,145 @@ from twhin_spark.kernels.exact_ranks import Excluded
 from twhin_spark.kernels.mixtures import draw, mixtures, smoothed
 from twhin_spark.kernels.pair_scores import Sparse
 from twhin_spark.kernels.topk import NO_PLACE, Best, Candidates, TopK, unit_vectors
-from twhin_spark.retrieval.candidate_task import Finder, Work
-from twhin_spark.retrieval.entity_files import Files, filled
+from twhin_spark.retrieval.candidate_task import CandidateFinder, UnitStats
+from twhin_spark.retrieval.entity_files import EntityFiles
+from twhin_spark.retrieval.resolved_query import RelationOperator
 
 if TYPE_CHECKING:  # workers have no pydantic
     from twhin_spark.config.retrieval import MixturesConfig
 
-_SAMPLE = 512  # vectors a cluster that k-means sees
+_SAMPLE = 512  # vectors for each cluster that k-means uses
 
 
-def cluster_targets(finder: Finder, settings: MixturesConfig, progress: Callable[[str], None]) -> int:
-    """On the driver: clusters a query's targets and writes the cluster of each; returns the number of clusters."""
-    files, layout, name = finder.files, finder.layout, finder.query.target
-    step = max(1, layout.total(name) // (_SAMPLE * settings.clusters))
-    sample: list[Floats] = []
+def cluster_targets(finder: CandidateFinder, settings: MixturesConfig, progress: Callable[[str], None]) -> int:
+    """Cluster a query's targets, write the cluster of each, and return the number of clusters. Runs on the driver."""
+    files, layout, target = finder.files, finder.layout, finder.query.target
+    step = max(1, layout.total(target) // (_SAMPLE * settings.clusters))
+    parts: list[Floats] = []
     first: int = 0
-    for partition in filled(layout, name):
-        vectors = files.vectors(name, partition)
-        sample.append(unit_vectors(vectors[-first % step :: step]))
+    for partition in layout.filled(target):
+        vectors = files.vectors(target, partition)
+        parts.append(unit_vectors(vectors[-first % step :: step]))
         first += len(vectors)
     rng = np.random.default_rng(settings.seed)
-    drawn = np.concatenate(sample)
-    clusters = min(settings.clusters, int(np.any(drawn != 0, axis=1).sum()))
-    centroids = spherical_kmeans(drawn, clusters, rng, iterations=settings.iterations).centroids
+    sample = np.concatenate(parts)
+    clusters = min(settings.clusters, int(np.any(sample != 0, axis=1).sum()))
+    centroids = spherical_kmeans(sample, clusters, rng, iterations=settings.iterations).centroids
     sizes = np.zeros(len(centroids), np.int64)
-    for partition in filled(layout, name):
-        labels, _ = nearest_centroids(unit_vectors(files.vectors(name, partition)), centroids)
+    for partition in layout.filled(target):
+        labels, _ = nearest_centroids(unit_vectors(files.vectors(target, partition)), centroids)
         sizes += np.bincount(labels, minlength=len(centroids))
         files.scratch.write(f"clusters/{finder.query.name}/{partition}", labels=labels)
-    shown = f"{len(centroids)} clusters of {sizes.min():,} to {sizes.max():,}, median {int(np.median(sizes)):,}"
-    progress(f"{finder.query.name}: {shown} {name} vectors")
+    sizes_text = f"{len(centroids)} clusters of {sizes.min():,} to {sizes.max():,}, median {int(np.median(sizes)):,}"
+    progress(f"{finder.query.name}: {sizes_text} {target} vectors")
     return len(centroids)
 
 
 @dataclass(frozen=True)
 class MixtureTask:
-    """What the tasks of a query share; neighbours and smoothing as in the config."""
+    """The work of a query's tasks.
 
-    finder: Finder
+    Attributes
+    ----------
+    finder
+        Finder of the query.
+    clusters
+        Number of clusters.
+    neighbours, smoothing
+        As in the section `retrieval.mixtures` of the config.
+    """
+
+    finder: CandidateFinder
     clusters: int
     neighbours: int
     smoothing: float
 
     @property
-    def files(self) -> Files:
+    def files(self) -> EntityFiles:
+        """The files of the entities."""
         return self.finder.files
 
     def labels(self, partition: int) -> NDArray[np.int64]:
-        """The cluster of each target of a partition (n,)."""
+        """Return the cluster of each target of a partition (n,)."""
         return self.files.scratch.read(f"clusters/{self.finder.query.name}/{partition}")["labels"]
 
-    def write_mixtures(self, unit: int) -> Work:
-        """Writes what the entities of the source type in the unit's partitions are mixtures of."""
+    def write_mixtures(self, unit: int) -> UnitStats:
+        """Write the mixtures of the entities of the source type in the unit's partitions."""
         started = time.perf_counter()
         query, layout = self.finder.query, self.finder.layout
-        by_row = {part: self._by_row(part) for part in filled(layout, query.target)}
+        by_row = {partition: self._labels_by_row(partition) for partition in layout.filled(query.target)}
         count = 0
-        for partition in range(self.finder.cuts[unit], self.finder.cuts[unit + 1]):
+        for partition in range(self.finder.bounds[unit], self.finder.bounds[unit + 1]):
             if not (sources := int(layout.counts[query.source][partition])):
                 continue
-            known = self.files.known(query, partition)
+            known = self.files.known_edges(query, partition)
             cluster = np.full(len(known.source), -1)
-            for part in np.unique(known.partition).tolist():
-                if part in by_row:
-                    rows, labels = by_row[part]
-                    mine = np.flatnonzero(known.partition == part)
-                    at = positions_in(known.row[mine], rows)
-                    cluster[mine] = np.where(at >= 0, labels[at], -1)
+            for target_partition in np.unique(known.partition).tolist():
+                if target_partition in by_row:
+                    rows, labels = by_row[target_partition]
+                    edges = np.flatnonzero(known.partition == target_partition)
+                    position = positions_in(known.row[edges], rows)
+                    cluster[edges] = np.where(position >= 0, labels[position], -1)
             engaged = (cluster >= 0) & np.isin(known.relation, query.engaged)
             own = mixtures(known.source[engaged], cluster[engaged], sources, self.clusters)
             name = f"mixtures/{query.name}/{partition}"
             self.files.scratch.write(name, data=own.data, indices=own.indices, indptr=own.indptr)
             count += sources
-        return Work(count, 0.0, time.perf_counter() - started, 0.0)
+        return UnitStats(count, 0.0, time.perf_counter() - started, 0.0)
 
-    def find(self, unit: int) -> Work:
-        """Draws the candidates of the unit's sources."""
+    def find(self, unit: int) -> UnitStats:
+        """Draw the candidates of the unit's sources and write them."""
         started = time.perf_counter()
         query, sources = self.finder.query, self.finder.sources(unit)
-        weights = self._weights(unit, sources.place)
+        weights = self._weights(unit, sources.position)
         tops: dict[int, tuple[Integers, TopK]] = {}
         by_cluster = weights.tocsc()
         for cluster in range(self.clusters):
-            mine: Integers = np.sort(by_cluster.indices[by_cluster.indptr[cluster] : by_cluster.indptr[cluster + 1]])
-            if len(mine):
-                tops[cluster] = mine, TopK(sources.vectors[mine], query.k)
+            members: Integers = np.sort(by_cluster.indices[by_cluster.indptr[cluster] : by_cluster.indptr[cluster + 1]])
+            if len(members):
+                tops[cluster] = members, TopK(sources.vectors[members], query.k)
         for target in self.finder.targets():
-            hidden = self.finder.excluded(sources, target)
+            excluded = self.finder.excluded(sources, target)
             candidates = target.candidates
-            first = self.finder.layout.first(query.target, target.partition)
+            first = self.finder.layout.first_position(query.target, target.partition)
             labels = self.labels(target.partition)[candidates.place - first]
-            for cluster, (mine, top) in tops.items():
-                here = np.flatnonzero(labels == cluster)
-                few = Candidates(candidates.vectors[here], candidates.key[here], candidates.place[here])
-                top.add(few, _within(hidden, mine, here))
-        self.finder.write(unit, _drawn(tops, weights, len(sources.place), query.k))
-        return Work(len(sources.place), 0.0, time.perf_counter() - started, 0.0)
+            for cluster, (members, top) in tops.items():
+                rows = np.flatnonzero(labels == cluster)
+                of_cluster = Candidates(candidates.vectors[rows], candidates.key[rows], candidates.place[rows])
+                top.add(of_cluster, _within(excluded, members, rows))
+        self.finder.write(unit, _draw_lists(tops, weights, len(sources.position), query.k))
+        return UnitStats(len(sources.position), 0.0, time.perf_counter() - started, 0.0)
 
-    def _weights(self, unit: int, place: NDArray[np.int64]) -> Sparse:
-        """The smoothed mixtures (m, clusters) of the sources at some places."""
-        everyone = self._mixtures()
-        own = everyone[place]
+    def _weights(self, unit: int, position: NDArray[np.int64]) -> Sparse:
+        """Return the smoothed mixtures (m, clusters) of the sources at some positions."""
+        all_mixtures = self._mixtures()
+        own = all_mixtures[position]
         if not self.neighbours or not self.smoothing:
             return own
-        return smoothed(own, self._neighbours(unit, everyone), everyone, self.smoothing)
+        return smoothed(own, self._neighbours(unit, all_mixtures), all_mixtures, self.smoothing)
 
-    def _neighbours(self, unit: int, everyone: Sparse) -> NDArray[np.int64]:
-        """The places (m, neighbours) of the nearest sources, by cosine, that engaged with anything."""
+    def _neighbours(self, unit: int, all_mixtures: Sparse) -> NDArray[np.int64]:
+        """Return the positions (m, neighbours) of the nearest sources, by cosine, that engaged with a target."""
         query = self.finder.query
-        alike = replace(self.finder, query=replace(query, measure="cosine", parameters=type(query.parameters)()))
-        sources = alike.sources(unit)
+        by_cosine = replace(self.finder, query=replace(query, measure="cosine", operator=RelationOperator()))
+        sources = by_cosine.sources(unit)
         top = TopK(sources.vectors, self.neighbours)
-        active = np.diff(everyone.indptr) > 0
-        for partition in filled(self.finder.layout, query.source):
-            first = self.finder.layout.first(query.source, partition)
+        active = np.diff(all_mixtures.indptr) > 0
+        for partition in self.finder.layout.filled(query.source):
+            first = self.finder.layout.first_position(query.source, partition)
             vectors = self.files.vectors(query.source, partition)
-            here = np.flatnonzero(active[first : first + len(vectors)])
-            key = self.files.order(query.source, partition)["key"][here]
-            candidates = Candidates(unit_vectors(vectors[here]), key, first + here)
-            itself = positions_in(sources.place, candidates.place)
+            rows = np.flatnonzero(active[first : first + len(vectors)])
+            key = self.files.order(query.source, partition)["key"][rows]
+            candidates = Candidates(unit_vectors(vectors[rows]), key, first + rows)
+            itself = positions_in(sources.position, candidates.place)
             top.add(candidates, Excluded(np.flatnonzero(itself >= 0), itself[itself >= 0]))
         return top.best().places
 
     def _mixtures(self) -> Sparse:
-        """The mixtures of all entities of the source type, by place."""
+        """Read the mixtures of all entities of the source type, by position."""
         query, layout = self.finder.query, self.finder.layout
         data, indices, indptr = [np.zeros(0)], [np.zeros(0, np.int64)], [np.zeros(1, np.int64)]
-        for partition in filled(layout, query.source):
+        for partition in layout.filled(query.source):
             part = self.files.scratch.read(f"mixtures/{query.name}/{partition}")
             data.append(part["data"])
             indices.append(part["indices"])
@@ -157,33 +174,36 @@ class MixtureTask:
         shape = layout.total(query.source), self.clusters
         return csr_array((np.concatenate(data), np.concatenate(indices), np.concatenate(indptr)), shape=shape)
 
-    def _by_row(self, partition: int) -> tuple[Integers, Integers]:
-        """The rows of a partition's targets, ascending, and their clusters."""
+    def _labels_by_row(self, partition: int) -> tuple[Integers, Integers]:
+        """Return the graph rows of a partition's targets, ascending, and their clusters."""
         rows = self.files.order(self.finder.query.target, partition)["row"]
         order = np.argsort(rows, kind="stable")
         return rows[order], self.labels(partition)[order]
 
 
 def _within(pairs: Excluded, queries: Integers, candidates: Integers) -> Excluded:
-    """The pairs of some queries and candidates (ascending), by their numbers there."""
+    """Return the pairs of some queries and candidates (ascending), as indices into these."""
     query, candidate = positions_in(pairs.query, queries), positions_in(pairs.candidate, candidates)
     both = (query >= 0) & (candidate >= 0)
     return Excluded(query[both], candidate[both])
 
 
-def _drawn(tops: dict[int, tuple[Integers, TopK]], weights: Sparse, sources: int, k: int) -> Best:
-    """The lists of all sources, drawn from the best of each cluster."""
+def _draw_lists(tops: dict[int, tuple[Integers, TopK]], weights: Sparse, sources: int, k: int) -> Best:
+    """Draw the lists of all sources from the best candidates of each cluster.
+
+    tops: by cluster, the sources whose mixtures have it and their best candidates there.
+    """
     parts: list[tuple[NDArray[np.generic], ...]] = []
-    for cluster, (mine, top) in tops.items():
+    for cluster, (members, top) in tops.items():
         best = top.best()
         row, column = np.nonzero(best.places >= 0)
-        weight = weights[:, [cluster]].toarray().ravel()[mine]  # (sources of the cluster,)
-        parts.append((mine[row], weight[row], column + 1, best.scores[row, column], best.places[row, column]))
-    found = Best(np.full((sources, k), -np.inf), np.full((sources, k), NO_PLACE, np.int64))
+        weight = weights[:, [cluster]].toarray().ravel()[members]  # (members,)
+        parts.append((members[row], weight[row], column + 1, best.scores[row, column], best.places[row, column]))
+    lists = Best(np.full((sources, k), -np.inf), np.full((sources, k), NO_PLACE, np.int64))
     if parts:
-        row, weight, rank, score, place = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-        picked = draw(row, weight, rank, score, k)
-        mine = row[picked]
-        at = mine, np.arange(len(mine)) - np.searchsorted(mine, mine)
-        found.scores[at], found.places[at] = score[picked], place[picked]
-    return found
+        source, weight, rank, score, position = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        drawn = draw(source, weight, rank, score, k)
+        source = source[drawn]
+        cells = source, np.arange(len(source)) - np.searchsorted(source, source)
+        lists.scores[cells], lists.places[cells] = score[drawn], position[drawn]
+    return lists

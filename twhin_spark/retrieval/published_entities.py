@@ -1,4 +1,4 @@
-"""What the job reads from the tables: the entities with their vectors, and the conditions of the queries on them."""
+"""Reading the entities of a published version with their vectors, and the queries' conditions on them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from twhin_spark.retrieval.published_version import Version, read_embeddings
-from twhin_spark.retrieval.resolve_queries import check_predicates
-from twhin_spark.retrieval.resolved_query import Asked, condition
+from twhin_spark.retrieval.published_version import PublishedVersion, read_embeddings
+from twhin_spark.retrieval.resolve_queries import check_conditions
+from twhin_spark.retrieval.resolved_query import ResolvedQuery, condition_column
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGES, ENTITIES
 
@@ -18,29 +18,32 @@ _KEY = ["entity_type", "entity_id"]
 _TIMES = re.compile(r"\b(first_time|last_time)\b", re.IGNORECASE)
 
 
-def read_entities(store: TableStore, version: Version, queries: Sequence[Asked]) -> DataFrame:
-    """The entities of the version: type, id, place, key, embedding, and a column for each `condition`.
+def read_entities(store: TableStore, version: PublishedVersion, queries: Sequence[ResolvedQuery]) -> DataFrame:
+    """Return the entities of the version.
 
-    Raises ConfigError where Spark refuses a condition.
+    Columns: entity_type, entity_id, partition, row, entity_key, embedding, and a boolean `condition_column` for each
+    end of each query.
+
+    Raises
+    ------
+    ConfigError
+        Spark rejects a condition.
     """
     entities = store.read(ENTITIES, version.graph.tables["entities"])
-    texts = [text for query in queries for text in (query.sources, query.targets) if text]
-    if any(_TIMES.search(text) for text in texts):
+    ends = [(query, *end) for query in queries for end in query.ends]
+    if any(condition and _TIMES.search(condition) for *_, condition in ends):
         entities = entities.join(_times(store, version), _KEY, "left")
-    check_predicates(entities, queries)
+    check_conditions(entities, queries)
     conditions = [
-        F.coalesce(F.expr(text), F.lit(False)).alias(condition(query, end))
-        if text
-        else F.lit(True).alias(condition(query, end))
-        for query in queries
-        for end, text in (("sources", query.sources), ("targets", query.targets))
+        (F.coalesce(F.expr(condition), F.lit(False)) if condition else F.lit(True)).alias(condition_column(query, end))
+        for query, end, _, condition in ends
     ]
-    picked = entities.select(*_KEY, "partition", "row", "entity_key", *conditions)
-    return picked.join(read_embeddings(store, version), _KEY)
+    entities = entities.select(*_KEY, "partition", "row", "entity_key", *conditions)
+    return entities.join(read_embeddings(store, version), _KEY)
 
 
-def _times(store: TableStore, version: Version) -> DataFrame:
-    """When an entity's first and last training event happened."""
+def _times(store: TableStore, version: PublishedVersion) -> DataFrame:
+    """Return the times of each entity's first and last training event."""
     edges = store.read(EDGES, version.graph.tables["edges"]).where("split = 'train'")
     ends = [
         edges.select(

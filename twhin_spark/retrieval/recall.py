@@ -1,4 +1,4 @@
-"""How many of the test edges are among the candidates, beside popularity and ALS on the same queries."""
+"""Recall of the test edges among the candidates, beside popularity and ALS on the same queries."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from twhin_spark.evaluation.ranking import rank_queries
 from twhin_spark.evaluation.scratch import Scratch
 from twhin_spark.graph.entity_location import location_column
 from twhin_spark.kernels.arrays import Integers
-from twhin_spark.retrieval.published_version import Version
-from twhin_spark.retrieval.resolved_query import Asked
+from twhin_spark.retrieval.published_version import PublishedVersion
+from twhin_spark.retrieval.resolved_query import ResolvedQuery
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES
 from twhin_spark.training.state.run_folder import RunFolder
@@ -37,55 +37,78 @@ Row = dict[str, Any]
 def measure_recall(
     store: TableStore,
     config: Config,
-    version: Version,
-    queries: Sequence[Asked],
+    version: PublishedVersion,
+    queries: Sequence[ResolvedQuery],
     candidates: DataFrame,
     progress: Callable[[str], None],
 ) -> list[Row]:
-    """recall@k of the queries that ask for it, and of the blends that they are in: rows as of the table `metrics`.
+    """Measure recall@k of the queries whose `recall` is set, of the blends that contain them, and of baselines.
 
     recall@k is the share of a source's test targets that are among its first k candidates, averaged over the sources
-    with a new test edge both of whose ends were seen in training. A source without candidates counts as 0. The
-    baselines' are those of evaluation: the same queries, among all targets but the relation's training targets.
+    that have a new test edge with both ends in training. The recall of a source without candidates is 0. The baselines
+    are evaluation's: they rank all targets except the relation's training targets, for the same sources.
+
+    Parameters
+    ----------
+    store
+        The tables.
+    config
+        The config.
+    version
+        Version that the candidates come from.
+    queries
+        The queries.
+    candidates
+        The table `candidates`.
+    progress
+        Function that is called with a line for each relation.
+
+    Returns
+    -------
+    list of dict
+        relation, model (a query, a blend or a baseline), metric, value and queries, as in the table `metrics`.
     """
-    asked = {query.recall for query in queries if query.recall}
-    if not asked:
+    measured_relations = {query.recall for query in queries if query.recall}
+    if not measured_relations:
         return []
     graph = version.graph
     entities = store.read(ENTITIES, graph.tables["entities"])
-    held = read_held_out_edges(store.read(EDGES, graph.tables["edges"]), entities, graph.relations)
+    held_out = read_held_out_edges(store.read(EDGES, graph.tables["edges"]), entities, graph.relations)
     rows: list[Row] = []
-    for relation in [name for name in graph.relations if name in asked]:
-        test = queries_of(held[relation, "test"], held[relation, "validation"])
+    for relation in [name for name in graph.relations if name in measured_relations]:
+        test = queries_of(held_out[relation, "test"], held_out[relation, "validation"])
         if not len(test):
             progress(f"{relation}: no new test edge with both ends in training, so no recall")
             continue
-        measured = [query.name for query in queries if query.recall == relation]
-        blends = [name for name, blend in config.retrieval.blends.items() if set(blend.queries) & set(measured)]
-        ats = config.retrieval.recall_at
-        for name in (*measured, *blends):
+        names = [query.name for query in queries if query.recall == relation]
+        blends = [name for name, blend in config.retrieval.blends.items() if set(blend.queries) & set(names)]
+        ks = config.retrieval.recall_at
+        for name in (*names, *blends):
             ranks = _ranks(candidates.where(F.col("query") == name), entities, test)
-            rows += _recall_rows(relation, name, ranks, test, ats)
-        validation = queries_of(held[relation, "validation"], held[relation, "test"])
+            rows += _recall_rows(relation, name, ranks, test, ks)
+        validation = queries_of(held_out[relation, "validation"], held_out[relation, "test"])
         for model, ranks in _baselines(store, config, version, relation, test, validation, progress).items():
-            rows += _recall_rows(relation, model, ranks, test, ats)
-        for at in ats:
+            rows += _recall_rows(relation, model, ranks, test, ks)
+        for k in ks:
             values = ", ".join(
                 f"{row['model']} {row['value']:.4f}"
                 for row in rows
-                if row["relation"] == relation and row["metric"] == f"recall@{at}"
+                if row["relation"] == relation and row["metric"] == f"recall@{k}"
             )
-            progress(f"{relation}: test recall@{at} {values}, of {len(test.sources):,} sources")
+            progress(f"{relation}: test recall@{k} {values}, of {len(test.sources):,} sources")
     return rows
 
 
 def recall_at(k: int, ranks: NDArray[np.float64], source: Integers) -> float:
-    """Mean over sources of the share of their answers with a rank of at most k; ranks and source numbers are (m,)."""
+    """Return the mean over sources of the share of their answers with a rank of at most k.
+
+    ranks, source: rank of each answer and number of its source, (m,).
+    """
     shares = np.bincount(source, ranks <= k) / np.bincount(source)
-    return math.fsum(shares) / len(shares)  # exact, so that the order of the sources leaves no trace
+    return math.fsum(shares) / len(shares)  # exact, so that the order of the sources does not matter
 
 
-def _recall_rows(relation: str, model: str, ranks: NDArray[np.float64], test: Queries, ats: Sequence[int]) -> list[Row]:
+def _recall_rows(relation: str, model: str, ranks: NDArray[np.float64], test: Queries, ks: Sequence[int]) -> list[Row]:
     return [
         {
             "relation": relation,
@@ -94,50 +117,56 @@ def _recall_rows(relation: str, model: str, ranks: NDArray[np.float64], test: Qu
             "value": recall_at(k, ranks, test.source),
             "queries": len(test.sources),
         }
-        for k in ats
+        for k in ks
     ]
 
 
 def _ranks(candidates: DataFrame, entities: DataFrame, test: Queries) -> NDArray[np.float64]:
-    """The rank of each test query's answer (m,) in its source's candidates, infinite where it is not there."""
-    of = {
+    """Return the rank of each test query's answer (m,) among its source's candidates, infinity if it is not there."""
+    locations = {
         end: entities.select(
             F.col("entity_type").alias(f"{end}_type"),
             F.col("entity_id").alias(f"{end}_id"),
-            location_column().alias(f"{end}_place"),
+            location_column().alias(f"{end}_location"),
         )
         for end in ("source", "candidate")
     }
     spark = candidates.sparkSession
-    pairs = {"source_place": test.sources[test.source], "candidate_place": test.target, "at": np.arange(len(test))}
-    wanted = spark.createDataFrame(pd.DataFrame(pairs))
-    wanted = wanted.join(of["source"], "source_place").join(of["candidate"], "candidate_place")
+    pairs = {
+        "source_location": test.sources[test.source],
+        "candidate_location": test.target,
+        "answer": np.arange(len(test)),
+    }
+    answers = spark.createDataFrame(pd.DataFrame(pairs))
+    answers = answers.join(locations["source"], "source_location").join(locations["candidate"], "candidate_location")
     ends = ["source_type", "source_id", "candidate_type", "candidate_id"]
-    found = candidates.join(F.broadcast(wanted), ends).select("at", "rank").toPandas()
+    ranked = candidates.join(F.broadcast(answers), ends).select("answer", "rank").toPandas()
     ranks = np.full(len(test), np.inf)
-    ranks[found["at"].to_numpy()] = found["rank"].to_numpy()
+    ranks[ranked["answer"].to_numpy()] = ranked["rank"].to_numpy()
     return ranks
 
 
 def _baselines(
     store: TableStore,
     config: Config,
-    version: Version,
+    version: PublishedVersion,
     relation: str,
     test: Queries,
     validation: Queries,
     progress: Callable[[str], None],
 ) -> dict[str, NDArray[np.float64]]:
-    """The ranks (m,) of the answers under popularity and ALS, each as evaluation tunes and ranks it."""
+    """Return the ranks (m,) of the answers by popularity and ALS, which are tuned and ranked as in evaluation."""
     graph = version.graph
     folder = RunFolder(config.output, version.model_version)
     manifest = folder.latest()
     if manifest is None:
-        raise InputError(f"{folder.location}: found no training of version {version.model_version}; recall needs it")
+        raise InputError(
+            f"{folder.location}: the training of version {version.model_version} is missing, and recall requires it"
+        )
     number = graph.relations.index(relation)
     ends = config.relations[relation]
-    omits = ends.source == ends.target and config.graph.self_loops == "drop"
-    sets = QuerySet("test", number, test, omits), QuerySet("tune", number, validation, omits)
+    omits_source = ends.source == ends.target and config.graph.self_loops == "drop"
+    sets = QuerySet("test", number, test, omits_source), QuerySet("tune", number, validation, omits_source)
     scratch = Scratch(f"{folder.location}/candidates-recall")
     scratch.remove()
     try:
@@ -149,14 +178,14 @@ def _baselines(
         )
         run = TrainedRun(version.model_version, folder, manifest, graph)
         models = ComparedModels(config, run, buckets, known_positives).for_relation(*sets, progress)
-        del models["twhin"]  # the candidates stand for it
-        rank_here = partial(
+        del models["twhin"]  # its recall is that of the candidates
+        rank_sets = partial(
             rank_queries, store.spark, known_positives, partitions=graph.partitions, target_partitions=targets
         )
         comparisons = tune_models(
-            [Comparison(relation, *sets, models, config.evaluation.als is not None)], rank_here, progress
+            [Comparison(relation, *sets, models, config.evaluation.als is not None)], rank_sets, progress
         )
-        found = rank_test_queries(comparisons, rank_here)[0]
-        return {model: ranks.among_new for model, ranks in found.items()}
+        by_model = rank_test_queries(comparisons, rank_sets)[0]
+        return {model: ranks.among_new for model, ranks in by_model.items()}
     finally:
         scratch.remove()

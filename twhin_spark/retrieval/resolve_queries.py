@@ -1,4 +1,4 @@
-"""The config's queries, with every default resolved against a published version. On the driver."""
+"""Resolving the defaults of the config's queries against a published version. On the driver."""
 
 from __future__ import annotations
 
@@ -13,69 +13,83 @@ from twhin_spark.config.retrieval import CandidateQuery
 from twhin_spark.config.retrieval_consistency import ends_of
 from twhin_spark.errors import ConfigError, InputError
 from twhin_spark.logs.spark_errors import REFUSALS, one_line
-from twhin_spark.retrieval.published_version import Version
-from twhin_spark.retrieval.resolved_query import Asked, Merged, Parameters
+from twhin_spark.representations.errors import one_of
+from twhin_spark.retrieval.published_version import PublishedVersion
+from twhin_spark.retrieval.resolved_query import RelationOperator, ResolvedBlend, ResolvedQuery
 
 
-def asked_queries(config: Config, version: Version) -> list[Asked]:
-    """The config's queries. Raises ConfigError without any, InputError where the version has not got a relation."""
+def resolve_queries(config: Config, version: PublishedVersion) -> list[ResolvedQuery]:
+    """Return the config's queries.
+
+    Raises
+    ------
+    ConfigError
+        The config has no query.
+    InputError
+        A query uses a relation that the version does not have.
+    """
     if not config.retrieval.queries:
-        raise ConfigError("retrieval.queries: found nothing; required for candidates, one query or more by name")
-    return [_asked(config, version, name, query) for name, query in config.retrieval.queries.items()]
+        raise ConfigError("retrieval.queries is empty; candidates require one query or more")
+    return [_resolve(config, version, name, query) for name, query in config.retrieval.queries.items()]
 
 
-def merged_queries(config: Config) -> list[Merged]:
-    return [Merged(name, one.queries, one.constant, one.k) for name, one in config.retrieval.blends.items()]
+def resolve_blends(config: Config) -> list[ResolvedBlend]:
+    """Return the config's blends."""
+    blends = config.retrieval.blends.items()
+    return [ResolvedBlend(name, blend.queries, blend.constant, blend.k) for name, blend in blends]
 
 
-def _asked(config: Config, version: Version, name: str, query: CandidateQuery) -> Asked:
+def _resolve(config: Config, version: PublishedVersion, name: str, query: CandidateQuery) -> ResolvedQuery:
     source, target = ends_of(config, query)
     assert source is not None
     assert target is not None
     numbers = {relation: number for number, relation in enumerate(version.graph.relations)}
     for relation in (*([query.relation] if query.relation else []), *query.exclude):
         if relation not in numbers or relation not in version.relations:
-            known = ", ".join(version.relations)
-            found = f"found relation '{relation}', which version {version.model_version} has not"
-            raise InputError(f"retrieval.queries.{name}: {found}; allowed: one of {known}")
-    parameters = version.relations[query.relation] if query.relation else Parameters()
-    same = [relation for relation, one in config.relations.items() if (one.source, one.target) == (source, target)]
-    return Asked(
-        name,
-        source,
-        target,
-        query.relation or source,
-        query.measure or parameters.comparator,
-        query.k,
-        query.method,
-        parameters,
-        tuple(numbers[relation] for relation in query.exclude),
-        tuple(numbers[relation] for relation in same if relation in numbers),
-        query.sources,
-        query.targets,
-        query.recall,
+            problem = f"version {version.model_version} has no relation '{relation}'"
+            raise InputError(f"retrieval.queries.{name}: {problem}; use {one_of(version.relations)}")
+    operator = version.relations[query.relation] if query.relation else RelationOperator()
+    same_ends = [
+        relation
+        for relation, settings in config.relations.items()
+        if (settings.source, settings.target) == (source, target)
+    ]
+    return ResolvedQuery(
+        name=name,
+        source=source,
+        target=target,
+        via=query.relation or source,
+        measure=query.measure or operator.comparator,
+        k=query.k,
+        method=query.method,
+        operator=operator,
+        exclude=tuple(numbers[relation] for relation in query.exclude),
+        engaged=tuple(numbers[relation] for relation in same_ends if relation in numbers),
+        sources=query.sources,
+        targets=query.targets,
+        recall=query.recall,
     )
 
 
-def check_predicates(entities: DataFrame, queries: Sequence[Asked]) -> None:
-    """Raises ConfigError with one line for each condition that Spark refuses over `entities`, or that is none."""
+def check_conditions(entities: DataFrame, queries: Sequence[ResolvedQuery]) -> None:
+    """Check the queries' conditions on `entities`. Raises ConfigError with one line for each that Spark rejects."""
     problems = []
     for query in queries:
-        for end, text in (("sources", query.sources), ("targets", query.targets)):
-            if text is not None and (problem := _problem(entities, text)):
-                problems.append(f"retrieval.queries.{query.name}.{end}: found '{text}'; {problem}")
+        for end, _, condition in query.ends:
+            if condition is not None and (problem := _problem(entities, condition)):
+                problems.append(f"retrieval.queries.{query.name}.{end}: '{condition}' {problem}")
     if problems:
         raise ConfigError("\n".join(problems))
 
 
-def _problem(entities: DataFrame, text: str) -> str | None:
+def _problem(entities: DataFrame, condition: str) -> str | None:
     try:
-        found = entities.select(F.expr(text).alias("condition")).schema["condition"].dataType
-        if isinstance(found, T.BooleanType):
-            entities.where(text).schema  # noqa: B018 - analysed here: an aggregate, which select takes, is refused
+        data_type = entities.select(F.expr(condition).alias("condition")).schema["condition"].dataType
+        if isinstance(data_type, T.BooleanType):
+            entities.where(condition).schema  # noqa: B018 - `where` analyses it and rejects aggregates
     except REFUSALS as error:
-        allowed = f"a Spark SQL condition over the columns {', '.join(entities.columns)}"
-        return f"allowed: {allowed}; Spark says: {one_line(error)}"
-    if not isinstance(found, T.BooleanType):
-        return f"which is of type {found.simpleString()}; allowed: a condition, which is true or false"
+        required = f"a Spark SQL condition on the columns {', '.join(entities.columns)}"
+        return f"must be {required}; Spark says: {one_line(error)}"
+    if not isinstance(data_type, T.BooleanType):
+        return f"is of type {data_type.simpleString()}; it must be a condition, which is true or false"
     return None

@@ -1,8 +1,9 @@
-"""A query as the job runs it, on the driver and on workers."""
+"""Queries and blends with every default resolved. Used on driver and workers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,24 +18,46 @@ if TYPE_CHECKING:  # workers have no pydantic
 
 
 @dataclass(frozen=True)
-class Parameters:
-    """How a relation, or plain similarity (the identity), changes the vectors of sources, and compares them."""
+class RelationOperator:
+    """The operator that a relation applies to sources, and its comparator. The default is plain similarity."""
 
     operator: str = "identity"
-    values: tuple[float, ...] = ()
+    parameters: tuple[float, ...] = ()
     comparator: Measure = "cosine"
 
     def apply(self, vectors: Floats) -> Floats:
-        """The changed vectors (n, dim), in their dtype."""
-        return OPERATORS[self.operator].apply(np.array(self.values, vectors.dtype), vectors)
+        """Return the sources' vectors (n, dim) after the operator, in their dtype."""
+        return OPERATORS[self.operator].apply(np.array(self.parameters, vectors.dtype), vectors)
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A query, with relations by number.
+class ResolvedQuery:
+    """A query of the config. Relations are numbers of the graph's relations.
 
-    via: the relation that sources are seen through, else their entity type.
-    exclude: those whose training edges are no candidates. engaged: those whose targets make a source's mixture.
+    Attributes
+    ----------
+    name
+        Name of the query.
+    source, target
+        Entity types of sources and candidates.
+    via
+        Kind of source: the relation whose operator is applied to sources, else their entity type.
+    measure
+        `dot` or `cosine`.
+    k
+        Candidates for each source.
+    method
+        `exact`, `ann` or `mixture`.
+    operator
+        Operator that is applied to sources.
+    exclude
+        Relations whose training edges are no candidates.
+    engaged
+        Relations whose training targets make a source's mixture.
+    sources, targets
+        Spark SQL conditions on the entities; None: all.
+    recall
+        Relation whose test edges the candidates are measured on.
     """
 
     name: str
@@ -44,33 +67,43 @@ class Asked:
     measure: Measure
     k: int
     method: Method
-    parameters: Parameters
+    operator: RelationOperator
     exclude: tuple[int, ...] = ()
     engaged: tuple[int, ...] = ()
     sources: str | None = None
     targets: str | None = None
     recall: str | None = None
 
-    def seen(self, vectors: Floats) -> Floats:
-        """The sources' vectors (n, dim), float32, as the relation shows them and the measure compares them."""
-        return measured(self.measure, self.parameters.apply(vectors))
+    @property
+    def ends(self) -> tuple[tuple[str, str, str | None], tuple[str, str, str | None]]:
+        """Name, entity type and condition of each end."""
+        return ("sources", self.source, self.sources), ("targets", self.target, self.targets)
+
+    def source_vectors(self, vectors: Floats) -> Floats:
+        """Return sources (n, dim), as published, after the operator and ready for the measure: float32 (n, dim)."""
+        return comparable_vectors(self.measure, self.operator.apply(vectors))
 
 
 @dataclass(frozen=True)
-class Merged:
-    """A blend: query names with their weights, in the config's order."""
+class ResolvedBlend:
+    """A blend of the config. weights: by query, in the order of the config."""
 
     name: str
-    weights: dict[str, float] = field(default_factory=dict)
-    constant: float = 60.0
-    k: int = 100
+    weights: dict[str, float]
+    constant: float
+    k: int
 
 
-def measured(measure: Measure, vectors: Floats) -> Floats:
-    """Vectors (n, dim) whose dot products are the measure, in fixed point: float32."""
+def comparable_vectors(measure: Measure, vectors: Floats) -> Floats:
+    """Return vectors (n, dim) whose dot products are the measure, in fixed point: float32 (n, dim)."""
     return (unit_vectors if measure == "cosine" else in_fixed_point)(vectors)
 
 
-def condition(query: Asked, end: str) -> str:
-    """The column that says whether an entity may be a source (a target) of the query."""
+def condition_column(query: ResolvedQuery, end: str) -> str:
+    """Return the column that is true for an entity that may be one of the query's `sources` (`targets`)."""
     return f"{end} {query.name}"
+
+
+def entity_types(queries: Sequence[ResolvedQuery]) -> list[str]:
+    """Return the sorted entity types of all sources and targets."""
+    return sorted({entity_type for query in queries for entity_type in (query.source, query.target)})

@@ -1,5 +1,5 @@
-"""The Representation Manager and the Representation Scorer over published versions; no JVM.
+"""The Representation Manager and the Representation Scorer over published versions, without a JVM.
 
-`store` answers which vector an entity has, `scorer`, `signals` and `ranking` how close entities are; `web` is both over
-HTTP.
+`store` reads representations, `neighbours` finds similar entities, `scorer`, `signal_features` and `weighted_ranker`
+score entities, and `web` serves all of it over HTTP.
 """

@@ -1,4 +1,4 @@
-"""Neighbours by the index that `candidates` has left of a version: it proposes entities, exact scores decide."""
+"""Approximate neighbours: an index that the job `candidates` has built proposes entities, exact scores decide."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 from twhin_spark.config.retrieval import AnnConfig
 from twhin_spark.kernels.arrays import Floats
 from twhin_spark.kernels.pair_scores import DENSE_MEASURES, Scores
-from twhin_spark.representations.ann_index import Index, one_thread
+from twhin_spark.representations.ann_index import AnnIndex, search_on_one_thread
 from twhin_spark.serving.exact_neighbours import ExactNeighbours
 from twhin_spark.serving.id_index import NOT_FOUND
 from twhin_spark.serving.stored_version import StoredType
 
 
 class ApproximateNeighbours:
-    """Scores what an index proposes, and every vector where that is too little.
+    """Scores the entities that an index proposes, or every entity if it proposes too few.
 
-    The index is of the table's version, the store may be of another publish by its name; so entities are found by their
-    ids, and those that the store has not got do not count.
+    The index belongs to a model version. The store may be of another publish of the same model version, with other
+    rows. So entities are found by their ids, and proposed entities that the store does not have are dropped.
     """
 
     method = "ann"
 
     def __init__(
-        self, index: Index, ids: pa.Array, stored: StoredType, exact: ExactNeighbours, settings: AnnConfig
+        self, index: AnnIndex, ids: pa.Array, stored: StoredType, exact: ExactNeighbours, settings: AnnConfig
     ) -> None:
         self._index = index
         self._ids = ids
@@ -36,12 +36,13 @@ class ApproximateNeighbours:
         self._settings = settings
 
     def search(self, query: Floats, k: int, measure: str, deadline: float) -> tuple[NDArray[np.int64], Scores]:
+        """Return rows and scores as `NeighbourIndex.search` does."""
         if time.monotonic() > deadline:
             raise TimeoutError
-        one_thread()
+        search_on_one_thread()
         single = query.astype(np.float32)[None]
-        places = self._index.search(single, k * self._settings.refine, self._settings.probes)[0]
-        rows = self._stored.index.find(self._ids.take(pa.array(places[places >= 0])).to_pylist())
+        numbers = self._index.search(single, k * self._settings.refine, self._settings.probes)[0]
+        rows = self._stored.index.find(self._ids.take(pa.array(numbers[numbers >= 0])).to_pylist())
         rows = rows[rows != NOT_FOUND]
         if len(rows) < min(k, len(self._stored)):
             return self._exact.search(query, k, measure, deadline)

@@ -1,4 +1,4 @@
-"""Builds the store of a published version: streams the table's rows into files, names the folder at the very end."""
+"""Building the store of a published version: the table's rows are streamed into files in a new folder."""
 
 from __future__ import annotations
 
@@ -13,30 +13,35 @@ import pyarrow.compute as pc
 from pydantic import TypeAdapter
 
 from twhin_spark.errors import InputError
-from twhin_spark.representations import published_table as delta
-from twhin_spark.representations.checked_files import Sum, Writer, sync_folder
-from twhin_spark.representations.published_table import Published
-from twhin_spark.representations.store_manifest import RELATIONS, EntityType, Kind, Manifest, Relation
+from twhin_spark.representations.checked_files import ChecksumWriter, FileChecksum, sync_folder
+from twhin_spark.representations.published_family import FamilyKind
+from twhin_spark.representations.published_table import TableSnapshot, read_batches, read_relations
+from twhin_spark.representations.published_version import PublishedRelation
+from twhin_spark.representations.store_manifest import RELATIONS, StoredEntities, StoreManifest
 from twhin_spark.serving.dense import DenseWriter, dimension
-from twhin_spark.serving.id_index import IndexWriter
-from twhin_spark.serving.sparse import Communities, SparseWriter
+from twhin_spark.serving.id_index import IdIndexWriter
+from twhin_spark.serving.sparse import CommunityNumbers, SparseWriter
 
 UNFINISHED = ".unfinished-"
 
 
-def build(version: Published, destination: Path) -> None:
-    """Builds the store in a folder beside `destination` and renames it; replaces a damaged store of that name.
+def build_store(snapshot: TableSnapshot, destination: Path) -> None:
+    """Build a store in a folder beside `destination` and rename the folder at the end.
 
-    Until the rename nothing bears the name: folders whose names begin with UNFINISHED are what killed builds left.
-    Raises InputError where the table cannot be read, or its rows are not those of one version.
+    A damaged store of that name is replaced. Builds that were killed leave folders whose names begin with UNFINISHED.
+
+    Raises
+    ------
+    InputError
+        The table cannot be read, or its rows are invalid or not of one version.
     """
     folder, replaced = _unfinished(destination), _unfinished(destination)
     folder.mkdir()
     try:
-        _write(folder, version)
+        _write(folder, snapshot)
         sync_folder(folder)
         if destination.exists():
-            destination.rename(replaced)  # who has mapped its files keeps them
+            destination.rename(replaced)  # a process that has mapped its files keeps their content
         folder.rename(destination)
         sync_folder(destination.parent)
     finally:
@@ -48,43 +53,43 @@ def _unfinished(destination: Path) -> Path:
     return destination.parent / f"{UNFINISHED}{secrets.token_hex(8)}"
 
 
-def _write(folder: Path, version: Published) -> None:
-    content = _Content(folder, version)
-    for batch in delta.batches(version):
+def _write(folder: Path, snapshot: TableSnapshot) -> None:
+    files = _VersionFiles(folder, snapshot)
+    for batch in read_batches(snapshot):
         if batch.num_rows:
-            content.write(batch)
-    files = content.finish()
-    files[RELATIONS] = _write_relations(folder, delta.relations(version))
-    manifest = Manifest(
-        family=version.family.name,
-        model_version=version.model_version,
-        table_version=version.table_version,
-        fingerprint=version.fingerprint,
-        kind=content.kind,
-        dim=content.dim,
-        types={name: EntityType(stem=t.stem, rows=t.rows) for name, t in sorted(content.types.items())},
-        files=files,
+            files.write(batch)
+    checksums = files.finish()
+    checksums[RELATIONS] = _write_relations(folder, read_relations(snapshot))
+    manifest = StoreManifest(
+        family=snapshot.family.name,
+        model_version=snapshot.model_version,
+        table_version=snapshot.table_version,
+        fingerprint=snapshot.fingerprint,
+        kind=files.kind,
+        dim=files.dim,
+        types={name: StoredEntities(stem=t.stem, rows=t.rows) for name, t in sorted(files.types.items())},
+        files=checksums,
         built_at=datetime.now(UTC),
     )
     manifest.write(folder)
 
 
-def _write_relations(folder: Path, relations: list[Relation]) -> Sum:
-    writer = Writer(folder / RELATIONS)
-    writer.write(TypeAdapter(list[Relation]).dump_json(relations))
+def _write_relations(folder: Path, relations: list[PublishedRelation]) -> FileChecksum:
+    writer = ChecksumWriter(folder / RELATIONS)
+    writer.write(TypeAdapter(list[PublishedRelation]).dump_json(relations))
     return writer.finish()
 
 
-class _Content:
-    """The files of a version, as its rows come."""
+class _VersionFiles:
+    """Writes the files of a version batch by batch. The first batch decides the kind and the dimension."""
 
-    def __init__(self, folder: Path, version: Published) -> None:
-        self.kind: Kind = "dense"
+    def __init__(self, folder: Path, snapshot: TableSnapshot) -> None:
+        self.kind: FamilyKind = "dense"
         self.dim = 0
-        self.types: dict[str, _Type] = {}
+        self.types: dict[str, _TypeFiles] = {}
         self._folder = folder
-        self._version = version
-        self._communities = Communities()
+        self._snapshot = snapshot
+        self._communities = CommunityNumbers()
 
     def write(self, batch: pa.RecordBatch) -> None:
         self._check(batch)
@@ -96,50 +101,51 @@ class _Content:
                 self.types[name] = self._new_type(f"type{len(self.types)}")
             self.types[name].write(batch.filter(pc.equal(batch["entity_type"], name)))
 
-    def finish(self) -> dict[str, Sum]:
-        sums: dict[str, Sum] = {}
-        for name, entities in self.types.items():
+    def finish(self) -> dict[str, FileChecksum]:
+        checksums: dict[str, FileChecksum] = {}
+        for name, files in self.types.items():
             try:
-                sums |= entities.finish()
+                checksums |= files.finish()
             except InputError as error:
-                raise InputError(f"{self._version.family.table}: {name}: {error}") from None
+                raise InputError(f"{self._snapshot.family.table}: {name}: {error}") from None
         if self.kind == "sparse":
             self.dim = len(self._communities)
-            sums |= self._communities.finish(self._folder)
-        return sums
+            checksums |= self._communities.finish(self._folder)
+        return checksums
 
-    def _new_type(self, stem: str) -> _Type:
+    def _new_type(self, stem: str) -> _TypeFiles:
         if self.kind == "dense":
-            return _Type(self._folder, stem, DenseWriter(self._folder, stem, self.dim))
-        return _Type(self._folder, stem, SparseWriter(self._folder, stem, self._communities))
+            return _TypeFiles(self._folder, stem, DenseWriter(self._folder, stem, self.dim))
+        return _TypeFiles(self._folder, stem, SparseWriter(self._folder, stem, self._communities))
 
     def _check(self, batch: pa.RecordBatch) -> None:
-        where = f"{self._version.family.table} version {self._version.table_version}"
+        table = f"{self._snapshot.family.table} version {self._snapshot.table_version}"
         for column in ("entity_type", "entity_id", "model_version"):
             if batch[column].null_count:
-                raise InputError(f"{where}: found a null {column}; expected one in every row")
-        if (found := pc.unique(batch["model_version"]).to_pylist()) != [self._version.model_version]:
-            raise InputError(f"{where}: found model versions {found}; expected {self._version.model_version} alone")
+                raise InputError(f"{table}: {column} is null in a row; every row requires it")
+        versions = pc.unique(batch["model_version"]).to_pylist()
+        if versions != [self._snapshot.model_version]:
+            raise InputError(f"{table}: rows of model versions {versions}; all must be of one, as the first row's is")
 
 
-class _Type:
-    """The files of one entity type."""
+class _TypeFiles:
+    """Writes the files of one entity type."""
 
     def __init__(self, folder: Path, stem: str, representations: DenseWriter | SparseWriter) -> None:
         self.stem = stem
         self.rows = 0
-        self._index = IndexWriter(folder, stem)
+        self._ids = IdIndexWriter(folder, stem)
         self._representations = representations
-        self._degrees = Writer(folder / f"{stem}.degrees")
+        self._degrees = ChecksumWriter(folder / f"{stem}.degrees")
 
     def write(self, batch: pa.RecordBatch) -> None:
         ids = batch["entity_id"].to_pylist()
-        self._index.write(ids)
+        self._ids.write(ids)
         self._representations.write(ids, batch["embedding"])
         degrees = batch["degree"].fill_null(-1).to_numpy() if "degree" in batch.schema.names else np.full(len(ids), -1)
         self._degrees.write(degrees.astype("<i8", copy=False))
         self.rows += len(ids)
 
-    def finish(self) -> dict[str, Sum]:
+    def finish(self) -> dict[str, FileChecksum]:
         degrees = {f"{self.stem}.degrees": self._degrees.finish()}
-        return self._index.finish() | self._representations.finish() | degrees
+        return self._ids.finish() | self._representations.finish() | degrees

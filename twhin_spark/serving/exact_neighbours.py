@@ -1,4 +1,4 @@
-"""An index finds the vectors of one entity type that score highest; the exact one scores them all."""
+"""Exact neighbours: the entities of one type with the highest scores, found by scoring all of them."""
 
 from __future__ import annotations
 
@@ -13,28 +13,48 @@ from twhin_spark.kernels.pair_scores import DENSE_MEASURES, Scores
 from twhin_spark.serving.dense import DenseRows
 
 _BLOCK_ROWS = 32_768
-_MARGIN = 16  # so many more are scored again in float64, as the order of float32 sums is not the last word
+_MARGIN = 16  # rows beyond k that are scored again in float64, because float32 sums may swap close scores
 
 
 class NeighbourIndex(Protocol):
-    """What finds neighbours among the entities of one type in one version: exactly, or approximately and faster.
+    """A search among the entities of one type in one version, exact or approximate.
 
-    method: exact or ann, as an answer names it.
+    method: `exact` or `ann`, as a response names it.
     """
 
     method: str
 
     def search(self, query: Floats, k: int, measure: str, deadline: float) -> tuple[NDArray[np.int64], Scores]:
-        """The k rows with the highest scores under the query (dim,), and the scores, float64, highest first.
+        """Return the k rows with the highest scores, and their scores in float64, highest first.
 
-        measure: cosine or dot. Equal scores come in the order of rows. Raises TimeoutError after deadline, a time of
-        `time.monotonic`.
+        Equal scores are in the order of rows.
+
+        Parameters
+        ----------
+        query
+            Vector that the entities are compared with, (dim,).
+        k
+            Number of rows.
+        measure
+            `cosine` or `dot`.
+        deadline
+            Time of `time.monotonic` at which the search gives up.
+
+        Raises
+        ------
+        TimeoutError
+            The deadline has passed.
         """
         ...
 
 
 class ExactNeighbours:
-    """Scores every vector, block by block."""
+    """Scores every vector, block by block.
+
+    A block's scores are float32 products, of which the best k + _MARGIN are kept. These few are scored again in
+    float64, and their order is final. For k = 1 and scores 0.50000001 (row 4) and 0.50000002 (row 7), which float32
+    cannot distinguish, both are kept, and float64 puts row 7 first.
+    """
 
     method = "exact"
 
@@ -42,6 +62,7 @@ class ExactNeighbours:
         self.rows = rows
 
     def search(self, query: Floats, k: int, measure: str, deadline: float) -> tuple[NDArray[np.int64], Scores]:
+        """Return rows and scores as `NeighbourIndex.search` does."""
         vectors, norms = self.rows.vectors, self.rows.norms
         single = query.astype(np.float32)
         best_rows, best_scores = np.zeros(0, np.int64), np.zeros(0, np.float32)
@@ -50,7 +71,7 @@ class ExactNeighbours:
                 raise TimeoutError
             block = slice(begin, begin + _BLOCK_ROWS)
             scores = vectors[block] @ single  # (block,)
-            if measure == "cosine":  # up to the query's norm, which changes no order
+            if measure == "cosine":  # without the query's norm, which does not change the order
                 scores = np.divide(scores, norms[block], out=np.zeros_like(scores), where=norms[block] > 0)
             top = _highest(scores, k + _MARGIN)
             best_rows = np.concatenate([best_rows, begin + top])
@@ -63,7 +84,7 @@ class ExactNeighbours:
 
 
 def _highest(scores: Floats, count: int) -> NDArray[np.intp]:
-    """The positions of the highest scores, in no order."""
+    """Return the indices of the highest scores, in no order."""
     if len(scores) <= count:
         return np.arange(len(scores))
     return np.argpartition(scores, len(scores) - count)[-count:]

@@ -1,4 +1,4 @@
-"""Neighbours: the entities of one type that are closest to an entity or to a vector."""
+"""Neighbours: the entities of one type that are most similar to an entity or to a vector."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from twhin_spark.kernels.pair_scores import Scores, through
-from twhin_spark.representations.errors import NotServedError, QuestionError, one_of
-from twhin_spark.representations.similarity_measures import default_measure
+from twhin_spark.representations.errors import NotServedError, RequestError, one_of
+from twhin_spark.representations.similarity_measures import default_measure, end_type_error
 from twhin_spark.serving.dense import DenseRows
 from twhin_spark.serving.exact_neighbours import ExactNeighbours, NeighbourIndex
 from twhin_spark.serving.id_index import NOT_FOUND
@@ -17,18 +17,31 @@ from twhin_spark.serving.stored_version import Entity, StoredVersion
 
 MEASURES = ("cosine", "dot")
 
-IndexOf = Callable[[StoredVersion, str, str, str], NeighbourIndex]
-"""What finds neighbours among a version's entities of one type, by a measure, of sources that are seen through a
-relation or, plain, are of an entity type."""
+IndexLookup = Callable[[StoredVersion, str, str, str], NeighbourIndex]
+"""Function of a version, the type of the neighbours, a measure and the kind of source that returns an index. The kind
+of source is the name of the relation that is applied to it or, for plain similarity, its entity type."""
 
 
 @dataclass(frozen=True)
-class Query:
-    """What neighbours are asked for: those of an entity, or those of a vector of the version's dimension.
+class NeighbourQuery:
+    """A query for the neighbours of an entity or of a vector. Exactly one of the two is given.
 
-    target_type: None is the relation's, else the entity's own. relation: the one that leads from the entity to its
-    neighbours, None for plain similarity. measure: cosine or dot; None is the relation's comparator, else cosine.
-    exact: score every entity, whatever index there is.
+    Attributes
+    ----------
+    entity
+        Entity whose neighbours are wanted.
+    vector
+        Vector whose neighbours are wanted, of the version's dimension.
+    target_type
+        Type of the neighbours; None: the relation's target type, or else the entity's own type.
+    relation
+        Relation that leads from the entity to its neighbours; None: plain similarity.
+    measure
+        `cosine` or `dot`; None: the relation's comparator, or else cosine.
+    k
+        Number of neighbours.
+    exact
+        Score every entity, even if there is an approximate index.
     """
 
     entity: Entity | None = None
@@ -42,14 +55,16 @@ class Query:
 
 @dataclass(frozen=True)
 class Neighbour:
+    """An entity with its score and its degree, if the degree is known."""
+
     entity: Entity
     score: float
     degree: int | None
 
 
 @dataclass(frozen=True)
-class Neighbours:
-    """What a query came to mean, and the neighbours, highest score first."""
+class NeighbourList:
+    """The neighbours of a query, highest score first, and the query's resolved defaults."""
 
     target_type: str
     measure: str
@@ -57,32 +72,50 @@ class Neighbours:
     neighbours: list[Neighbour]
 
 
-def exact_index(version: StoredVersion, entity_type: str, _measure: str, _via: str) -> ExactNeighbours:
-    """Scores every vector; needs nothing that the store does not have."""
+def exact_index(version: StoredVersion, entity_type: str, _measure: str, _source_kind: str) -> ExactNeighbours:
+    """Return the index that scores every vector. It needs only the store."""
     rows = version.type(entity_type).rows
     if not isinstance(rows, DenseRows):
-        raise QuestionError(f"family '{version.manifest.family}' is sparse; neighbours are found in dense families")
+        raise RequestError(f"family '{version.manifest.family}' is sparse; neighbours require a dense family")
     return ExactNeighbours(rows)
 
 
 def find_neighbours(
-    version: StoredVersion, query: Query, deadline: float, index_of: IndexOf = exact_index
-) -> Neighbours:
-    """The query's neighbours; an entity is never its own. Raises TimeoutError after deadline (`time.monotonic`).
+    version: StoredVersion, query: NeighbourQuery, deadline: float, index_lookup: IndexLookup = exact_index
+) -> NeighbourList:
+    """Return the query's neighbours. An entity is never a neighbour of itself.
 
-    Raises QuestionError for a query that makes no sense in this version, NotServedError for an unknown entity.
+    Parameters
+    ----------
+    version
+        Version that the vectors are read from.
+    query
+        The query.
+    deadline
+        Time of `time.monotonic` at which the search gives up.
+    index_lookup
+        Function that returns the index to search.
+
+    Raises
+    ------
+    RequestError
+        The query is invalid in this version.
+    NotServedError
+        The entity has no representation.
+    TimeoutError
+        The deadline has passed.
     """
     measure = query.measure or default_measure(version.relation(query.relation) if query.relation else None)
     if measure not in MEASURES:
-        raise QuestionError(f"unknown measure '{measure}' for neighbours; allowed: {one_of(MEASURES)}")
+        raise RequestError(f"unknown measure '{measure}' for neighbours; use {one_of(MEASURES)}")
     target_type = _target_type(version, query)
-    via = query.relation or (query.entity[0] if query.entity else target_type)
-    index = (exact_index if query.exact else index_of)(version, target_type, measure, via)
-    own = version.row(query.entity) if query.entity and query.entity[0] == target_type else NOT_FOUND
-    rows, scores = index.search(_vector(version, query), query.k + (own != NOT_FOUND), measure, deadline)
-    others = rows != own
+    source_kind = query.relation or (query.entity[0] if query.entity else target_type)
+    index = (exact_index if query.exact else index_lookup)(version, target_type, measure, source_kind)
+    own_row = version.row(query.entity) if query.entity and query.entity[0] == target_type else NOT_FOUND
+    rows, scores = index.search(_query_vector(version, query), query.k + (own_row != NOT_FOUND), measure, deadline)
+    others = rows != own_row
     targets = version.types[target_type]
-    return Neighbours(
+    return NeighbourList(
         target_type,
         measure,
         index.method,
@@ -93,35 +126,33 @@ def find_neighbours(
     )
 
 
-def _target_type(version: StoredVersion, query: Query) -> str:
-    """The type of the neighbours, after a check that all that names a type agrees."""
+def _target_type(version: StoredVersion, query: NeighbourQuery) -> str:
+    """Return the type of the neighbours. Raises RequestError if the query's types contradict each other."""
     if query.relation is None:
         if query.target_type is None and query.entity is None:
-            raise QuestionError(f"target_type: found nothing beside a vector; allowed: {one_of(version.types)}")
+            raise RequestError(f"a query by vector requires target_type, {one_of(version.types)}")
         return query.target_type or (query.entity or ("",))[0]
     relation = version.relation(query.relation)
     if query.entity and query.entity[0] != relation.source_type:
-        found = f"found an entity of type '{query.entity[0]}'"
-        raise QuestionError(f"relation '{query.relation}': {found}; allowed: {relation.source_type}")
+        raise RequestError(end_type_error(query.relation, "source", query.entity[0], relation.source_type))
     if query.target_type not in (None, relation.target_type):
-        found = f"found target_type '{query.target_type}'"
-        raise QuestionError(f"relation '{query.relation}': {found}; allowed: {relation.target_type}")
+        raise RequestError(end_type_error(query.relation, "target", str(query.target_type), relation.target_type))
     return relation.target_type
 
 
-def _vector(version: StoredVersion, query: Query) -> Scores:
-    """The vector that the neighbours are close to, as the relation shows it: float64 (dim,)."""
+def _query_vector(version: StoredVersion, query: NeighbourQuery) -> Scores:
+    """Return the vector to compare entities with, after the relation's operator: float64 (dim,)."""
     if query.entity is not None:
-        given = version.get(*query.entity)
-        if given is None:
-            kind, name = query.entity
-            raise NotServedError(f"{kind} '{name}' has no representation in version {version.name}")
-        vector = np.asarray(given, np.float64)
+        representation = version.get(*query.entity)
+        if representation is None:
+            entity_type, entity_id = query.entity
+            raise NotServedError(f"{entity_type} '{entity_id}' has no representation in version {version.name}")
+        vector = np.asarray(representation, np.float64)
     else:
         vector = np.asarray(query.vector, np.float64)
         if vector.shape != (version.manifest.dim,):
-            allowed = f"{version.manifest.dim}, the dimension of version {version.name}"
-            raise QuestionError(f"vector: found {vector.size} numbers; allowed: {allowed}")
+            required = f"version {version.name} requires {version.manifest.dim}"
+            raise RequestError(f"vector has {vector.size} numbers; {required}")
     if query.relation is None:
         return vector
     relation = version.relation(query.relation)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twhin_spark.config import Config
 from twhin_spark.errors import InputError
 from twhin_spark.serving.store import RepresentationStore
+from twhin_spark.serving.store_locations import published_families, store_folder
 
 
 def open_store(config: Config) -> RepresentationStore:
@@ -19,7 +20,6 @@ def open_store(config: Config) -> RepresentationStore:
         Nothing is published, or a table cannot be read.
     """
     from twhin_spark.serving.sync_store import sync
-    from twhin_spark.serving.web.server import published_families, store_folder
 
     root = store_folder(config.serving, config.output)
     for family in published_families(config.serving, config.output):

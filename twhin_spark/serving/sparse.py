@@ -1,4 +1,4 @@
-"""The sparse representations of one entity type, weights of communities: a CSR matrix in three files."""
+"""The sparse representations of one entity type, weights by community: a CSR matrix in three files."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from scipy.sparse import csr_array, vstack
 
 from twhin_spark.errors import InputError
 from twhin_spark.kernels.pair_scores import Sparse
-from twhin_spark.representations.checked_files import Sum, Writer, mapped
-from twhin_spark.serving.id_index import Strings, StringsWriter
+from twhin_spark.representations.checked_files import ChecksumWriter, FileChecksum, map_array
+from twhin_spark.serving.id_index import StringColumn, StringColumnWriter
 
 
-class Communities:
-    """The columns of all sparse matrices of one version, numbered as they come."""
+class CommunityNumbers:
+    """The numbers of communities, in the order of their first occurrence: the columns of a version's matrices."""
 
     def __init__(self) -> None:
         self._number: dict[str, int] = {}
@@ -26,77 +26,81 @@ class Communities:
         return len(self._number)
 
     def numbers(self, names: pa.Array) -> NDArray[np.int32]:
-        """The number of each name (n,); new names get the next ones."""
+        """Return the number of each name (n,). New names get the next numbers."""
         coded = names.cast(pa.large_string()).dictionary_encode()
         numbers = [self._number.setdefault(name, len(self._number)) for name in coded.dictionary.to_pylist()]
         column: NDArray[np.int32] = np.array(numbers, np.int32)[coded.indices.to_numpy()]
         return column
 
-    def finish(self, folder: Path) -> dict[str, Sum]:
-        writer = StringsWriter(folder / "communities.ids", folder / "communities.offsets")
+    def finish(self, folder: Path) -> dict[str, FileChecksum]:
+        """Write the names in the order of their numbers, and return the checksums of the files."""
+        writer = StringColumnWriter(folder / "communities.ids", folder / "communities.offsets")
         writer.write([name.encode() for name in self._number])
         return writer.finish()
 
     @staticmethod
     def read(folder: Path) -> list[str]:
-        names = Strings(folder / "communities.ids", folder / "communities.offsets")
+        """Read the names in the order of their numbers."""
+        names = StringColumn(folder / "communities.ids", folder / "communities.offsets")
         return [names[i] for i in range(len(names))]
 
 
 class SparseWriter:
-    """Writes rows in the order given: `starts` int64 (n + 1,), `columns` int32 and `weights` float32 (entries,)."""
+    """Writes rows in order: `starts` int64 (n + 1,), `columns` int32 (entries,) and `weights` float32 (entries,)."""
 
-    def __init__(self, folder: Path, stem: str, communities: Communities) -> None:
+    def __init__(self, folder: Path, stem: str, communities: CommunityNumbers) -> None:
         self._communities = communities
-        self._files = {name: Writer(folder / name) for name in (f"{stem}.starts", f"{stem}.columns", f"{stem}.weights")}
+        names = (f"{stem}.starts", f"{stem}.columns", f"{stem}.weights")
+        self._files = {name: ChecksumWriter(folder / name) for name in names}
         self._starts, self._columns, self._weights = self._files.values()
         self._starts.write(np.zeros(1, "<i8"))
         self._entries = 0
 
     def write(self, ids: Sequence[str], embeddings: pa.Array) -> None:
-        """The next rows (maps of community to weight); raises InputError for a null, or a weight that is no number."""
+        """Write the next rows, maps of community to weight. Raises InputError for a null or a weight not finite."""
         if embeddings.null_count:
             row = embeddings.is_null().to_pylist().index(True)
-            raise InputError(f"entity '{ids[row]}': found null; expected a map of community to weight")
+            raise InputError(f"entity '{ids[row]}' has a null embedding; a map of community to weight is required")
         offsets = embeddings.offsets.to_numpy()
         first, last = int(offsets[0]), int(offsets[-1])
         columns = self._communities.numbers(embeddings.keys[first:last])
         weights = embeddings.items[first:last].cast(pa.float32()).to_numpy(zero_copy_only=False)
         if (wrong := np.flatnonzero(~np.isfinite(weights))).size:
             row = int(np.searchsorted(offsets, first + wrong[0], side="right")) - 1
-            raise InputError(f"entity '{ids[row]}': found a weight that is NaN, null or infinite; expected numbers")
+            raise InputError(f"entity '{ids[row]}' has a weight that is NaN, null or infinite; use finite numbers")
         self._starts.write((self._entries + offsets[1:] - first).astype("<i8"))
         self._columns.write(columns.astype("<i4", copy=False))
         self._weights.write(weights.astype("<f4", copy=False))
         self._entries += last - first
 
-    def finish(self) -> dict[str, Sum]:
+    def finish(self) -> dict[str, FileChecksum]:
+        """Finish the files and return their checksums."""
         return {name: file.finish() for name, file in self._files.items()}
 
 
-def stacked(parts: Sequence[Sparse], communities: int) -> Sparse:
-    """The rows of all parts, one below the other."""
-    whole: Sparse = vstack([csr_array((0, communities), dtype=np.float64), *parts], format="csr")
-    return whole
+def stack_rows(matrices: Sequence[Sparse], communities: int) -> Sparse:
+    """Return the rows of all matrices, one below the other."""
+    stacked: Sparse = vstack([csr_array((0, communities), dtype=np.float64), *matrices], format="csr")
+    return stacked
 
 
 class SparseRows:
-    """The rows of one entity type, read from mapped files; `communities` names the columns."""
+    """The rows of one entity type, mapped from their files. communities: the names of the columns."""
 
     def __init__(self, folder: Path, stem: str, communities: Sequence[str]) -> None:
         self.communities = communities
-        self._starts = mapped(folder / f"{stem}.starts", "<i8")
-        self._columns = mapped(folder / f"{stem}.columns", "<i4")
-        self._weights = mapped(folder / f"{stem}.weights", "<f4")
+        self._starts = map_array(folder / f"{stem}.starts", "<i8")
+        self._columns = map_array(folder / f"{stem}.columns", "<i4")
+        self._weights = map_array(folder / f"{stem}.weights", "<f4")
 
     def row(self, row: int) -> dict[str, float]:
-        """The weights by community."""
+        """Return the weights of one row by community."""
         entries = slice(self._starts[row], self._starts[row + 1])
         names = [self.communities[column] for column in self._columns[entries].tolist()]
         return dict(zip(names, self._weights[entries].tolist(), strict=True))
 
     def take(self, rows: NDArray[np.int64]) -> Sparse:
-        """The rows as CSR (m, communities), float64."""
+        """Return m rows as CSR (m, communities), float64."""
         lengths = self._starts[rows + 1] - self._starts[rows]
         starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
         entries = np.arange(starts[-1]) + np.repeat(self._starts[rows] - starts[:-1], lengths)

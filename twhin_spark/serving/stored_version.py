@@ -1,4 +1,4 @@
-"""One stored version of one family, opened: every entity's representation, from mapped files."""
+"""An open version of one family: the representation of every entity, read from mapped files."""
 
 from __future__ import annotations
 
@@ -13,88 +13,107 @@ from pydantic import TypeAdapter
 
 from twhin_spark.kernels.arrays import Floats
 from twhin_spark.kernels.pair_scores import Sparse
-from twhin_spark.representations.checked_files import mapped
-from twhin_spark.representations.errors import QuestionError, one_of
-from twhin_spark.representations.store_manifest import RELATIONS, EntityType, Manifest, Relation
+from twhin_spark.representations.checked_files import map_array
+from twhin_spark.representations.errors import RequestError, one_of
+from twhin_spark.representations.published_version import PublishedRelation
+from twhin_spark.representations.store_manifest import RELATIONS, StoredEntities, StoreManifest
 from twhin_spark.serving.dense import DenseRows, Vectors
 from twhin_spark.serving.id_index import NOT_FOUND, IdIndex
-from twhin_spark.serving.sparse import Communities, SparseRows, stacked
+from twhin_spark.serving.sparse import CommunityNumbers, SparseRows, stack_rows
 
 Entity: TypeAlias = tuple[str, str]
 """Entity type and entity id."""
 
 Representation: TypeAlias = Vectors | dict[str, float]
-"""A dense vector, float32 (dim,), or the weights of communities."""
+"""A dense vector, float32 (dim,), or weights by community."""
 
 Matrix: TypeAlias = Floats | Sparse
 """Representations one below the other: float32 (m, dim), or CSR (m, communities)."""
 
-_RELATIONS = TypeAdapter(list[Relation])
+_RELATIONS = TypeAdapter(list[PublishedRelation])
 
 
 @dataclass(frozen=True)
-class Gathered:
-    """The representations of n asked entities.
+class GatheredRows:
+    """The representations of n entities as a matrix.
 
-    place: int64 (n,), where an entity stands in the matrix; NOT_FOUND where it has no representation.
+    Attributes
+    ----------
+    position
+        Row of each entity in the matrix, int64 (n,); NOT_FOUND if the entity has no representation.
+    matrix
+        The representations.
     """
 
-    place: NDArray[np.int64]
+    position: NDArray[np.int64]
     matrix: Matrix
 
 
 class StoredType:
-    """The entities of one type."""
+    """The entities of one type: their ids, representations and degrees."""
 
-    def __init__(self, folder: Path, entry: EntityType, rows: DenseRows | SparseRows) -> None:
+    def __init__(self, folder: Path, stored: StoredEntities, rows: DenseRows | SparseRows) -> None:
         self.rows = rows
-        self.index = IdIndex(folder, entry.stem)
-        self._degrees = mapped(folder / f"{entry.stem}.degrees", "<i8")  # -1 where the table does not say
+        self.index = IdIndex(folder, stored.stem)
+        self._degrees = map_array(folder / f"{stored.stem}.degrees", "<i8")  # -1 if the table has no degree
 
     def __len__(self) -> int:
         return len(self.index.ids)
 
     def degree(self, row: int) -> int | None:
-        """Distinct training edges at the entity; None where the table does not say."""
+        """Return the number of distinct training edges of the entity, or None if the table has no degree."""
         degree = int(self._degrees[row])
         return None if degree < 0 else degree
 
 
 class StoredVersion:
-    """A version that is served. Nothing in it ever changes, so any number of threads may read it.
+    """A version that is served. It never changes, so any number of threads may read it.
 
-    An unknown entity type is a mistake in the question (QuestionError); an unknown id is an answer.
+    Methods raise RequestError for an unknown entity type or relation. An unknown entity id is not an error.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, manifest: StoreManifest) -> None:
         self.folder = folder
         self.manifest = manifest
         self.name = manifest.model_version
-        self.types = {name: StoredType(folder, entry, rows) for name, entry, rows in _types(folder, manifest)}
+        self.types = {name: StoredType(folder, stored, rows) for name, stored, rows in _types(folder, manifest)}
         relations = _RELATIONS.validate_json((folder / RELATIONS).read_bytes())
         self.relations = {relation.relation: relation for relation in relations}
 
     @classmethod
     def open(cls, folder: Path, *, verify: bool = False, reuse: StoredVersion | None = None) -> StoredVersion:
-        """Opens a folder whose files all have their length, with `verify` also their checksum; else StoreError.
+        """Open the store in a folder.
 
-        Is `reuse` where that is the folder's content: a damaged store that was built anew has another manifest.
+        Parameters
+        ----------
+        folder
+            Folder of the store.
+        verify
+            Check the files' checksums, not only their lengths.
+        reuse
+            Version that was opened from the folder before. It is returned if the folder's manifest is still the same;
+            a damaged store that was built again has another manifest.
+
+        Raises
+        ------
+        StoreError
+            A file is missing or damaged.
         """
-        manifest = Manifest.read(folder)
+        manifest = StoreManifest.read(folder)
         manifest.check(folder, content=verify)
         return reuse if reuse and reuse.manifest == manifest else cls(folder, manifest)
 
     def row(self, entity: Entity) -> int:
-        """The entity's row among those of its type, NOT_FOUND where it has none."""
+        """Return the entity's row among those of its type, or NOT_FOUND."""
         return int(self.type(entity[0]).index.find([entity[1]])[0])
 
     def get(self, entity_type: str, entity_id: str) -> Representation | None:
-        """The entity's representation, None where it has none."""
+        """Return the entity's representation, or None if it has none."""
         row = self.row((entity_type, entity_id))
         return None if row == NOT_FOUND else self.types[entity_type].rows.row(row)
 
     def get_many(self, entities: Sequence[Entity]) -> list[Representation | None]:
-        """The representations in the order of the question, None for each entity that has none."""
+        """Return the representation of each entity, or None if it has none."""
         rows = self._find(entities)
         return [
             None if row == NOT_FOUND else self.types[entity_type].rows.row(row)
@@ -102,56 +121,58 @@ class StoredVersion:
         ]
 
     def degrees(self, entities: Sequence[Entity]) -> list[int | None]:
-        """The degrees in the order of the question, None for each entity that is unknown."""
+        """Return the degree of each entity, or None if it is unknown."""
         rows = self._find(entities)
         return [
             None if row == NOT_FOUND else self.types[entity_type].degree(row)
             for (entity_type, _), row in zip(entities, rows.tolist(), strict=True)
         ]
 
-    def gather(self, entities: Sequence[Entity]) -> Gathered:
-        """The representations as one matrix, in which duplicates stand as often as they are asked for."""
+    def gather(self, entities: Sequence[Entity]) -> GatheredRows:
+        """Return the representations of the entities as one matrix. An entity that occurs twice has two rows."""
         rows = self._find(entities)
-        place = np.full(len(entities), NOT_FOUND, np.int64)
+        position = np.full(len(entities), NOT_FOUND, np.int64)
         parts: list[Any] = []
-        filled = 0
-        for entity_type, asked in _by_type(entities).items():
-            known = asked[rows[asked] != NOT_FOUND]
-            place[known] = filled + np.arange(len(known))
-            parts.append(self.types[entity_type].rows.take(rows[known]))
-            filled += len(known)
+        taken = 0
+        for entity_type, members in _by_type(entities).items():
+            stored = members[rows[members] != NOT_FOUND]
+            position[stored] = taken + np.arange(len(stored))
+            parts.append(self.types[entity_type].rows.take(rows[stored]))
+            taken += len(stored)
         if self.manifest.kind == "sparse":
-            return Gathered(place, stacked(parts, self.manifest.dim))
-        return Gathered(place, np.concatenate([np.zeros((0, self.manifest.dim), np.float32), *parts]))
+            return GatheredRows(position, stack_rows(parts, self.manifest.dim))
+        return GatheredRows(position, np.concatenate([np.zeros((0, self.manifest.dim), np.float32), *parts]))
 
     def type(self, entity_type: str) -> StoredType:
+        """Return the entities of a type."""
         if entity_type not in self.types:
-            raise QuestionError(f"unknown entity type '{entity_type}'; allowed: {one_of(self.types)}")
+            raise RequestError(f"unknown entity type '{entity_type}'; use {one_of(self.types)}")
         return self.types[entity_type]
 
-    def relation(self, name: str) -> Relation:
+    def relation(self, name: str) -> PublishedRelation:
+        """Return a relation by name."""
         if name not in self.relations:
-            raise QuestionError(f"unknown relation '{name}'; allowed: {one_of(self.relations)}")
+            raise RequestError(f"unknown relation '{name}'; use {one_of(self.relations)}")
         return self.relations[name]
 
     def _find(self, entities: Sequence[Entity]) -> NDArray[np.int64]:
-        """The row of each entity within its type (n,), NOT_FOUND where it is unknown."""
+        """Return the row of each entity within its type (n,), NOT_FOUND for an unknown id."""
         rows = np.full(len(entities), NOT_FOUND, np.int64)
-        for entity_type, asked in _by_type(entities).items():
-            rows[asked] = self.type(entity_type).index.find([entities[i][1] for i in asked.tolist()])
+        for entity_type, members in _by_type(entities).items():
+            rows[members] = self.type(entity_type).index.find([entities[i][1] for i in members.tolist()])
         return rows
 
 
-def _types(folder: Path, manifest: Manifest) -> list[tuple[str, EntityType, DenseRows | SparseRows]]:
+def _types(folder: Path, manifest: StoreManifest) -> list[tuple[str, StoredEntities, DenseRows | SparseRows]]:
     if manifest.kind == "dense":
         return [(name, t, DenseRows(folder, t.stem, manifest.dim)) for name, t in manifest.types.items()]
-    communities = Communities.read(folder)
+    communities = CommunityNumbers.read(folder)
     return [(name, t, SparseRows(folder, t.stem, communities)) for name, t in manifest.types.items()]
 
 
 def _by_type(entities: Sequence[Entity]) -> dict[str, NDArray[np.int64]]:
-    """The positions of each type's entities."""
-    positions: dict[str, list[int]] = {}
+    """Return the indices of the entities of each type."""
+    indices: dict[str, list[int]] = {}
     for i, (entity_type, _) in enumerate(entities):
-        positions.setdefault(entity_type, []).append(i)
-    return {entity_type: np.array(asked, np.int64) for entity_type, asked in positions.items()}
+        indices.setdefault(entity_type, []).append(i)
+    return {entity_type: np.array(members, np.int64) for entity_type, members in indices.items()}

@@ -1,7 +1,7 @@
-"""Brings the stores of a family in line with its table; a publish and a rollback are the same step.
+"""Synchronisation of a family's stores with its table. A publish and a rollback are the same step.
 
-Run as a module it is the process that a service starts for that: an `Order` on stdin, the problems as a JSON list on
-stdout. In a process of its own a build takes neither the service's memory nor its time.
+Run as a module, it is the process that a service starts for a synchronisation: SyncArguments on stdin, the problems as
+a JSON list on stdout. In a process of its own, a build does not take the service's memory or time.
 """
 
 from __future__ import annotations
@@ -14,36 +14,52 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from twhin_spark.errors import TwhinError
-from twhin_spark.representations import published_table as published
-from twhin_spark.representations.catalogue import CURRENT, Catalogue, Entry, locked, sweep
+from twhin_spark.representations.catalogue import Catalogue, CatalogueEntry, lock_folder, remove_unlisted
 from twhin_spark.representations.errors import StoreError
-from twhin_spark.representations.family import Family, Order
-from twhin_spark.representations.published_table import Published
-from twhin_spark.representations.store_manifest import Manifest
-from twhin_spark.serving.build_store import build
+from twhin_spark.representations.published_family import PublishedFamily
+from twhin_spark.representations.published_table import TableSnapshot, find_snapshot
+from twhin_spark.representations.published_version import CURRENT
+from twhin_spark.representations.store_manifest import StoreManifest
+from twhin_spark.serving.build_store import build_store
+from twhin_spark.serving.sync_arguments import SyncArguments
 
 
-def sync(root: Path, family: Family, names: Sequence[str] = (), *, keep: int = 2, verify: bool = True) -> list[str]:
-    """Provides the store of the current version, and of the versions or aliases `names`, under ROOT/FAMILY.
+def sync(
+    root: Path, family: PublishedFamily, names: Sequence[str] = (), *, keep: int = 2, verify: bool = True
+) -> list[str]:
+    """Provide the stores of the current version and of other versions of a family, under ROOT/FAMILY.
 
-    keep: how many stores stay for a quick rollback, the current one among them. verify: whether a store that is there
-    already must pass its checksums, not only have its files' lengths; one that fails is built anew.
-    Returns one line for each version that could not be provided; the catalogue then has what it had before.
+    Parameters
+    ----------
+    root
+        Folder of all stores.
+    family
+        The family.
+    names
+        Model versions or aliases to provide beside the current version.
+    keep
+        Number of stores that stay for a quick rollback, including the current one.
+    verify
+        Check the checksums of the stores that exist, not only their files' lengths. A damaged store is built again.
+
+    Returns
+    -------
+    list of str
+        One line for each version that could not be provided. For these the catalogue stays as it was.
     """
     folder = root / family.name
     problems = []
-    with locked(folder):
+    with lock_folder(folder):
         catalogue = _read(folder)
         for name in (CURRENT, *names):
             try:
-                version = published.current(family) if name == CURRENT else published.named(family, name)
-                catalogue = catalogue.with_entry(_provide(folder, version, verify), name)
+                catalogue = catalogue.with_entry(_provide(folder, find_snapshot(family, name), verify), name)
             except (TwhinError, OSError) as error:
                 problems.append(f"{family.name} {name}: {error}")
-            catalogue.write(folder)  # a kill during the next build loses nothing
+            catalogue.write(folder)  # before the next build, which may be killed
         catalogue = catalogue.pruned(keep, {CURRENT, *names})
         catalogue.write(folder)
-        sweep(folder, catalogue)
+        remove_unlisted(folder, catalogue)
     return problems
 
 
@@ -51,33 +67,35 @@ def _read(folder: Path) -> Catalogue:
     try:
         return Catalogue.read(folder)
     except StoreError:
-        return Catalogue()  # its stores are found by their names
+        return Catalogue()  # existing stores are found again by the names of their folders
 
 
-def _provide(folder: Path, version: Published, verify: bool) -> Entry:
-    name = _folder_name(version)
+def _provide(folder: Path, snapshot: TableSnapshot, verify: bool) -> CatalogueEntry:
+    name = _folder_name(snapshot)
     if not _is_sound(folder / name, verify):
-        build(version, folder / name)
-    return Entry(folder=name, model_version=version.model_version, table_version=version.table_version)
+        build_store(snapshot, folder / name)
+    return CatalogueEntry(folder=name, model_version=snapshot.model_version, table_version=snapshot.table_version)
 
 
-def _folder_name(version: Published) -> str:
-    """Model version and fingerprint: a version that was published twice with other rows has two stores."""
-    return f"{re.sub(r'[^A-Za-z0-9._-]', '_', version.model_version)[:100]}-{version.fingerprint}"
+def _folder_name(snapshot: TableSnapshot) -> str:
+    """Return model version and fingerprint: a version that was published twice with other rows has two stores."""
+    return f"{re.sub(r'[^A-Za-z0-9._-]', '_', snapshot.model_version)[:100]}-{snapshot.fingerprint}"
 
 
 def _is_sound(folder: Path, verify: bool) -> bool:
     try:
-        Manifest.read(folder).check(folder, content=verify)
+        StoreManifest.read(folder).check(folder, content=verify)
     except StoreError:
         return False
     return True
 
 
 def main() -> None:
+    """Read the arguments from stdin, synchronise, and write the problems to stdout."""
     os.nice(10)  # the service's requests come first
-    order = Order.model_validate_json(sys.stdin.buffer.read())
-    json.dump(sync(order.root, order.family, order.names, keep=order.keep, verify=order.verify), sys.stdout)
+    arguments = SyncArguments.model_validate_json(sys.stdin.buffer.read())
+    problems = sync(arguments.root, arguments.family, arguments.names, keep=arguments.keep, verify=arguments.verify)
+    json.dump(problems, sys.stdout)
 
 
 if __name__ == "__main__":

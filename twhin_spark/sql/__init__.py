@@ -1,1 +1,1 @@
-"""Published vectors in Spark: score columns, SQL functions and views, clusters that describe content."""
+"""Published representations in Spark: score columns, SQL functions and views, and clusters of content."""

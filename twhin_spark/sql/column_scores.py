@@ -1,6 +1,6 @@
-"""Scores of two Arrow columns of representations, by the kernels that the service scores with. Runs on workers.
+"""Scores of two Arrow columns of representations, by the kernels that the service uses. Runs on workers.
 
-A dense column holds lists of numbers, a sparse one maps of community to weight. A null on either side gives a null.
+A dense column has lists of numbers, a sparse one maps of community to weight. If either side is null, so is the score.
 """
 
 from __future__ import annotations
@@ -16,44 +16,66 @@ from twhin_spark.errors import InputError
 from twhin_spark.kernels.arrays import Floats
 from twhin_spark.kernels.pair_scores import DENSE_MEASURES, SPARSE_MEASURES, Scores, Sparse, through
 
-Through: TypeAlias = tuple[str, Floats]
-"""The operator of a relation and its parameters."""
+RelationTransform: TypeAlias = tuple[str, Floats]
+"""Operator and parameters of a relation."""
 
 
-def score_columns(measure: str, x: pa.Array, y: pa.Array, relation: Through | None = None) -> pa.Array:
-    """The score of each row of two columns (n,), as doubles (n,); x is seen through the relation where one is given.
+def score_columns(measure: str, x: pa.Array, y: pa.Array, relation: RelationTransform | None = None) -> pa.Array:
+    """Return the score of each row of two columns as doubles.
 
-    Raises InputError where the columns cannot be compared by the measure.
+    Parameters
+    ----------
+    measure
+        Name of a dense or sparse measure.
+    x, y
+        Columns of representations, (n,) each.
+    relation
+        Relation whose operator is applied to the rows of x; None: plain similarity.
+
+    Returns
+    -------
+    pyarrow.Array
+        Doubles (n,).
+
+    Raises
+    ------
+    InputError
+        The measure cannot compare columns of these types or lengths.
     """
-    known = pc.and_(x.is_valid(), y.is_valid())
-    mask = known.to_numpy(zero_copy_only=False)
+    complete = pc.and_(x.is_valid(), y.is_valid())
+    mask = complete.to_numpy(zero_copy_only=False)
     scores = np.full(len(x), np.nan)
     if mask.any():
-        scores[mask] = _scores(measure, x.filter(known), y.filter(known), relation)
+        scores[mask] = _scores(measure, x.filter(complete), y.filter(complete), relation)
     return pa.array(scores, mask=~mask)
 
 
-def score_through(relations: pa.StructArray, x: pa.Array, y: pa.Array) -> pa.Array:
-    """The model's own score of each row, through a relation of its own.
+def score_by_relation(relations: pa.StructArray, x: pa.Array, y: pa.Array) -> pa.Array:
+    """Return the model's score of each row, for a relation by row.
 
-    relations: structs of relation, operator, parameters and comparator.
+    Parameters
+    ----------
+    relations
+        Structs of relation, operator, parameters and comparator, (n,).
+    x, y
+        Columns of vectors, (n,) each.
     """
     names = pc.struct_field(relations, "relation")
     scores = pa.nulls(len(x), pa.float64())
     for name in pc.unique(names).drop_null().to_pylist():
-        own = pc.equal(names, name).fill_null(False)
-        first = relations.filter(own)[0].as_py()
+        same = pc.equal(names, name).fill_null(False)
+        first = relations.filter(same)[0].as_py()
         relation = (first["operator"], np.array(first["parameters"], np.float32))
-        found = score_columns(first["comparator"], x.filter(own), y.filter(own), relation)
-        scores = pc.replace_with_mask(scores, own, found)
+        values = score_columns(first["comparator"], x.filter(same), y.filter(same), relation)
+        scores = pc.replace_with_mask(scores, same, values)
     return scores
 
 
-def vectors(column: pa.Array) -> Floats:
-    """A column of lists of numbers, all as long and none null: (n, dim), float32 where the lists are, else float64."""
+def vector_matrix(column: pa.Array) -> Floats:
+    """Return a column of lists, none null, as a matrix (n, dim): float32 if the lists are float32, else float64."""
     lengths = pc.unique(pc.list_value_length(column)).to_pylist()
     if len(lengths) > 1:
-        raise InputError(f"found vectors of {lengths[0]} and of {lengths[1]} numbers in a column; allowed: one length")
+        raise InputError(f"a column has vectors of {lengths[0]} and of {lengths[1]} numbers; all must have one length")
     values = column.flatten()
     if values.type != pa.float32():
         values = values.cast(pa.float64())
@@ -61,19 +83,19 @@ def vectors(column: pa.Array) -> Floats:
     return matrix
 
 
-def _scores(measure: str, x: pa.Array, y: pa.Array, relation: Through | None) -> Scores:
-    """The scores of rows that are all known."""
+def _scores(measure: str, x: pa.Array, y: pa.Array, relation: RelationTransform | None) -> Scores:
+    """Return the scores of rows without nulls."""
     if pa.types.is_map(x.type) and pa.types.is_map(y.type) and relation is None:
         if measure not in SPARSE_MEASURES:
-            raise InputError(f"found maps for {measure}; allowed: arrays of numbers")
+            raise InputError(f"{measure} requires arrays of numbers, not maps")
         return SPARSE_MEASURES[measure](*_sparse(x, y))
     if not (_is_list(x) and _is_list(y)) or measure not in DENSE_MEASURES:
-        allowed = "arrays of numbers" if measure in DENSE_MEASURES else "maps of community to weight"
-        raise InputError(f"found {x.type} and {y.type} for {measure}; allowed: {allowed}")
-    sources, targets = vectors(x), vectors(y)
+        required = "arrays of numbers" if measure in DENSE_MEASURES else "maps of community to weight"
+        raise InputError(f"{measure} requires {required}, not {x.type} and {y.type}")
+    sources, targets = vector_matrix(x), vector_matrix(y)
     if sources.shape != targets.shape:
-        found = f"found vectors of {sources.shape[1]} and of {targets.shape[1]} numbers"
-        raise InputError(f"{found} for {measure}; allowed: vectors of one length")
+        lengths = f"{sources.shape[1]} and of {targets.shape[1]} numbers"
+        raise InputError(f"{measure} requires vectors of one length, not of {lengths}")
     return DENSE_MEASURES[measure](through(*relation, sources) if relation else sources, targets)
 
 
@@ -82,7 +104,7 @@ def _is_list(column: pa.Array) -> bool:
 
 
 def _sparse(x: pa.MapArray, y: pa.MapArray) -> tuple[Sparse, Sparse]:
-    """Two columns of maps as CSR (n, communities), whose columns are the communities of both."""
+    """Return two columns of maps as CSR (n, communities), with the communities of both as columns."""
     keys = pa.concat_arrays([_entries(column, "keys") for column in (x, y)]).dictionary_encode()
     codes = keys.indices.to_numpy()
     split = len(_entries(x, "keys"))
@@ -97,7 +119,7 @@ def _sparse(x: pa.MapArray, y: pa.MapArray) -> tuple[Sparse, Sparse]:
 
 
 def _entries(column: pa.MapArray, part: str) -> pa.Array:
-    """The keys or items of the column's own rows, which may be a part of a longer array."""
+    """Return the keys or items of the column's rows. The column may be a slice of a longer array."""
     offsets = column.offsets
     values: pa.Array = getattr(column, part)
     return values[offsets[0].as_py() : offsets[-1].as_py()]

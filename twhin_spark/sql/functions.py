@@ -1,6 +1,6 @@
-"""Spark functions of representations. Arrow passes columns to the kernels as they are, without a Python object a row.
+"""Spark functions of representations. Arrow passes columns to the kernels without a Python object for each row.
 
-Spark's own `vector_inner_product` and `vector_cosine_similarity` are faster, but add up in float32.
+Spark's own `vector_inner_product` and `vector_cosine_similarity` are faster, but they sum in float32.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import pyarrow as pa
 from pyspark.sql import Column
 from pyspark.sql.pandas.functions import arrow_udf
 
-from twhin_spark.sql.column_scores import Through, score_columns, score_through
+from twhin_spark.sql.column_scores import RelationTransform, score_by_relation, score_columns
 
 Function: TypeAlias = Callable[..., Column]
 
 
-def measure_function(measure: str, relation: Through | None = None) -> Function:
-    """The score of two columns of representations, the first one seen through the relation where one is given."""
+def measure_function(measure: str, relation: RelationTransform | None = None) -> Function:
+    """Return a function of two columns that scores their rows, after the relation's operator on the first column."""
 
     def score(x: pa.Array, y: pa.Array) -> pa.Array:
         return score_columns(measure, x, y, relation)
@@ -26,11 +26,11 @@ def measure_function(measure: str, relation: Through | None = None) -> Function:
     return _doubles(score)
 
 
-def through_function() -> Function:
-    """The model's own score of (relation, source, target), a relation being a struct as `score_through` takes it."""
+def relation_function() -> Function:
+    """Return a function of (relation, source, target) that scores rows as the model does, by `score_by_relation`."""
 
     def score(relation: pa.Array, source: pa.Array, target: pa.Array) -> pa.Array:
-        return score_through(relation, source, target)
+        return score_by_relation(relation, source, target)
 
     return _doubles(score)
 

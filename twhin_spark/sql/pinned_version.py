@@ -1,4 +1,4 @@
-"""The version of a family that a batch reads, pinned: its rows and its relations, whatever is published meanwhile."""
+"""A version of a family, pinned for a batch: its rows and relations stay, whatever is published meanwhile."""
 
 from __future__ import annotations
 
@@ -11,40 +11,62 @@ from pyspark.sql.types import MapType
 
 from twhin_spark.config import Config
 from twhin_spark.errors import InputError
-from twhin_spark.representations.catalogue import CURRENT
 from twhin_spark.representations.errors import one_of
-from twhin_spark.representations.store_manifest import Kind, Relation
-from twhin_spark.serving.store import DEFAULT_FAMILY
+from twhin_spark.representations.published_family import DEFAULT_FAMILY, FamilyKind, not_published
+from twhin_spark.representations.published_version import CURRENT, PublishedRelation, find_version_row, only_current
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EMBEDDINGS, MODEL_VERSIONS, RELATIONS
 
 
 @dataclass(frozen=True)
 class PinnedVersion:
-    """One version of one family. rows: entity_type, entity_id, embedding, and what else the table has."""
+    """One version of one family.
+
+    Attributes
+    ----------
+    family, model_version
+        Their names.
+    rows
+        entity_type, entity_id, embedding, and the other columns of the table.
+    relations
+        The relations by name.
+    """
 
     family: str
     model_version: str
     rows: DataFrame
-    relations: Mapping[str, Relation]
+    relations: Mapping[str, PublishedRelation]
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> FamilyKind:
+        """The kind of the family, by the type of its embeddings."""
         return "sparse" if isinstance(self.rows.schema["embedding"].dataType, MapType) else "dense"
 
-    def relation(self, name: str) -> Relation:
-        """Raises InputError where the version has no such relation."""
+    def relation(self, name: str) -> PublishedRelation:
+        """Return a relation. Raises InputError if the version does not have it."""
         if name not in self.relations:
-            raise InputError(f"unknown relation '{name}'; allowed: {one_of(self.relations)}")
+            raise InputError(f"unknown relation '{name}'; use {one_of(self.relations)}")
         return self.relations[name]
 
 
 def pin_version(
     spark: SparkSession, config: Config, name: str = CURRENT, family: str = DEFAULT_FAMILY
 ) -> PinnedVersion:
-    """A version by model version or alias, as the service knows them: `current` is what the table holds now.
+    """Return a version of a family by model version or alias.
 
-    Raises InputError where nothing is published, or no such family or version is.
+    Parameters
+    ----------
+    spark, config
+        The session, and the config whose output is read.
+    name
+        Model version or alias. `current` is what the table holds now, as in the service.
+    family
+        Family of representations.
+
+    Raises
+    ------
+    InputError
+        Nothing is published, or the family or version is unknown.
     """
     store = TableStore(spark, config.output)
     table = _table(store, config, family)
@@ -52,40 +74,35 @@ def pin_version(
     rows = store.read_at(table, number)
     first = rows.select("model_version").first()
     if first is None:
-        raise InputError(f"{table} version {number}: no rows; `twhin-spark publish` writes them")
+        raise InputError(f"{table} version {number}: no rows; run `twhin-spark publish` to write them")
     relations = _relations(store, first["model_version"]) if family == DEFAULT_FAMILY else {}
     return PinnedVersion(family, first["model_version"], rows, relations)
 
 
 def _table(store: TableStore, config: Config, family: str) -> str:
-    """Path or URI of the family's table."""
+    """Return path or URI of the family's table."""
     others = config.serving.families
     if family == DEFAULT_FAMILY:
         return store.path(EMBEDDINGS)
     if family not in others:
-        raise InputError(f"family '{family}' is not in the config; allowed: {one_of([DEFAULT_FAMILY, *others])}")
+        raise InputError(f"family '{family}' is not in serving.families; use {one_of([DEFAULT_FAMILY, *others])}")
     return others[family].table
 
 
 def _table_version(store: TableStore, table: str, family: str, name: str) -> int:
     latest = store.version_at(table)
     if latest is None:
-        raise InputError(f"{table}: no Delta table; `twhin-spark publish` writes it")
+        raise not_published(table)
     if name == CURRENT:
         return latest  # a restored table is the restored model, whatever `model_versions` says
     if family != DEFAULT_FAMILY:
-        raise InputError(f"{family}: found version '{name}'; allowed: {CURRENT}, for want of a table of versions")
-    versions = store.read(MODEL_VERSIONS).select("model_version", "alias", "table_version").collect()
-    for row in versions:
-        if name in (row["model_version"], row["alias"]):
-            return int(row["table_version"])
-    known = one_of([CURRENT, *(row["model_version"] for row in versions)])
-    raise InputError(f"version '{name}' was not published; allowed: {known}")
+        raise only_current(family, name)
+    rows = store.read(MODEL_VERSIONS).select("model_version", "alias", "table_version").collect()
+    return int(find_version_row(rows, name, "model_versions")["table_version"])
 
 
-def _relations(store: TableStore, model_version: str) -> dict[str, Relation]:
-    """The relations of a model version, as they rank targets."""
-    own = (F.col("model_version") == model_version) & (F.col("side") == "target")
-    stored = store.read(RELATIONS).where(own)
-    rows = stored.select(*(name for name in Relation.model_fields if name in stored.columns)).collect()
-    return {row["relation"]: Relation(**row.asDict()) for row in rows}
+def _relations(store: TableStore, model_version: str) -> dict[str, PublishedRelation]:
+    """Return the relations of a model version, for ranking targets."""
+    rows = store.read(RELATIONS).where((F.col("model_version") == model_version) & (F.col("side") == "target"))
+    columns = PublishedRelation.columns(rows.columns)
+    return {row["relation"]: PublishedRelation(**row.asDict()) for row in rows.select(*columns).collect()}

@@ -1,4 +1,4 @@
-"""The Representation Scorer in batch: `score` columns on a DataFrame of pairs, the same numbers that the service gives.
+"""The Representation Scorer in batch: `score` columns for a DataFrame of pairs, with the same numbers as the service.
 
 >>> score_pairs(spark, config, pairs, [Score(relation="favorite", weight=0.7), Score(measure="cosine", weight=0.3)])
 """
@@ -16,15 +16,14 @@ from pyspark.sql import functions as F
 from twhin_spark.config import Config
 from twhin_spark.config.serving import Score
 from twhin_spark.errors import InputError
-from twhin_spark.representations.catalogue import CURRENT
-from twhin_spark.representations.similarity_measures import measure_name, wrong_end
-from twhin_spark.representations.store_manifest import Relation
+from twhin_spark.representations.published_version import CURRENT, PublishedRelation
+from twhin_spark.representations.similarity_measures import end_type_error, resolve_measure
 from twhin_spark.sql.functions import measure_function
 from twhin_spark.sql.pinned_version import PinnedVersion, pin_version
 
 ENDS = ("source", "target")
-ASKED = tuple(f"{end}_{part}" for end in ENDS for part in ("type", "id"))
-ANSWERED = ("score", "parts", "model_versions")
+PAIR_COLUMNS = tuple(f"{end}_{part}" for end in ENDS for part in ("type", "id"))
+SCORE_COLUMNS = ("score", "parts", "model_versions")
 
 
 def score_pairs(
@@ -35,35 +34,38 @@ def score_pairs(
     *,
     versions: Mapping[str, str] | None = None,
 ) -> DataFrame:
-    """The pairs with their scores, in columns that are added to theirs.
-
-    score: double, the weighted sum; null where an entity has no representation. parts: array<double>, each score before
-    its weight. model_versions: map of family to the one version that all rows are scored with.
+    """Return the pairs with their scores in added columns.
 
     Parameters
     ----------
     spark, config
         The session, and the config whose output is read.
     pairs
-        source_type, source_id, target_type, target_id, and anything else. Duplicates are scored again.
+        Columns source_type, source_id, target_type, target_id, and any others. Duplicates are allowed.
     scores
-        Added up with their weights; by default the cosine.
+        Scores to add with their weights; by default the cosine.
     versions
-        Model version or alias by family; current where a family is not named. Pinned by this call.
+        Model version or alias by family; the current version of other families. This call pins the versions.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `pairs` and: score, double, the weighted sum, null if an entity has no representation; parts,
+        array<double>, each score before its weight; model_versions, map of family to the version of all rows.
 
     Raises
     ------
     InputError
-        A column is missing; a family, version, relation or measure is unknown. That an end of a pair has another type
-        than the relation allows, or that lengths differ, is found when Spark runs: the job then fails with that line.
+        A column is missing, or a family, version, relation or measure is unknown. If an end of a pair has another type
+        than the relation requires, or the vectors' lengths differ, the Spark job fails with a line that says so.
     """
     _check(pairs, scores)
-    asked = versions or {}
+    requested = versions or {}
     names = dict.fromkeys(score.family for score in scores)
-    families = {name: pin_version(spark, config, asked.get(name, CURRENT), name) for name in names}
+    families = {name: pin_version(spark, config, requested.get(name, CURRENT), name) for name in names}
     rows = reduce(_with_vectors, families.values(), pairs)
-    parts = {_name("part", str(i)): _part(families[score.family], score) for i, score in enumerate(scores)}
-    # Summed as `weighted_sum` does, from zero and in order, so that the bits agree.
+    parts = {_column("part", str(i)): _part(families[score.family], score) for i, score in enumerate(scores)}
+    # The sum starts from zero and keeps the order, as `weighted_sum` does, so that the bits agree.
     weighted = (F.lit(score.weight) * F.col(part) for score, part in zip(scores, parts, strict=True))
     used = [F.lit(text) for family in families.values() for text in (family.family, family.model_version)]
     return rows.withColumns(parts).select(
@@ -75,27 +77,27 @@ def score_pairs(
 
 
 def _check(pairs: DataFrame, scores: Sequence[Score]) -> None:
-    if missing := [name for name in ASKED if name not in pairs.columns]:
-        raise InputError(f"pairs: no column {', '.join(missing)}; found {', '.join(pairs.columns)}")
-    if taken := [name for name in ANSWERED if name in pairs.columns]:
-        raise InputError(f"pairs: found a column {', '.join(taken)}, which scoring adds; rename it")
+    if missing := [name for name in PAIR_COLUMNS if name not in pairs.columns]:
+        raise InputError(f"pairs: column {', '.join(missing)} is required; the columns are {', '.join(pairs.columns)}")
+    if taken := [name for name in SCORE_COLUMNS if name in pairs.columns]:
+        raise InputError(f"pairs: column {', '.join(taken)} is added by scoring; rename your column")
     if not scores:
-        raise InputError("scores: found none; allowed: one or more")
+        raise InputError("scores is empty; one or more scores are required")
 
 
-def _name(*parts: str) -> str:
-    """A column of our own, beside those of the pairs."""
+def _column(*parts: str) -> str:
+    """Return the name of a temporary column beside those of the pairs."""
     return "__twhin_" + "_".join(parts)
 
 
 def _with_vectors(pairs: DataFrame, version: PinnedVersion) -> DataFrame:
-    """The pairs with the representations of both ends in a family; null where an entity has none."""
+    """Return the pairs with both ends' representations in a family, null if an entity has none."""
     for end in ENDS:
-        key = [_name("type"), _name("id")]
+        key = [_column("type"), _column("id")]
         vectors = version.rows.select(
             F.col("entity_type").alias(key[0]),
             F.col("entity_id").alias(key[1]),
-            F.col("embedding").alias(_name(version.family, end)),
+            F.col("embedding").alias(_column(version.family, end)),
         )
         same = (pairs[f"{end}_type"] == F.col(key[0])) & (pairs[f"{end}_id"].cast("string") == F.col(key[1]))
         pairs = pairs.join(vectors, same, "left").drop(*key)
@@ -103,21 +105,20 @@ def _with_vectors(pairs: DataFrame, version: PinnedVersion) -> DataFrame:
 
 
 def _part(version: PinnedVersion, score: Score) -> Column:
-    """The score of each row as a column."""
+    """Return the score of each row as a column."""
     relation = version.relation(score.relation) if score.relation else None
-    measure = measure_name(score, version.kind, relation)
-    source, target = (F.col(_name(version.family, end)) for end in ENDS)
+    measure = resolve_measure(score, version.kind, relation)
+    source, target = (F.col(_column(version.family, end)) for end in ENDS)
     if relation is None:
         return measure_function(measure)(source, target)
-    seen = (relation.operator, np.array(relation.parameters, np.float32))
-    function = measure_function(measure, seen)
+    function = measure_function(measure, (relation.operator, np.array(relation.parameters, np.float32)))
     return function(_checked(source, relation, "source"), _checked(target, relation, "target"))
 
 
-def _checked(vector: Column, relation: Relation, end: str) -> Column:
-    """The vectors of an end; one of a type that the relation does not allow is a mistake that ends the job."""
-    allowed = relation.source_type if end == "source" else relation.target_type
-    before, after = wrong_end(relation.relation, end, "\0", allowed).split("\0")
-    found = F.col(f"{end}_type")
-    mistake = F.raise_error(F.concat(F.lit(before), found, F.lit(after)))
-    return F.when(found != F.lit(allowed), mistake).otherwise(vector)
+def _checked(vector: Column, relation: PublishedRelation, end: str) -> Column:
+    """Return the vectors of an end. A vector of another type than the relation requires ends the job with an error."""
+    required = relation.source_type if end == "source" else relation.target_type
+    before, after = end_type_error(relation.relation, end, "\0", required).split("\0")
+    entity_type = F.col(f"{end}_type")
+    error = F.raise_error(F.concat(F.lit(before), entity_type, F.lit(after)))
+    return F.when(entity_type != F.lit(required), error).otherwise(vector)

@@ -1,8 +1,8 @@
--- The model's own score: the source as the relation shows it, compared with the target by the relation's comparator.
--- For vectors of the current version.
+-- The model's score of vectors of the current version: the relation's operator is applied to the source, and its
+-- comparator compares the result with the target.
 --
--- The subquery takes all relations, and so does not depend on the row: Spark 4.2 plans one that does wrongly where it is
--- an argument of a Python function in a filter (SCALAR_SUBQUERY_TOO_MANY_ROWS).
+-- The subquery reads all relations and does not depend on the row. A subquery that depends on the row fails in Spark 4.2
+-- if it is an argument of a Python function in a filter (SCALAR_SUBQUERY_TOO_MANY_ROWS).
 CREATE OR REPLACE TEMPORARY FUNCTION twhin_score(source ARRAY<FLOAT>, relation STRING, target ARRAY<FLOAT>)
 RETURNS DOUBLE
 RETURN twhin_score_through(

@@ -1,17 +1,18 @@
--- Views of what is published. They need Spark with Delta, not this package:
+-- Views of the published tables. They need Spark with Delta, but not this package:
 --
 --   spark-sql --hivevar tables=/data/build/demo/tables -i views.sql
 --
--- `tables` is the absolute folder or URI of the tables. The views show what is current whenever they are asked: after a
--- publish the new version, after a RESTORE of `embeddings` the old one. Drop TEMPORARY to keep them in a metastore.
+-- `tables` is the absolute folder or URI of the tables. The views follow the current version: after a publish they show
+-- the new one, after a RESTORE of `embeddings` the old one. Remove TEMPORARY to keep them in a metastore.
 
 -- The current vectors, of all types.
 CREATE OR REPLACE TEMPORARY VIEW twhin_vectors AS
 SELECT entity_type, entity_id, embedding, norm, degree, model_version
 FROM delta.`${tables}/embeddings`;
 
--- What the current version's relations do to a source, to rank targets, and how they compare the two. Tables that older
--- code wrote have no comparators: theirs is dot. By way of JSON, a column may be missing.
+-- The current version's relations: operator and parameters that are applied to a source to rank targets, and the
+-- comparator of the result and a target. In older tables, which have no column `comparator`, it is dot. Reading
+-- the column by way of JSON works with and without it.
 CREATE OR REPLACE TEMPORARY VIEW twhin_relations AS
 SELECT
   relation,
@@ -24,7 +25,7 @@ SELECT
 FROM delta.`${tables}/relations`
 WHERE side = 'target' AND model_version = (SELECT first(model_version) FROM twhin_vectors);
 
--- Every published version: where its vectors are (VERSION AS OF table_version), and whether it is the current one.
+-- All published versions. The vectors of one are `embeddings` VERSION AS OF table_version.
 CREATE OR REPLACE TEMPORARY VIEW twhin_versions AS
 SELECT
   model_version,

@@ -1,4 +1,4 @@
--- The current vectors of one entity type, for example of users. After views.sql:
+-- The current vectors of one entity type, for example of users. Run views.sql first:
 --
 --   spark-sql --hivevar tables=/data/build/demo/tables --hivevar type=user -i views.sql -f views_by_type.sql
 

@@ -1,1 +1,1 @@
-"""The HTTP service over the store and the scorer."""
+"""The HTTP service of the Representation Manager and the Representation Scorer."""

@@ -1,4 +1,4 @@
-"""The indexes that `candidates` has left, as the service opens them."""
+"""The approximate indexes that the job `candidates` has built, as the service opens them."""
 
 from __future__ import annotations
 
@@ -10,44 +10,47 @@ from weakref import WeakKeyDictionary
 import pyarrow as pa
 
 from twhin_spark.config.retrieval import AnnConfig
-from twhin_spark.representations.ann_index import Index, index_path, read_ids
+from twhin_spark.representations.ann_index import AnnIndex, index_path, read_ids
 from twhin_spark.representations.errors import first_line
+from twhin_spark.representations.published_family import DEFAULT_FAMILY
 from twhin_spark.serving.ann_neighbours import ApproximateNeighbours
 from twhin_spark.serving.exact_neighbours import NeighbourIndex
 from twhin_spark.serving.neighbours import exact_index
-from twhin_spark.serving.store import DEFAULT_FAMILY
 from twhin_spark.serving.stored_version import StoredType, StoredVersion
-from twhin_spark.serving.web.observability import event
+from twhin_spark.serving.web.observability import log_event
 
-_Opened: TypeAlias = tuple[Index, pa.Array]
+_OpenIndex: TypeAlias = tuple[AnnIndex, pa.Array]
+"""An index and the ids of its vectors."""
 
 
-class Indexes:
-    """Those under OUTPUT/indexes: each is opened when it is first asked for, and closed with its version.
+class AnnIndexes:
+    """The indexes under OUTPUT/indexes. Each is opened when it is first used, and closed with its version.
 
-    Where there is none, or a damaged one, every vector is scored.
+    If there is no index, or it is damaged, every vector is scored.
     """
 
     def __init__(self, output: Path, settings: AnnConfig) -> None:
         self._output = output
         self._settings = settings
-        self._opened: WeakKeyDictionary[StoredType, dict[tuple[str, str], _Opened | None]] = WeakKeyDictionary()
+        self._open: WeakKeyDictionary[StoredType, dict[tuple[str, str], _OpenIndex | None]] = WeakKeyDictionary()
 
-    def __call__(self, version: StoredVersion, entity_type: str, measure: str, via: str) -> NeighbourIndex:
-        exact = exact_index(version, entity_type, measure, via)
+    def __call__(self, version: StoredVersion, entity_type: str, measure: str, source_kind: str) -> NeighbourIndex:
+        """Return the index for a search, as an `IndexLookup`."""
+        exact = exact_index(version, entity_type, measure, source_kind)
         stored = version.types[entity_type]
-        by_use = self._opened.setdefault(stored, {})
-        if (measure, via) not in by_use and version.manifest.family == DEFAULT_FAMILY:
-            path = index_path(str(self._output), version.name, entity_type, measure, via)
+        indexes = self._open.setdefault(stored, {})
+        key = (measure, source_kind)
+        if key not in indexes and version.manifest.family == DEFAULT_FAMILY:
+            path = index_path(str(self._output), version.name, entity_type, measure, source_kind)
             if path.with_suffix(".json").exists():
-                by_use[measure, via] = _open(path)
-        opened = by_use.get((measure, via))
-        return ApproximateNeighbours(*opened, stored, exact, self._settings) if opened else exact
+                indexes[key] = _read(path)
+        index = indexes.get(key)
+        return ApproximateNeighbours(*index, stored, exact, self._settings) if index else exact
 
 
-def _open(path: Path) -> _Opened | None:
+def _read(path: Path) -> _OpenIndex | None:
     try:
-        return Index.read(path), read_ids(path)
+        return AnnIndex.read(path), read_ids(path)
     except (OSError, RuntimeError, ValueError, TypeError, pa.ArrowException) as error:
-        event("problem", logging.ERROR, index=str(path), reason=f"{first_line(error)}; every vector is scored")
+        log_event("problem", logging.ERROR, index=str(path), reason=f"{first_line(error)}; every vector is scored")
         return None

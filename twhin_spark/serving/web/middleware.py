@@ -1,4 +1,4 @@
-"""What every request passes first: the token, the limits on body and time, the count and the log line."""
+"""The middleware that every request passes: token, limits on size and time, metrics and the log line."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from twhin_spark.config.serving import ServingConfig
-from twhin_spark.serving.web.error_responses import HttpError, problem
-from twhin_spark.serving.web.observability import Metrics, event
+from twhin_spark.serving.web.error_responses import HttpError, error_response
+from twhin_spark.serving.web.observability import Metrics, log_event
 
 _GUARDED = ("/v1/", "/metrics")
-_DISCONNECTED = 499  # no answer was sent; as nginx counts it
+_DISCONNECTED = 499  # nginx's status for a request that was never answered
 
 
-class Gate:
-    """An ASGI middleware. It reads the whole body, so that a slow or a large one ends here."""
+class RequestMiddleware:
+    """An ASGI middleware. It reads the whole body, so that a slow or large body never reaches a route."""
 
     def __init__(self, app: ASGIApp, settings: ServingConfig, token: str | None, metrics: Metrics) -> None:
         self._app = app
         self._settings = settings
-        self._expected = f"Bearer {token}".encode() if token else None
+        self._authorization = f"Bearer {token}".encode() if token else None
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -33,7 +33,7 @@ class Gate:
         started = time.perf_counter()
         status = 0
 
-        async def observed(message: Message) -> None:
+        async def send_and_note(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -42,38 +42,38 @@ class Gate:
         try:
             async with asyncio.timeout(self._settings.timeout_seconds):
                 try:
-                    receive = await self._admitted(scope, receive)
-                    await self._app(scope, receive, observed)
+                    receive = await self._check(scope, receive)
+                    await self._app(scope, receive, send_and_note)
                 except HttpError as error:
-                    await problem(error.status, str(error))(scope, receive, observed)
+                    await error_response(error.status, str(error))(scope, receive, send_and_note)
         except TimeoutError:
             if not status:
-                limit = f"{self._settings.timeout_seconds:g} seconds"
-                await problem(504, f"the request took more than {limit}")(scope, receive, observed)
+                line = f"the request took more than {self._settings.timeout_seconds:g} seconds"
+                await error_response(504, line)(scope, receive, send_and_note)
         except _DisconnectedError:
             status = _DISCONNECTED
         finally:
-            self._observe(scope, status or 500, time.perf_counter() - started)
+            self._record(scope, status or 500, time.perf_counter() - started)
 
-    async def _admitted(self, scope: Scope, receive: Receive) -> Receive:
-        """Checks the request's head and body; returns where the body is read again. Raises HttpError."""
+    async def _check(self, scope: Scope, receive: Receive) -> Receive:
+        """Check the request's headers and body; return a function that receives the body again. Raises HttpError."""
         headers = Headers(scope=scope)
-        if self._expected and scope["path"].startswith(_GUARDED):
-            given = headers.get("authorization", "").encode()
-            if not hmac.compare_digest(given, self._expected):
-                raise HttpError(401, "Authorization: no valid token; expected 'Bearer TOKEN'")
+        if self._authorization and scope["path"].startswith(_GUARDED):
+            authorization = headers.get("authorization", "").encode()
+            if not hmac.compare_digest(authorization, self._authorization):
+                raise HttpError(401, "Authorization: no valid token; send 'Bearer TOKEN'")
         if scope["method"] != "POST":
             return receive
         content_type = headers.get("content-type", "")
         if content_type.partition(";")[0].strip().lower() != "application/json":
-            raise HttpError(415, f"Content-Type: found '{content_type}'; allowed: application/json")
+            raise HttpError(415, f"Content-Type is '{content_type}', but it must be application/json")
         body = await self._body(headers, receive)
-        waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+        messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-        async def again() -> Message:
-            return waiting.pop() if waiting else await receive()
+        async def receive_again() -> Message:
+            return messages.pop() if messages else await receive()
 
-        return again
+        return receive_again
 
     async def _body(self, headers: Headers, receive: Receive) -> bytes:
         limit = self._settings.max_body_bytes
@@ -81,7 +81,7 @@ class Gate:
         parts: list[bytes] = []
         size = int(length) if length.isdigit() else 0
         if size > limit:
-            raise HttpError(413, f"body: found {size:,} bytes; allowed: at most {limit:,}")
+            raise HttpError(413, f"the body has {size:,} bytes; at most {limit:,} are allowed")
         size, more = 0, True
         while more:
             message = await receive()
@@ -91,16 +91,17 @@ class Gate:
             size += len(parts[-1])
             more = message.get("more_body", False)
             if size > limit:
-                raise HttpError(413, f"body: found more than {limit:,} bytes; allowed: at most {limit:,}")
+                raise HttpError(413, f"the body has more than {limit:,} bytes; at most {limit:,} are allowed")
         return b"".join(parts)
 
-    def _observe(self, scope: Scope, status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        """Add the request to the metrics and to the log."""
         route = getattr(scope.get("route"), "path", "other")
         self._metrics.requests.labels(route, status).inc()
         self._metrics.seconds.labels(route).observe(seconds)
         if self._settings.log_requests or status >= 500:
             client = scope.get("client")
-            event(
+            log_event(
                 "request",
                 method=scope["method"],
                 path=scope["path"],
@@ -111,4 +112,4 @@ class Gate:
 
 
 class _DisconnectedError(Exception):
-    """The caller went away before the body was there."""
+    """The caller disconnected before its body was complete."""

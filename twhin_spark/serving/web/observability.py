@@ -1,4 +1,4 @@
-"""What an operator sees of the service: Prometheus metrics and a log of JSON lines."""
+"""Observability of the service: Prometheus metrics and a log of JSON lines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SYNC_SECONDS = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 
 
 class Metrics:
-    """The metrics of one service. `route` is a path's pattern, never a path."""
+    """The metrics of one service. The label `route` is a path's pattern, such as `/v1/rankings/{name}`."""
 
     def __init__(self) -> None:
         registry = CollectorRegistry()
@@ -28,37 +28,44 @@ class Metrics:
         self.seconds = Histogram(
             "twhin_request_seconds", "Time of a request", ["route"], buckets=_REQUEST_SECONDS, registry=registry
         )
-        self._entities = Counter("twhin_entities", "Representations asked for", ["family", "found"], registry=registry)
+        self._entities = Counter("twhin_entities", "Representations requested", ["family", "found"], registry=registry)
         self._version = Gauge(
             "twhin_version_info", "1 for the current version", ["family", "model_version"], registry=registry
         )
-        self._table_version = Gauge("twhin_table_version", "Its Delta version", ["family"], registry=registry)
+        self._table_version = Gauge(
+            "twhin_table_version", "Delta version of the current version", ["family"], registry=registry
+        )
         self.syncs = Counter("twhin_syncs", "Syncs of stores with tables", ["family", "outcome"], registry=registry)
         self.sync_seconds = Histogram(
-            "twhin_sync_seconds", "Time of a sync with builds", ["family"], buckets=_SYNC_SECONDS, registry=registry
+            "twhin_sync_seconds",
+            "Time of a sync with builds",
+            ["family"],
+            buckets=_SYNC_SECONDS,
+            registry=registry,
         )
 
     def count_read(self, family: str, *, known: int, unknown: int) -> None:
-        """Entities that were asked for, those with a representation and those without."""
+        """Count requested entities: `known` with a representation and `unknown` without."""
         self._entities.labels(family, "yes").inc(known)
         self._entities.labels(family, "no").inc(unknown)
 
-    def show_current(self, family: str, before: str | None, model_version: str, table_version: int) -> None:
-        """A family's current version, and the one that it replaces."""
+    def set_current_version(self, family: str, before: str | None, model_version: str, table_version: int) -> None:
+        """Set a family's current version and remove the version `before` it."""
         if before is not None:
             self._version.remove(family, before)
         self._version.labels(family, model_version).set(1)
         self._table_version.labels(family).set(table_version)
 
     def exposition(self) -> bytes:
-        """All metrics in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line: time (UTC), level, event, and the fields given as `extra={"fields": {...}}`."""
+    """Formats a record as a line of JSON: time (UTC), level, event, and the fields of `extra={"fields": {...}}`."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -71,7 +78,7 @@ class JsonLines(logging.Formatter):
 
 
 def log_to_stderr() -> None:
-    """Sends the service's log and that of its server to stderr."""
+    """Send the logs of the service and of uvicorn to stderr, as lines of JSON."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     for name in ("twhin_spark.serving", "uvicorn.error"):
@@ -81,5 +88,6 @@ def log_to_stderr() -> None:
         logger.propagate = False
 
 
-def event(name: str, level: int = logging.INFO, **fields: Any) -> None:
+def log_event(name: str, level: int = logging.INFO, **fields: Any) -> None:
+    """Log an event with fields."""
     log.log(level, name, extra={"fields": fields})

@@ -2,90 +2,92 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
 from starlette.responses import Response
 
-from twhin_spark.representations.catalogue import CURRENT
-from twhin_spark.representations.errors import NotServedError, QuestionError
-from twhin_spark.serving import neighbours as nearest
+from twhin_spark.representations.errors import NotServedError, RequestError
+from twhin_spark.representations.published_family import DEFAULT_FAMILY
+from twhin_spark.representations.published_version import CURRENT
+from twhin_spark.serving import neighbours as search
 from twhin_spark.serving.id_index import NOT_FOUND
-from twhin_spark.serving.store import DEFAULT_FAMILY, StoredFamily
+from twhin_spark.serving.store import StoredFamily
 from twhin_spark.serving.web import requests, responses
-from twhin_spark.serving.web.encodings import ARROW, RAW, json_answer, representations_answer
-from twhin_spark.serving.web.service_state import Service
+from twhin_spark.serving.web.encodings import ARROW, RAW, json_response, representations_response
+from twhin_spark.serving.web.service_state import ServiceState
 
-Family = Annotated[str, Query(description="Family of representations")]
+FamilyName = Annotated[str, Query(description="Family of representations")]
 VersionName = Annotated[str, Query(description="Model version or alias")]
 
 _FORMATS: dict[int | str, dict[str, Any]] = {200: {"content": {ARROW: {}, RAW: {}}}}
 
 
-def manager_routes(service: Service) -> APIRouter:
-    """Reads, neighbours and the list of versions."""
+def representation_routes(state: ServiceState) -> APIRouter:
+    """Return the routes of representations, neighbours and the list of versions."""
     routes = APIRouter(prefix="/v1", tags=["Representation Manager"])
 
-    @routes.get("/representations/{entity_type}/{entity_id:path}", response_model=responses.OneRepresentation)
+    @routes.get("/representations/{entity_type}/{entity_id:path}", response_model=responses.RepresentationResponse)
     async def read_one(
-        entity_type: str, entity_id: str, family: Family = DEFAULT_FAMILY, version: VersionName = CURRENT
+        entity_type: str, entity_id: str, family: FamilyName = DEFAULT_FAMILY, version: VersionName = CURRENT
     ) -> Response:
-        """One entity's representation."""
-        read = service.store.version(version, family=family)
-        stored = read.type(entity_type)
-        row = read.row((entity_type, entity_id))
-        service.metrics.count_read(family, known=int(row != NOT_FOUND), unknown=int(row == NOT_FOUND))
+        """Return one entity's representation."""
+        stored = state.store.version(version, family=family)
+        entities = stored.type(entity_type)
+        row = stored.row((entity_type, entity_id))
+        state.metrics.count_read(family, known=int(row != NOT_FOUND), unknown=int(row == NOT_FOUND))
         if row == NOT_FOUND:
-            raise NotServedError(f"{entity_type} '{entity_id}' has no representation in version {read.name}")
-        return json_answer(
+            raise NotServedError(f"{entity_type} '{entity_id}' has no representation in version {stored.name}")
+        return json_response(
             {
                 "family": family,
-                "model_version": read.name,
+                "model_version": stored.name,
                 "entity": (entity_type, entity_id),
-                "representation": stored.rows.row(row),
-                "degree": stored.degree(row),
+                "representation": entities.rows.row(row),
+                "degree": entities.degree(row),
             }
         )
 
-    @routes.post("/representations", response_model=responses.ManyRepresentations, responses=_FORMATS)
+    @routes.post("/representations", response_model=responses.RepresentationsResponse, responses=_FORMATS)
     async def read_many(
-        question: requests.Representations, accept: Annotated[str, Header()] = "application/json"
+        body: requests.RepresentationsRequest, accept: Annotated[str, Header()] = "application/json"
     ) -> Response:
-        """The representations of many entities, in their order; the unknown are null.
+        """Return the representations of many entities, in their order; null for an unknown entity.
 
-        As an Arrow stream: columns entity_type, entity_id, embedding. As raw little-endian float32: one vector after
-        the other, NaN where an entity is unknown; the header X-Shape says how many and how long.
+        The Arrow stream has the columns entity_type, entity_id and embedding. The raw format is one vector after the
+        other in little-endian float32, NaN for an unknown entity; the header X-Shape has their number and length.
         """
-        service.check_count("entities", len(question.entities))
-        version = service.store.version(question.version, family=question.family)
-        found = version.get_many(question.entities)
-        known = sum(representation is not None for representation in found)
-        service.metrics.count_read(question.family, known=known, unknown=len(found) - known)
-        return representations_answer(version, question.entities, found, accept)
+        state.check_count("entities", len(body.entities))
+        version = state.store.version(body.version, family=body.family)
+        representations = version.get_many(body.entities)
+        known = sum(representation is not None for representation in representations)
+        state.metrics.count_read(body.family, known=known, unknown=len(representations) - known)
+        return representations_response(version, body.entities, representations, accept)
 
-    @routes.post("/neighbours", response_model=responses.Neighbours)
-    async def find_neighbours(question: requests.Neighbours) -> Response:
-        """The entities of one type that are closest to an entity or to a vector."""
-        if question.k > service.settings.max_neighbours:
-            raise QuestionError(f"k: found {question.k:,}; allowed: at most {service.settings.max_neighbours:,}")
-        version = service.store.version(question.version, family=question.family)
-        query = nearest.Query(**question.model_dump(exclude={"family", "version"}))
-        found = await service.search(
-            lambda deadline: nearest.find_neighbours(version, query, deadline, service.index_of)
+    @routes.post("/neighbours", response_model=responses.NeighboursResponse)
+    async def find_neighbours(body: requests.NeighboursRequest) -> Response:
+        """Return the entities of one type that are most similar to an entity or to a vector."""
+        if body.k > state.settings.max_neighbours:
+            raise RequestError(f"k is {body.k:,}; at most {state.settings.max_neighbours:,} are allowed")
+        version = state.store.version(body.version, family=body.family)
+        query = search.NeighbourQuery(**body.model_dump(exclude={"family", "version"}))
+        neighbours = await state.search(
+            lambda deadline: search.find_neighbours(version, query, deadline, state.index_lookup)
         )
-        return json_answer({"family": question.family, "model_version": version.name, **vars(found)})
+        return json_response({"family": body.family, "model_version": version.name, **vars(neighbours)})
 
-    @routes.get("/versions", response_model=responses.Versions)
+    @routes.get("/versions", response_model=responses.VersionsResponse)
     async def list_versions() -> Response:
-        """What is served, and why something is not."""
-        store = service.store
-        families = [_family(name, store.families.get(name), lines) for name, lines in service.problems.items()]
-        return json_answer({"families": families})
+        """Return the versions that are served, and the reasons why others are not."""
+        store = state.store
+        families = [_family(name, store.families.get(name), lines) for name, lines in state.problems.items()]
+        return json_response({"families": families})
 
     return routes
 
 
-def _family(name: str, family: StoredFamily | None, problems: Any) -> dict[str, Any]:
+def _family(name: str, family: StoredFamily | None, problems: Sequence[str]) -> dict[str, Any]:
     if family is None:
         return {"family": name, "current": None, "problems": problems, "versions": []}
     return {
@@ -102,7 +104,7 @@ def _version(family: StoredFamily, folder: str) -> dict[str, Any]:
     entry = next(entry for entry in family.catalogue.entries if entry.folder == folder)
     return {
         "model_version": version.name,
-        "aliases": [alias for alias, named in family.catalogue.aliases.items() if named == folder],
+        "aliases": [alias for alias, target in family.catalogue.aliases.items() if target == folder],
         "table_version": entry.table_version,
         "kind": version.manifest.kind,
         "dim": version.manifest.dim,

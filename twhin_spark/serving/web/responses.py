@@ -1,4 +1,4 @@
-"""What callers get: the bodies of answers as the OpenAPI page shows them."""
+"""The bodies of responses, as the OpenAPI page shows them. A nested object ends in `Entry`, a body in `Response`."""
 
 from __future__ import annotations
 
@@ -11,82 +11,110 @@ Numbers = list[float | None]
 Representation = list[float] | dict[str, float]
 
 
-class Problem(BaseModel):
-    error: str = Field(description="What was found, what is allowed")
+class ErrorResponse(BaseModel):
+    """An error."""
+
+    error: str = Field(description="One line: what is wrong, and what is required")
 
 
-class VersionedAnswer(BaseModel):
+class FamilyResponse(BaseModel):
+    """A response from one version of one family."""
+
     family: str
-    model_version: str = Field(description="The version that all of the answer comes from")
+    model_version: str = Field(description="Version that the whole response comes from")
 
 
-class OneRepresentation(VersionedAnswer):
+class RepresentationResponse(FamilyResponse):
+    """The representation of one entity."""
+
     entity: Entity
     representation: Representation = Field(description="A vector, or weights by community")
-    degree: int | None = Field(description="Distinct training edges at the entity")
+    degree: int | None = Field(description="Number of distinct training edges of the entity")
 
 
-class ManyRepresentations(VersionedAnswer):
-    representations: list[Representation | None] = Field(description="In the order of the question; null: unknown")
+class RepresentationsResponse(FamilyResponse):
+    """The representations of many entities."""
+
+    representations: list[Representation | None] = Field(description="In the order of the request; null: unknown")
 
 
-class Neighbour(BaseModel):
+class NeighbourEntry(BaseModel):
+    """A neighbour."""
+
     entity: Entity
     score: float
     degree: int | None
 
 
-class Neighbours(VersionedAnswer):
+class NeighboursResponse(FamilyResponse):
+    """The neighbours of an entity or of a vector."""
+
     target_type: str
     measure: str
-    method: str = Field(description="exact, or ann where an index has proposed them")
-    neighbours: list[Neighbour] = Field(description="Highest score first")
+    method: str = Field(description="exact, or ann if an approximate index has proposed the neighbours")
+    neighbours: list[NeighbourEntry] = Field(description="Highest score first")
 
 
-class Version(BaseModel):
+class VersionEntry(BaseModel):
+    """A version that is served."""
+
     model_version: str
     aliases: list[str]
-    table_version: int = Field(description="Delta version that holds it")
+    table_version: int = Field(description="Delta version that holds its rows")
     kind: str = Field(description="dense or sparse")
     dim: int = Field(description="Length of the vectors, or number of communities")
-    entities: dict[str, int] = Field(description="Entities by type")
-    examples: dict[str, list[str]] = Field(description="A few ids by type, to begin with")
+    entities: dict[str, int] = Field(description="Number of entities by type")
+    examples: dict[str, list[str]] = Field(description="A few ids by type")
     relations: dict[str, tuple[str, str]] = Field(description="Source and target type by relation")
     built_at: datetime
 
 
-class Family(BaseModel):
+class FamilyEntry(BaseModel):
+    """A family and its versions."""
+
     family: str
     current: str | None = Field(description="Current model version")
-    problems: list[str] = Field(description="Why a newer or another version is not served")
-    versions: list[Version] = Field(description="Latest first")
+    problems: list[str] = Field(description="Reasons why a newer or another version is not served")
+    versions: list[VersionEntry] = Field(description="Latest first")
 
 
-class Versions(BaseModel):
-    families: list[Family]
+class VersionsResponse(BaseModel):
+    """The families and versions that are served."""
+
+    families: list[FamilyEntry]
 
 
-class ScorerAnswer(BaseModel):
-    model_versions: dict[str, str] = Field(description="By family, the version that all of its part comes from")
+class ScorerResponse(BaseModel):
+    """A response from one version of each family."""
+
+    model_versions: dict[str, str] = Field(description="Version by family")
 
 
-class Scores(ScorerAnswer):
-    scores: Numbers = Field(description="In the order of the question; null: an entity is unknown")
-    parts: list[Numbers] | None = Field(description="Each score before its weight, in the order of the question")
+class ScoresResponse(ScorerResponse):
+    """The scores of pairs."""
+
+    scores: Numbers = Field(description="In the order of the request; null: an entity is unknown")
+    parts: list[Numbers] | None = Field(description="Each score before its weight, in the order of the request")
 
 
-class Window(BaseModel):
-    max: Numbers = Field(description="By candidate; null: it is unknown, or no signal of the window is known")
+class WindowEntry(BaseModel):
+    """The signal features of one window."""
+
+    max: Numbers = Field(description="By candidate; null: the candidate or all signals of the window are unknown")
     average: Numbers
-    signals: int = Field(description="Signals in the window, 10 at most")
+    signals: int = Field(description="Number of signals in the window, at most 10")
 
 
-class Signals(ScorerAnswer):
-    features: dict[str, dict[str, Window]] = Field(description="By signal type, then by window in days")
+class SignalFeaturesResponse(ScorerResponse):
+    """The signal features of candidates."""
+
+    features: dict[str, dict[str, WindowEntry]] = Field(description="By signal type, then by window in days")
 
 
-class Ranking(ScorerAnswer):
+class RankingResponse(ScorerResponse):
+    """The scores and ranks of candidates."""
+
     ranking: str
-    scores: Numbers = Field(description="In the order of the question; null: a part is missing")
-    ranks: list[int | None] = Field(description="1 is the highest score")
+    scores: Numbers = Field(description="In the order of the request; null: a part is missing")
+    ranks: list[int | None] = Field(description="1 for the highest score")
     parts: dict[str, Numbers] | None

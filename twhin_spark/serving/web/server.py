@@ -1,4 +1,4 @@
-"""Starts the service of a config."""
+"""The server process: it listens, and serves what is published under an output."""
 
 from __future__ import annotations
 
@@ -12,32 +12,42 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from twhin_spark.config.retrieval import AnnConfig
 from twhin_spark.config.serving import ServingConfig
 from twhin_spark.errors import ConfigError, InputError
-from twhin_spark.locations import absolute, is_uri
-from twhin_spark.representations.family import Family, latest_commit
+from twhin_spark.locations import is_uri
+from twhin_spark.representations.published_family import latest_commit
 from twhin_spark.serving.neighbours import exact_index
-from twhin_spark.serving.store import DEFAULT_FAMILY
-from twhin_spark.serving.web.ann_indexes import Indexes
+from twhin_spark.serving.store_locations import published_families, store_folder
+from twhin_spark.serving.web.ann_indexes import AnnIndexes
 from twhin_spark.serving.web.app import create_app
-from twhin_spark.serving.web.observability import event, log_to_stderr
+from twhin_spark.serving.web.observability import log_event, log_to_stderr
 
 
 def serve(settings: ServingConfig, output: str, ann: AnnConfig) -> None:
-    """Serves what is published under `output` until the process is told to end (SIGINT, SIGTERM).
+    """Serve the published versions under an output until SIGINT or SIGTERM.
 
-    ann: how the indexes are searched that `candidates` has left there.
+    Parameters
+    ----------
+    settings
+        The section `serving` of a config.
+    output
+        Path or URI of the config's output.
+    ann
+        Search settings for the indexes that the job `candidates` has built there.
 
-    Raises ConfigError or InputError, before it listens, where it could never serve anything.
+    Raises
+    ------
+    ConfigError, InputError
+        The service cannot start. Both are raised before it listens.
     """
     root = store_folder(settings, output)
     families = published_families(settings, output)
     for family in families:
         if not (root / family.name).exists():
-            latest_commit(family.table)  # nothing stored, and nothing to store: better told now than by /ready
-    index_of = exact_index if is_uri(output) else Indexes(Path(output), ann)
-    app = create_app(settings, root, families, token=read_token(settings), index_of=index_of)
-    listening = _listen(settings)
+            latest_commit(family.table)  # fails now, rather than by /ready, if nothing is stored and nothing published
+    index_lookup = exact_index if is_uri(output) else AnnIndexes(Path(output), ann)
+    app = create_app(settings, root, families, token=read_token(settings), index_lookup=index_lookup)
+    listener = _listen(settings)
     log_to_stderr()
-    event("listening", address="http://{}:{}".format(*listening.getsockname()[:2]), store=str(root))
+    log_event("listening", address="http://{}:{}".format(*listener.getsockname()[:2]), store=str(root))
     config = uvicorn.Config(
         app,
         loop="uvloop",
@@ -51,31 +61,13 @@ def serve(settings: ServingConfig, output: str, ann: AnnConfig) -> None:
         timeout_keep_alive=75,  # seconds; longer than callers' pools keep an idle connection
         timeout_graceful_shutdown=int(settings.timeout_seconds) + 1,
     )
-    # A search takes the cores of `search_threads` and leaves the others to requests. Ctrl-C is a way to end.
+    # One BLAS thread: a search uses the cores of `search_threads` and leaves the others to requests.
     with threadpool_limits(1), contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listening])
-
-
-def store_folder(settings: ServingConfig, output: str) -> Path:
-    """Where the stores are: a local folder, as they are mapped into memory."""
-    if settings.store is not None:
-        return Path(settings.store).absolute()
-    if is_uri(output):
-        raise ConfigError(f"serving.store: found nothing with output '{output}'; required where output is not local")
-    return Path(output).absolute() / "serving"
-
-
-def published_families(settings: ServingConfig, output: str) -> list[Family]:
-    """The family that `publish` writes, and those that the config adds."""
-    if DEFAULT_FAMILY in settings.families:
-        raise ConfigError(f"serving.families: found '{DEFAULT_FAMILY}'; allowed: names beside that of `publish`")
-    tables = absolute(f"{output.rstrip('/')}/tables")
-    own = Family(DEFAULT_FAMILY, f"{tables}/embeddings", f"{tables}/relations", f"{tables}/model_versions")
-    return [own, *(Family(name, family.table) for name, family in settings.families.items())]
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 def read_token(settings: ServingConfig) -> str | None:
-    """The bearer token; None where callers need none."""
+    """Return the bearer token, or None if callers need none. Raises ConfigError if its file is unreadable or empty."""
     if settings.token_file is None:
         return None
     try:
@@ -83,18 +75,19 @@ def read_token(settings: ServingConfig) -> str | None:
     except OSError as error:
         raise ConfigError(f"serving.token_file: cannot read '{settings.token_file}': {error.strerror}") from None
     if not token:
-        raise ConfigError(f"serving.token_file: '{settings.token_file}' is empty; allowed: a token")
+        raise ConfigError(f"serving.token_file: '{settings.token_file}' is empty; write a token into it")
     return token
 
 
 def _listen(settings: ServingConfig) -> socket.socket:
     try:
         family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((settings.host, settings.port))
-        listening.listen(settings.max_connections)
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+        listener.listen(settings.max_connections)
     except OSError as error:
-        where = f"{settings.host}:{settings.port}"
-        raise InputError(f"serving.port: cannot listen on {where}: {error.strerror}; is a service running?") from None
-    return listening
+        address = f"{settings.host}:{settings.port}"
+        line = f"serving.port: cannot listen on {address}: {error.strerror}; is another service running?"
+        raise InputError(line) from None
+    return listener

@@ -1,6 +1,7 @@
-"""Watches a family's table: a publish or a rollback is built beside the version that is served, which is then replaced.
+"""Polling of a family's table. After a publish or a rollback, the new version is built while the old one is served.
 
-The swap is one assignment. A request has taken the store before it or after it, so what it reads is of one version.
+Then one assignment replaces the store. A request has read the store before or after the assignment, so all that it
+reads is of one version.
 """
 
 from __future__ import annotations
@@ -13,60 +14,64 @@ import sys
 import time
 from collections.abc import Sequence
 
-from twhin_spark.representations.catalogue import CURRENT
 from twhin_spark.representations.errors import StoreError, first_line
-from twhin_spark.representations.family import Family, Order, latest_commit
+from twhin_spark.representations.published_family import PublishedFamily, latest_commit
+from twhin_spark.representations.published_version import CURRENT
 from twhin_spark.serving.store import StoredFamily
-from twhin_spark.serving.web.observability import event
-from twhin_spark.serving.web.service_state import Service
+from twhin_spark.serving.sync_arguments import SyncArguments
+from twhin_spark.serving.web.observability import log_event
+from twhin_spark.serving.web.service_state import ServiceState
 
 _MAX_PAUSE = 600.0  # seconds between two tries at the same commits, however often they fail
 
 
-class Watcher:
-    """Keeps one family of a service in line with its table."""
+class TablePoller:
+    """Keeps one family of a service up to date with its table."""
 
-    def __init__(self, service: Service, family: Family) -> None:
-        self._service = service
+    def __init__(self, state: ServiceState, family: PublishedFamily) -> None:
+        self._state = state
         self._family = family
-        self._folder = service.root / family.name
-        self._seen: list[int] = []
+        self._folder = state.root / family.name
+        self._commits: list[int] = []  # at the last sync
         self._problems: list[str] = []  # of the last sync
-        self._failures = 0
-        self._try_again = 0.0  # the time (monotonic) of the next sync, if there is no commit before
-        service.problems[family.name] = []
+        self._failures = 0  # syncs that failed since the last one that did not
+        self._next_try = 0.0  # time (monotonic) of the next sync after a failure, if no commit comes before
+        state.problems[family.name] = []
 
     async def start(self) -> None:
-        """Serves what an earlier service has left, if it is sound."""
+        """Serve the stores that exist already, if they are sound."""
         try:
-            await self._open(verify=self._service.settings.verify)
+            await self._open(verify=self._state.settings.verify)
         except StoreError as error:
-            event("nothing to start with", family=self._family.name, reason=str(error))
+            log_event("nothing to start with", family=self._family.name, reason=str(error))
 
     async def run(self) -> None:
-        """Looks at the table for ever."""
+        """Poll the table until the task is cancelled."""
         while True:
-            await self.look()
-            await asyncio.sleep(self._service.settings.poll_seconds)
+            await self.poll()
+            await asyncio.sleep(self._state.settings.poll_seconds)
 
-    async def look(self) -> None:
-        """Syncs if the tables have a commit that was not seen yet, or if it is time to try again after a failure."""
+    async def poll(self) -> None:
+        """Synchronise if the tables have a new commit, or if it is time to try again after a failure.
+
+        After f failures in a row the next try is `poll_seconds` · 2^f later, at most 10 minutes.
+        """
         try:
             commits = await asyncio.to_thread(self._latest_commits)
-        except Exception as error:  # whatever it is, what is served stays, and the next look may see more
+        except Exception as error:  # whatever it is, the served version stays, and the next poll may succeed
             self._report([f"{self._family.name}: {first_line(error)}"])
             return
-        if commits != self._seen or (self._problems and time.monotonic() >= self._try_again):
-            self._seen = commits
-            self._problems = await self._bring_up_to_date()
+        if commits != self._commits or (self._problems and time.monotonic() >= self._next_try):
+            self._commits = commits
+            self._problems = await self._update()
             self._failures = self._failures + 1 if self._problems else 0
-            pause = self._service.settings.poll_seconds * 2 ** min(self._failures, 16)
-            self._try_again = time.monotonic() + min(pause, _MAX_PAUSE)
+            pause = self._state.settings.poll_seconds * 2 ** min(self._failures, 16)
+            self._next_try = time.monotonic() + min(pause, _MAX_PAUSE)
         self._report(self._problems)
 
-    async def _bring_up_to_date(self) -> list[str]:
-        """Syncs, and serves what there is then; returns the problems."""
-        name, metrics, started = self._family.name, self._service.metrics, time.monotonic()
+    async def _update(self) -> list[str]:
+        """Synchronise the stores and serve them; return the problems."""
+        name, metrics, started = self._family.name, self._state.metrics, time.monotonic()
         problems: list[str] = []
         try:
             problems += await self._sync()
@@ -78,17 +83,17 @@ class Watcher:
         return problems
 
     def _latest_commits(self) -> list[int]:
-        """Of the family's table, and of the table of versions where names come from there."""
+        """Return the latest commits of the family's table and, if versions are served by name, of their table."""
         tables = [self._family.table]
-        if self._service.settings.versions and self._family.index:
-            tables.append(self._family.index)
+        if self._state.settings.versions and self._family.versions:
+            tables.append(self._family.versions)
         return [latest_commit(table) for table in tables]
 
     async def _sync(self) -> list[str]:
-        """Runs `sync` in a process of its own; returns its problems."""
-        settings = self._service.settings
-        order = Order(
-            root=self._service.root,
+        """Run `sync_store` in a process of its own; return its problems."""
+        settings = self._state.settings
+        arguments = SyncArguments(
+            root=self._state.root,
             family=self._family,
             names=settings.versions,
             keep=settings.keep,
@@ -101,33 +106,33 @@ class Watcher:
             stderr=subprocess.PIPE,
         )
         try:
-            output, errors = await asyncio.to_thread(process.communicate, order.model_dump_json().encode())
+            output, errors = await asyncio.to_thread(process.communicate, arguments.model_dump_json().encode())
         finally:
-            process.kill()  # if the service ends before it: the next sync sweeps what is half-built
+            process.kill()  # if the service ends first, the next sync removes what is unfinished
         if process.returncode == 0:
             problems: list[str] = json.loads(output)
             return problems
         last_line = errors.decode(errors="replace").strip().rpartition("\n")[2]
         code = process.returncode
-        ended = f"signal {-code}" if code < 0 else f"exit code {code}: {last_line}"
-        return [f"{self._family.name}: the building process ended with {ended}; what was served before still is"]
+        reason = f"signal {-code}" if code < 0 else f"exit code {code}: {last_line}"
+        return [f"{self._family.name}: the building process ended with {reason}; the version before is still served"]
 
     async def _open(self, *, verify: bool = False) -> None:
-        """Serves what the catalogue has now."""
-        name, service = self._family.name, self._service
-        old = service.store.families.get(name)
+        """Open the stores that the catalogue lists now, and serve them."""
+        name, state = self._family.name, self._state
+        old = state.store.families.get(name)
         new = await asyncio.to_thread(StoredFamily.open, self._folder, verify=verify, reuse=old)
-        service.store = service.store.with_family(name, new)
+        state.store = state.store.with_family(name, new)
         current = new.version(CURRENT)
         replaced = old.version(CURRENT) if old else None
         before = replaced.name if replaced else None
-        service.metrics.show_current(name, before, current.name, new.catalogue.entries[0].table_version)
+        state.metrics.set_current_version(name, before, current.name, new.catalogue.entries[0].table_version)
         if current is not replaced:
-            event("serving", family=name, model_version=current.name, before=before)
+            log_event("serving", family=name, model_version=current.name, before=before)
 
     def _report(self, problems: Sequence[str]) -> None:
-        """Shows the problems, and logs those that are new."""
+        """Show the problems in the list of versions, and log the new ones."""
         for line in problems:
-            if line not in self._service.problems[self._family.name]:
-                event("problem", logging.ERROR, family=self._family.name, reason=line)
-        self._service.problems[self._family.name] = problems
+            if line not in self._state.problems[self._family.name]:
+                log_event("problem", logging.ERROR, family=self._family.name, reason=line)
+        self._state.problems[self._family.name] = problems
