@@ -130,9 +130,9 @@ def test_a_blend_keeps_all_tags_and_each_candidate_once(
     assert len({(row[2], row[4]) for row in blended}) == len(blended)
     for row in blended:
         tags = [tuple(tag) for tag in row[7]]
-        mine = ranks[row[2], row[4]]
-        assert tags == [(name, "exact", mine[name]) for name in ("similar", "follow") if name in mine]
-        score = sum({"similar": 2, "follow": 1}[name] / (10 + rank) for name, rank in mine.items())
+        by_query = ranks[row[2], row[4]]
+        assert tags == [(name, "exact", by_query[name]) for name in ("similar", "follow") if name in by_query]
+        score = sum({"similar": 2, "follow": 1}[name] / (10 + rank) for name, rank in by_query.items())
         assert row[6] == pytest.approx(score)
     assert any(len(row[7]) == 2 for row in blended)
 

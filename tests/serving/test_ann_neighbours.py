@@ -56,15 +56,15 @@ def scores(answer: Any) -> dict[str, float]:
     return {neighbour["entity"][1]: neighbour["score"] for neighbour in answer["neighbours"]}
 
 
-@pytest.mark.parametrize(("measure", "via", "question"), [("dot", "favorite", THROUGH), ("cosine", "tweet", ALIKE)])
+@pytest.mark.parametrize(("measure", "via", "body"), [("dot", "favorite", THROUGH), ("cosine", "tweet", ALIKE)])
 def test_an_index_is_used_once_it_is_there(
-    service: Caller, tables: Tables, tweets: Mapping[str, Floats], measure: str, via: str, question: dict[str, Any]
+    service: Caller, tables: Tables, tweets: Mapping[str, Floats], measure: str, via: str, body: dict[str, Any]
 ) -> None:
-    assert service.post("/v1/neighbours", question).json["method"] == "exact"
+    assert service.post("/v1/neighbours", body).json["method"] == "exact"
     write_index(tables.output, tweets, measure, via)
-    answer = service.post("/v1/neighbours", question).json
+    answer = service.post("/v1/neighbours", body).json
     assert (answer["method"], answer["measure"], answer["model_version"]) == ("ann", measure, "m1")
-    exact = service.post("/v1/neighbours", question | {"exact": True}).json
+    exact = service.post("/v1/neighbours", body | {"exact": True}).json
     assert exact["method"] == "exact"
     found, best = scores(answer), scores(exact)
     assert len(found) == K

@@ -167,20 +167,20 @@ RANKING = RankingConfig.model_validate(
 )
 
 
-def question(*candidates: tuple[str, dict[str, float]], signals: list[UserSignal] | None = None) -> RankingInput:
-    asked = [RankingCandidate(("tweet", name), features) for name, features in candidates]
-    return RankingInput(("user", "u0"), asked, {"favorite": signals or []}, NOW)
+def ranking_input(*candidates: tuple[str, dict[str, float]], signals: list[UserSignal] | None = None) -> RankingInput:
+    ranked = [RankingCandidate(("tweet", name), features) for name, features in candidates]
+    return RankingInput(("user", "u0"), ranked, {"favorite": signals or []}, NOW)
 
 
 def test_a_ranking_adds_up_its_parts(store: RepresentationStore) -> None:
-    asked = question(
+    request = ranking_input(
         ("t1", {"age_hours": 3}),
         ("t2", {}),
         ("nobody", {"age_hours": 0}),
         ("t3", {"age_hours": 0, "degree": 0}),
         signals=[UserSignal(("tweet", "t5"), NOW)],
     )
-    ranked = rank_candidates(Scorer(store), RANKING, asked)
+    ranked = rank_candidates(Scorer(store), RANKING, request)
     affinity = (USERS[0].astype(float) + 1) @ TWEETS[[1, 3]].T
     recent = DENSE_MEASURES["cosine"](TWEETS[5:6], TWEETS[[1, 3]])
     degree = [math.log(1 + DEGREE), 0]
@@ -195,7 +195,7 @@ def test_a_ranking_adds_up_its_parts(store: RepresentationStore) -> None:
 
 def test_a_log_of_less_than_nothing(store: RepresentationStore) -> None:
     with pytest.raises(RequestError, match="feature 'degree' is -2; its log requires a value of 0 or more"):
-        rank_candidates(Scorer(store), RANKING, question(("t1", {"age_hours": 0, "degree": -2})))
+        rank_candidates(Scorer(store), RANKING, ranking_input(("t1", {"age_hours": 0, "degree": -2})))
 
 
 def test_parts_of_a_ranking_have_names_of_their_own() -> None:

@@ -16,7 +16,7 @@ from twhin_spark.kernels.pair_scores import cosine
 USERS, TWEETS = vectors(0, 20), vectors(1000, 20)
 ARROW = "application/vnd.apache.arrow.stream"
 RAW = "application/octet-stream"
-QUESTION = [["tweet", "t3"], ["user", "u1"], ["user", "nobody"], ["tweet", "t3"]]
+ENTITIES = [["tweet", "t3"], ["user", "u1"], ["user", "nobody"], ["tweet", "t3"]]
 EXPECTED = [TWEETS[3], USERS[1], None, TWEETS[3]]
 
 
@@ -30,7 +30,7 @@ def test_one_representation(caller: Caller) -> None:
 
 
 def test_many_as_json(caller: Caller) -> None:
-    answer = caller.post("/v1/representations", {"entities": QUESTION})
+    answer = caller.post("/v1/representations", {"entities": ENTITIES})
     assert answer.headers["x-model-version"] == answer.json["model_version"] == "m1"
     for found, expected in zip(answer.json["representations"], EXPECTED, strict=True):
         assert (found is None) == (expected is None)
@@ -39,16 +39,16 @@ def test_many_as_json(caller: Caller) -> None:
 
 
 def test_many_as_arrow(caller: Caller) -> None:
-    answer = caller.post("/v1/representations", {"entities": QUESTION}, Accept=f"text/html, {ARROW};q=0.9")
+    answer = caller.post("/v1/representations", {"entities": ENTITIES}, Accept=f"text/html, {ARROW};q=0.9")
     assert answer.headers["content-type"] == ARROW
     table = pa.ipc.open_stream(answer.body).read_all()
     assert table.schema.metadata == {b"family": b"twhin", b"model_version": b"m1"}
-    assert [list(pair) for pair in zip(*table.select([0, 1]).to_pydict().values(), strict=True)] == QUESTION
+    assert [list(pair) for pair in zip(*table.select([0, 1]).to_pydict().values(), strict=True)] == ENTITIES
     assert table["embedding"].to_pylist() == [row if row is None else row.tolist() for row in EXPECTED]
 
 
 def test_many_as_raw_floats(caller: Caller) -> None:
-    answer = caller.post("/v1/representations", {"entities": QUESTION}, Accept=RAW)
+    answer = caller.post("/v1/representations", {"entities": ENTITIES}, Accept=RAW)
     assert (answer.headers["x-shape"], answer.headers["x-model-version"]) == (f"4,{DIM}", "m1")
     found = np.frombuffer(answer.body, "<f4").reshape(4, DIM)
     np.testing.assert_array_equal(found, [np.full(DIM, np.nan) if row is None else row for row in EXPECTED])
@@ -63,11 +63,11 @@ def test_nothing_is_an_answer_too(caller: Caller) -> None:
 def test_sparse_representations(caller: Caller) -> None:
     one = caller.get("/v1/representations/user/u0?family=communities").json
     assert one["representation"] == {"a": 1.0, "b": 2.0}
-    question = {"family": "communities", "entities": [["user", "u9"], ["user", "u0"]]}
-    assert caller.post("/v1/representations", question).json["representations"] == [None, {"a": 1.0, "b": 2.0}]
-    table = pa.ipc.open_stream(caller.post("/v1/representations", question, Accept=ARROW).body).read_all()
+    body = {"family": "communities", "entities": [["user", "u9"], ["user", "u0"]]}
+    assert caller.post("/v1/representations", body).json["representations"] == [None, {"a": 1.0, "b": 2.0}]
+    table = pa.ipc.open_stream(caller.post("/v1/representations", body, Accept=ARROW).body).read_all()
     assert table["embedding"].to_pylist() == [None, [("a", 1.0), ("b", 2.0)]]
-    assert "sparse" in caller.post("/v1/representations", question, Accept=RAW).error
+    assert "sparse" in caller.post("/v1/representations", body, Accept=RAW).error
 
 
 def test_neighbours_by_id_and_by_vector(caller: Caller) -> None:
@@ -111,7 +111,7 @@ def test_scores(caller: Caller) -> None:
 
 def test_signals_in_one_call(caller: Caller) -> None:
     now = 1_700_000_000
-    question = {
+    body = {
         "candidates": [["tweet", "t1"], ["tweet", "nobody"]],
         "signals": {
             "favorite": [{"entity": ["tweet", "t2"], "at": now - 3600}, {"entity": ["tweet", "t3"], "at": now - 5e5}],
@@ -119,7 +119,7 @@ def test_signals_in_one_call(caller: Caller) -> None:
         },
         "now": now,
     }
-    features = caller.post("/v1/signals", question).json["features"]
+    features = caller.post("/v1/signals", body).json["features"]
     near, far, last = cosine(TWEETS[1:2], TWEETS[2:5]).tolist()
     assert features["favorite"]["1"] == {"max": [near, None], "average": [near, None], "signals": 1}
     assert features["favorite"]["7"] == {
@@ -137,13 +137,13 @@ def test_ranking(caller: Caller) -> None:
         {"entity": ["tweet", "t2"]},
         {"entity": ["tweet", "t3"], "features": {"age_hours": 100}},
     ]
-    question = {"user": ["user", "u1"], "candidates": candidates, "parts": True}
-    found = caller.post("/v1/rankings/home", question).json
+    body = {"user": ["user", "u1"], "candidates": candidates, "parts": True}
+    found = caller.post("/v1/rankings/home", body).json
     affinity = (USERS[1].astype(float) + 1) @ TWEETS[1:4].T
     np.testing.assert_allclose(found["scores"][::2], [affinity[0] - 1, affinity[2] - 100])
     assert (found["scores"][1], found["ranks"]) == (None, [1, None, 2])
     assert found["parts"]["recent"] == [0, 0, 0]
-    assert "unknown ranking 'away'; use one of home" in caller.post("/v1/rankings/away", question).error
+    assert "unknown ranking 'away'; use one of home" in caller.post("/v1/rankings/away", body).error
 
 
 def test_versions_and_pages(caller: Caller) -> None:

@@ -25,20 +25,20 @@ def test_weights_by_the_same_interface(tmp_path: Path) -> None:
     assert sync(tmp_path / "serving", family) == []
     store = RepresentationStore.open(tmp_path / "serving", verify=True)
     assert store.get("user", "1", family="communities") == rows["user", "1"]
-    question = [*list(rows)[::-7], ("user", "nobody"), ("user", "1"), ("user", "1")]
-    assert store.get_many(question, family="communities") == [rows.get(entity) for entity in question]
+    entities = [*list(rows)[::-7], ("user", "nobody"), ("user", "1"), ("user", "1")]
+    assert store.get_many(entities, family="communities") == [rows.get(entity) for entity in entities]
 
     version = store.version(family="communities")
-    gathered = version.gather(question)
+    gathered = version.gather(entities)
     names = list(version.types["user"].rows.communities)
     matrix = gathered.matrix.toarray()
-    for entity, position in zip(question, gathered.position.tolist(), strict=True):
+    for entity, position in zip(entities, gathered.position.tolist(), strict=True):
         if entity not in rows:
             assert position == -1
             continue
         expected = [rows[entity].get(name, 0.0) for name in names]
         np.testing.assert_array_equal(matrix[position], expected)
-    assert version.degrees(question[:1]) == [None]
+    assert version.degrees(entities[:1]) == [None]
     assert version.gather([]).matrix.shape == (0, len(names))
 
 

@@ -1,4 +1,4 @@
-"""The service as it is started: a process that listens, says so, and ends when told."""
+"""The service as a process: it listens, logs its address, and ends on a signal."""
 
 from __future__ import annotations
 

@@ -38,15 +38,15 @@ def test_every_entity_has_its_own_vector(root: Path, tables: Tables) -> None:
 def test_an_answer_has_the_order_of_the_question(root: Path, tables: Tables) -> None:
     tables.publish("m1")
     users, tweets = vectors(0, 20), vectors(1000, 20)
-    question = [("tweet", "t3"), ("user", "u1"), ("user", "nobody"), ("tweet", "t3"), ("user", "t3"), ("user", "u0")]
+    entities = [("tweet", "t3"), ("user", "u1"), ("user", "nobody"), ("tweet", "t3"), ("user", "t3"), ("user", "u0")]
     expected = [tweets[3], users[1], None, tweets[3], None, users[0]]
     store = opened(root, tables)
-    for found, wanted in zip(store.get_many(question), expected, strict=True):
+    for found, wanted in zip(store.get_many(entities), expected, strict=True):
         np.testing.assert_array_equal(found, wanted)
-    gathered = store.version().gather(question)
-    assert (gathered.place == -1).tolist() == [wanted is None for wanted in expected]
+    gathered = store.version().gather(entities)
+    assert (gathered.position == -1).tolist() == [wanted is None for wanted in expected]
     np.testing.assert_array_equal(
-        gathered.matrix[gathered.place[[0, 1, 3, 5]]], [tweets[3], users[1], tweets[3], users[0]]
+        gathered.matrix[gathered.position[[0, 1, 3, 5]]], [tweets[3], users[1], tweets[3], users[0]]
     )
     assert store.get_many([]) == []
 

@@ -47,8 +47,8 @@ class Load(threading.Thread):
             self.failures.append(repr(error))
 
     def _read(self) -> None:
-        question = [["user", f"u{i}"] for i in range(N)] + [["tweet", f"t{i}"] for i in range(N)]
-        answer = self._caller.post("/v1/representations", {"entities": question})
+        body = [["user", f"u{i}"] for i in range(N)] + [["tweet", f"t{i}"] for i in range(N)]
+        answer = self._caller.post("/v1/representations", {"entities": body})
         name = answer.json["model_version"]
         self.versions[name] += 1
         found = np.array(answer.json["representations"], np.float32)
@@ -99,8 +99,8 @@ def test_the_replaced_version_is_still_there_by_name(root: Path, tables: Tables)
         caller.wait_for_version("m1")
         publish(tables, "m2")
         caller.wait_for_version("m2")
-        question = {"entities": [["user", "u0"]], "version": "m1"}
-        found = caller.post("/v1/representations", question).json["representations"]
+        body = {"entities": [["user", "u0"]], "version": "m1"}
+        found = caller.post("/v1/representations", body).json["representations"]
         np.testing.assert_array_equal(np.array(found, np.float32), USERS["m1"][:1])
 
 
@@ -182,8 +182,8 @@ def test_a_rollback_to_a_damaged_store_builds_it_anew(root: Path, tables: Tables
             truncate(path)
         tables.roll_back(first)
         caller.wait_for_version("m1")
-        question = {"entities": [["user", f"u{i}"] for i in range(N)]}
-        found = caller.post("/v1/representations", question).json["representations"]
+        body = {"entities": [["user", f"u{i}"] for i in range(N)]}
+        found = caller.post("/v1/representations", body).json["representations"]
         np.testing.assert_array_equal(np.array(found, np.float32), USERS["m1"])
 
 

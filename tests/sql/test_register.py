@@ -77,7 +77,7 @@ def test_the_views_run_without_this_package_and_follow_a_rollback(spark: SparkSe
 
 
 def test_relations_of_older_tables_compare_by_dot(spark: SparkSession, tables: Tables) -> None:
-    config, asked = published_config(tables.output), "SELECT relation, comparator FROM twhin_relations"
+    config, query = published_config(tables.output), "SELECT relation, comparator FROM twhin_relations"
     first = tables.publish("m1", seed=1, n=N, comparators=False)
     session = spark.newSession()
     register(session, config)
@@ -85,7 +85,7 @@ def test_relations_of_older_tables_compare_by_dot(spark: SparkSession, tables: T
 
     def found() -> tuple[dict[str, str], dict[str, str]]:
         relations = pin_version(session, config).relations
-        return dict(session.sql(asked).collect()), {name: one.comparator for name, one in relations.items()}
+        return dict(session.sql(query).collect()), {name: relation.comparator for name, relation in relations.items()}
 
     assert found() == (old, old)  # without the column
     tables.publish("m2", seed=2, n=N)

@@ -50,8 +50,8 @@ def as_floats(values: list[float | None]) -> np.ndarray:
 def test_spark_sql_and_the_service_agree(
     spark: SparkSession, published: SqlTables, service: Caller, pairs: list[tuple[tuple[str, str], tuple[str, str]]]
 ) -> None:
-    asked = {"pairs": pairs, "parts": True, "scores": [score.model_dump() for score in SCORES]}
-    answer = service.post("/v1/scores/pairs", asked).json
+    body = {"pairs": pairs, "parts": True, "scores": [score.model_dump() for score in SCORES]}
+    answer = service.post("/v1/scores/pairs", body).json
     online = np.array([as_floats(part) for part in answer["parts"]])  # (scores, pairs)
     missing = np.isnan(online[0])
     assert 0 < missing.sum() < len(pairs)

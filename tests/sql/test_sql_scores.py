@@ -18,10 +18,10 @@ def pairs(spark: SparkSession, *rows: tuple[str | None, ...]) -> DataFrame:
 
 
 def test_rows_keep_their_columns_and_versions_are_chosen(spark: SparkSession, published: SqlTables) -> None:
-    asked = pairs(spark, ("user", "u1", "tweet", "t2"), ("user", None, "tweet", "t2"), ("bot", "u1", "tweet", "t2"))
-    asked = asked.selectExpr("*", "'kept' AS embedding")
-    scored = score_pairs(spark, published.config, asked, [Score(measure="dot")], versions={"twhin": "m1"})
-    assert scored.columns == [*asked.columns, "score", "parts", "model_versions"]
+    rows = pairs(spark, ("user", "u1", "tweet", "t2"), ("user", None, "tweet", "t2"), ("bot", "u1", "tweet", "t2"))
+    rows = rows.selectExpr("*", "'kept' AS embedding")
+    scored = score_pairs(spark, published.config, rows, [Score(measure="dot")], versions={"twhin": "m1"})
+    assert scored.columns == [*rows.columns, "score", "parts", "model_versions"]
     first, *missing = scored.orderBy("source_id", "source_type", ascending=[False, False]).collect()
     expected = vectors(1, N)[1].astype(float) @ vectors(1001, N)[2]
     assert first["score"] == pytest.approx(expected)
