@@ -3,7 +3,7 @@
 The index divides the vectors into lists and keeps 4 bits for every two numbers, 1/16 of their bytes (Jégou et al.:
 Product Quantization for Nearest Neighbor Search, 2011; scanned as by André et al.: Quicker ADC, 2019).
 
-Quantisation replaces a vector x by y. What matters is the error of a score q · x, not of x itself. If C is the second
+Quantisation replaces a vector x by y. The error of a score q · x matters, not that of x itself. If C is the second
 moment of the sources q, the mean squared error of the scores is (x - y)ᵀ C (x - y). So the index holds C^½ x, for which
 this error is a plain distance, and is searched with C^-½ q, which leaves every product unchanged:
 (C^-½ q) · (C^½ x) = q · x. For example, sources that a relation has translated share one long direction; C^½ stretches

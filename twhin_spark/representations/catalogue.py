@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from twhin_spark.representations.checked_files import sync_folder
 from twhin_spark.representations.errors import StoreError
-from twhin_spark.representations.published_version import CURRENT
+from twhin_spark.representations.version_lookup import CURRENT
 
 _NAME = "catalogue.json"
 _LOCK = "lock"

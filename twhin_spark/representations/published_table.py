@@ -15,7 +15,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from twhin_spark.errors import InputError
 from twhin_spark.representations.errors import first_line
 from twhin_spark.representations.published_family import PublishedFamily, not_published
-from twhin_spark.representations.published_version import CURRENT, PublishedRelation, find_version_row, only_current
+from twhin_spark.representations.version_lookup import CURRENT, PublishedRelation, find_version_row, only_current
 
 _BATCH_ROWS = 16_384
 _REQUIRED = ("entity_type", "entity_id", "embedding", "model_version")

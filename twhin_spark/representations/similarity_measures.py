@@ -12,7 +12,7 @@ from twhin_spark.config.serving import Score
 from twhin_spark.kernels.pair_scores import DENSE_MEASURES, SPARSE_MEASURES, Scores
 from twhin_spark.representations.errors import RequestError, one_of
 from twhin_spark.representations.published_family import FamilyKind
-from twhin_spark.representations.published_version import PublishedRelation
+from twhin_spark.representations.version_lookup import PublishedRelation
 
 MEASURES: Mapping[FamilyKind, Mapping[str, Callable[[Any, Any], Scores]]] = {
     "dense": DENSE_MEASURES,

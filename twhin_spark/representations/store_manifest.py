@@ -33,7 +33,7 @@ class StoreManifest(_Record):
     Attributes
     ----------
     family, model_version, kind
-        What the store holds.
+        Family, model version and kind of the representations.
     table_version
         Delta version that the store was built from.
     fingerprint

@@ -168,7 +168,7 @@ def write_files(
     buckets
         The table `edge_buckets`.
     files
-        Where the files are written.
+        Files to write.
     queries
         The queries that will read them.
     partitions

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from twhin_spark.errors import InputError
 from twhin_spark.graph.graph_version import GraphVersion, find_graph
-from twhin_spark.representations.published_version import CURRENT, PublishedRelation, find_version_row
+from twhin_spark.representations.version_lookup import CURRENT, PublishedRelation, find_version_row
 from twhin_spark.retrieval.resolved_query import RelationOperator
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EMBEDDINGS, MODEL_VERSIONS, RELATIONS

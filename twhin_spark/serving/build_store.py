@@ -16,8 +16,8 @@ from twhin_spark.errors import InputError
 from twhin_spark.representations.checked_files import ChecksumWriter, FileChecksum, sync_folder
 from twhin_spark.representations.published_family import FamilyKind
 from twhin_spark.representations.published_table import TableSnapshot, read_batches, read_relations
-from twhin_spark.representations.published_version import PublishedRelation
 from twhin_spark.representations.store_manifest import RELATIONS, StoredEntities, StoreManifest
+from twhin_spark.representations.version_lookup import PublishedRelation
 from twhin_spark.serving.dense import DenseWriter, dimension
 from twhin_spark.serving.id_index import IdIndexWriter
 from twhin_spark.serving.sparse import CommunityNumbers, SparseWriter

@@ -10,8 +10,8 @@ import numpy as np
 from twhin_spark.config.serving import Score
 from twhin_spark.kernels.pair_scores import Scores, through, weighted_sum
 from twhin_spark.representations.errors import RequestError
-from twhin_spark.representations.published_version import CURRENT
 from twhin_spark.representations.similarity_measures import MEASURES, end_type_error, resolve_measure
+from twhin_spark.representations.version_lookup import CURRENT
 from twhin_spark.serving.id_index import NOT_FOUND
 from twhin_spark.serving.store import RepresentationStore
 from twhin_spark.serving.stored_version import Entity, GatheredRows, StoredVersion

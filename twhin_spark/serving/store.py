@@ -14,7 +14,7 @@ from pathlib import Path
 from twhin_spark.representations.catalogue import Catalogue
 from twhin_spark.representations.errors import NotServedError, StoreError, one_of
 from twhin_spark.representations.published_family import DEFAULT_FAMILY
-from twhin_spark.representations.published_version import CURRENT
+from twhin_spark.representations.version_lookup import CURRENT
 from twhin_spark.serving.stored_version import Entity, Representation, StoredVersion
 
 

@@ -15,8 +15,8 @@ from twhin_spark.kernels.arrays import Floats
 from twhin_spark.kernels.pair_scores import Sparse
 from twhin_spark.representations.checked_files import map_array
 from twhin_spark.representations.errors import RequestError, one_of
-from twhin_spark.representations.published_version import PublishedRelation
 from twhin_spark.representations.store_manifest import RELATIONS, StoredEntities, StoreManifest
+from twhin_spark.representations.version_lookup import PublishedRelation
 from twhin_spark.serving.dense import DenseRows, Vectors
 from twhin_spark.serving.id_index import NOT_FOUND, IdIndex
 from twhin_spark.serving.sparse import CommunityNumbers, SparseRows, stack_rows

@@ -18,8 +18,8 @@ from twhin_spark.representations.catalogue import Catalogue, CatalogueEntry, loc
 from twhin_spark.representations.errors import StoreError
 from twhin_spark.representations.published_family import PublishedFamily
 from twhin_spark.representations.published_table import TableSnapshot, find_snapshot
-from twhin_spark.representations.published_version import CURRENT
 from twhin_spark.representations.store_manifest import StoreManifest
+from twhin_spark.representations.version_lookup import CURRENT
 from twhin_spark.serving.build_store import build_store
 from twhin_spark.serving.sync_arguments import SyncArguments
 

@@ -13,7 +13,7 @@ from twhin_spark.config import Config
 from twhin_spark.errors import InputError
 from twhin_spark.representations.errors import one_of
 from twhin_spark.representations.published_family import DEFAULT_FAMILY, FamilyKind, not_published
-from twhin_spark.representations.published_version import CURRENT, PublishedRelation, find_version_row, only_current
+from twhin_spark.representations.version_lookup import CURRENT, PublishedRelation, find_version_row, only_current
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EMBEDDINGS, MODEL_VERSIONS, RELATIONS
 

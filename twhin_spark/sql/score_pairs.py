@@ -16,8 +16,8 @@ from pyspark.sql import functions as F
 from twhin_spark.config import Config
 from twhin_spark.config.serving import Score
 from twhin_spark.errors import InputError
-from twhin_spark.representations.published_version import CURRENT, PublishedRelation
 from twhin_spark.representations.similarity_measures import end_type_error, resolve_measure
+from twhin_spark.representations.version_lookup import CURRENT, PublishedRelation
 from twhin_spark.sql.functions import measure_function
 from twhin_spark.sql.pinned_version import PinnedVersion, pin_version
 

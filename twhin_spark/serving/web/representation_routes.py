@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from twhin_spark.representations.errors import NotServedError, RequestError
 from twhin_spark.representations.published_family import DEFAULT_FAMILY
-from twhin_spark.representations.published_version import CURRENT
+from twhin_spark.representations.version_lookup import CURRENT
 from twhin_spark.serving import neighbours as search
 from twhin_spark.serving.id_index import NOT_FOUND
 from twhin_spark.serving.store import StoredFamily

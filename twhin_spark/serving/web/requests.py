@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from twhin_spark.config.serving import Finite, Score
 from twhin_spark.representations.published_family import DEFAULT_FAMILY
-from twhin_spark.representations.published_version import CURRENT
+from twhin_spark.representations.version_lookup import CURRENT
 
 Text = Annotated[str, Field(max_length=65_536)]  # with a bound, pydantic refuses invalid Unicode
 Entity = Annotated[tuple[Text, Text], Field(description="Entity type and entity id", examples=[("user", "42")])]

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from twhin_spark.representations.errors import StoreError, first_line
 from twhin_spark.representations.published_family import PublishedFamily, latest_commit
-from twhin_spark.representations.published_version import CURRENT
+from twhin_spark.representations.version_lookup import CURRENT
 from twhin_spark.serving.store import StoredFamily
 from twhin_spark.serving.sync_arguments import SyncArguments
 from twhin_spark.serving.web.observability import log_event
