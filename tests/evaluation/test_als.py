@@ -1,4 +1,4 @@
-"""ALS as it is fitted from packed edges, and how it is tuned and stood in for."""
+"""Fitting of ALS from packed edges, its tuning, and its fallback to popularity."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from twhin_spark.evaluation.scoring_models import ConstantVectors, ScoringModel
 from twhin_spark.evaluation.scratch import Scratch
 
 
-def test_factors_lie_at_their_entities(spark: SparkSession, scratch: Path) -> None:
-    """With a factor for every target, edges score near 1, other pairs of known ends near 0, unknown targets last."""
-    world, partitions = RankedGraph(), 3
+def test_factors_are_stored_by_entity(spark: SparkSession, scratch: Path) -> None:
+    """With a factor for every target, edges score near 1, other pairs near 0, and targets without an edge last."""
+    graph, partitions = RankedGraph(), 3
     settings = [AlsSettings(rank=60, iterations=2, regularization=0.001, alpha=100.0)]
-    buckets = world.buckets_table(spark, partitions)
+    buckets = graph.buckets_table(spark, partitions)
     number = RELATIONS.index("like")
     (model,) = fit_als(buckets, number, settings, Scratch(str(scratch)), partitions=partitions, seed=0)
-    place, edges = world.locations(partitions), world.edges["like"]["train"]
+    locations, edges = graph.locations(partitions), graph.edges["like"]["train"]
 
     def score(source: str, target: str) -> float:
-        (sp, sr), (tp, tr) = place["user", source], place["tweet", target]
+        (sp, sr), (tp, tr) = locations["user", source], locations["tweet", target]
         query = model.sources.read(sp, np.array([sr])).astype(float)
         return float(query[0] @ model.targets.read(tp, np.array([tr]))[0].astype(float))
 
     sources = sorted({source for source, _ in edges})[:6]
     liked = {target for _, target in edges}
-    for kind, target in world.entities:
-        for source in sources if kind == ENDS["like"][1] else ():
+    for entity_type, target in graph.entities:
+        for source in sources if entity_type == ENDS["like"][1] else ():
             if target not in liked:
                 assert score(source, target) < -1e20
             elif (source, target) in edges:
@@ -59,11 +59,11 @@ def ranks(*filtered: float) -> Ranks:
     return Ranks(np.array(filtered) + 100, np.array(filtered))
 
 
-def test_popularity_stands_in_for_als_at_unknown_sources() -> None:
-    asked = queries((1, 1), (2, 1), (2, 2), connected={1})
-    found = fall_back_to_popularity(ranks(1, 2, 3), ranks(11, 12, 13), asked)
-    assert found.filtered.tolist() == [1, 12, 13]
-    assert found.among_new.tolist() == [101, 112, 113]
+def test_als_falls_back_to_popularity_at_unconnected_sources() -> None:
+    test_queries = queries((1, 1), (2, 1), (2, 2), connected={1})
+    merged = fall_back_to_popularity(ranks(1, 2, 3), ranks(11, 12, 13), test_queries)
+    assert merged.filtered.tolist() == [1, 12, 13]
+    assert merged.among_new.tolist() == [101, 112, 113]
 
 
 def comparison(validation: Queries) -> Comparison:
@@ -79,8 +79,8 @@ def comparison(validation: Queries) -> Comparison:
 
 
 def test_validation_picks_each_baselines_setting() -> None:
-    # als knows the first query's source only: of its own it would rank the second query's answer too.
-    known = {
+    # The second query's source is unconnected, so popularity's rank counts there, not that of ALS.
+    ranks_by_name = {
         "tune-0-twhin-0": ranks(1, 4),
         "tune-0-popularity-0": ranks(4, 4),
         "tune-0-popularity-1": ranks(9, 2),
@@ -88,20 +88,20 @@ def test_validation_picks_each_baselines_setting() -> None:
         "tune-0-als-1": ranks(2, 50),
         "tune-0-als-2": ranks(3, 1),
     }
-    asked: list[str] = []
+    requested: list[str] = []
 
-    def rank(rankings: list[RankingRequest]) -> list[Ranks]:
-        asked.extend(one.name for one in rankings)
-        return [known[one.name] for one in rankings]
+    def rank(requests: list[RankingRequest]) -> list[Ranks]:
+        requested.extend(request.name for request in requests)
+        return [ranks_by_name[request.name] for request in requests]
 
     lines: list[str] = []
     (tuned,) = tune_models([comparison(queries((5, 5), (6, 6), connected={5}))], rank, lines.append)  # type: ignore[arg-type]
-    assert {name: [one.label for one in settings] for name, settings in tuned.models.items()} == {
+    assert {name: [setting.label for setting in settings] for name, settings in tuned.models.items()} == {
         "twhin": ["as trained"],
         "popularity": ["weight"],
         "als": ["strong"],
     }
-    assert asked == list(known)
+    assert requested == list(ranks_by_name)
     assert lines == [
         "like: validation MRR twhin 0.6250, popularity 0.3056 (weight, best of 2), als 0.5000 (strong, best of 3), "
         "of 2 queries"
@@ -109,14 +109,18 @@ def test_validation_picks_each_baselines_setting() -> None:
 
 
 def test_without_validation_the_first_setting_is_used() -> None:
-    (tuned,) = tune_models([comparison(queries(connected=set()))], lambda rankings: [ranks() for _ in rankings], print)
+    (tuned,) = tune_models([comparison(queries(connected=set()))], lambda requests: [ranks() for _ in requests], print)
     assert [settings[0].label for settings in tuned.models.values()] == ["as trained", "degree", "weak"]
 
 
-def test_als_without_any_known_source_is_popularity() -> None:
-    (tuned,) = tune_models([comparison(queries(connected=set()))], lambda rankings: [], print)
-    blind = Comparison("like", tuned.test, tuned.validation, {k: v for k, v in tuned.models.items() if k != "als"})
-    answers = {"test-0-twhin-0": ranks(1, 2), "test-0-popularity-0": ranks(3, 4)}
-    (found,) = rank_test_queries([blind], lambda rankings: [answers[one.name] for one in rankings])
-    assert list(found) == ["twhin", "popularity", "als"]
-    assert found["als"].filtered.tolist() == [3, 4]
+def test_als_without_any_connected_source_is_popularity() -> None:
+    (tuned,) = tune_models([comparison(queries(connected=set()))], lambda requests: [], print)
+    without_als = Comparison(
+        "like", tuned.test, tuned.validation, {k: v for k, v in tuned.models.items() if k != "als"}
+    )
+    ranks_by_name = {"test-0-twhin-0": ranks(1, 2), "test-0-popularity-0": ranks(3, 4)}
+    (by_model,) = rank_test_queries(
+        [without_als], lambda requests: [ranks_by_name[request.name] for request in requests]
+    )
+    assert list(by_model) == ["twhin", "popularity", "als"]
+    assert by_model["als"].filtered.tolist() == [3, 4]

@@ -14,7 +14,7 @@ def by_name(metrics: list[Metric]) -> dict[str, tuple[float, int]]:
 
 
 def test_a_literal_case() -> None:
-    # Source 0 has the answers at 1, 4 and 2.5 (a tie at 2 and 3), source 1 one at 10.5, source 2 one at 20.
+    # The positives of source 0 rank at 1, 4 and 2.5 (a tie of 2 and 3), those of sources 1 and 2 at 10.5 and 20.
     source = np.array([0, 0, 0, 1, 2])
     filtered = np.array([1.0, 4, 2.5, 10.5, 20])
     among_new = np.array([1.0, 12, 3, 10.5, 21])
@@ -31,22 +31,22 @@ def test_a_literal_case() -> None:
     }
 
 
-def test_a_source_with_more_than_k_answers_can_reach_1_in_ndcg() -> None:
+def test_a_source_with_more_than_k_positives_can_reach_1_in_ndcg() -> None:
     ranks = np.arange(1.0, 31)
-    found = by_name(metrics_of(totals_of(Ranks(ranks, np.ones(30)), np.zeros(30, int))))
-    assert found["ndcg@10"] == found["ndcg@20"] == (pytest.approx(1), 1)
-    assert found["recall@20"] == (20 / 30, 1)
+    values = by_name(metrics_of(totals_of(Ranks(ranks, np.ones(30)), np.zeros(30, int))))
+    assert values["ndcg@10"] == values["ndcg@20"] == (pytest.approx(1), 1)
+    assert values["recall@20"] == (20 / 30, 1)
 
 
 def drawn(seed: int, sources: int, queries: int) -> tuple[Ranks, np.ndarray]:
-    """Random ranks with ties; every source has a query."""
+    """Draw random ranks with ties; every source has a query."""
     rng = np.random.default_rng(seed)
     source = np.concatenate([np.arange(sources), rng.integers(sources, size=queries - sources)])
     ranks = 1 + rng.integers(60, size=(2, queries)) / 2
     return Ranks(*ranks), source
 
 
-def test_the_order_of_queries_and_sources_leaves_no_trace() -> None:
+def test_sums_do_not_depend_on_the_order_of_queries_and_sources() -> None:
     ranks, source = drawn(0, 100, 1000)
     rng = np.random.default_rng(1)
     order, number = rng.permutation(1000), rng.permutation(100)
@@ -55,28 +55,28 @@ def test_the_order_of_queries_and_sources_leaves_no_trace() -> None:
 
 
 def test_over_relations() -> None:
-    """micro is one relation of all queries, macro the mean of the relations' values."""
+    """The micro average pools all queries into one relation; the macro average is the mean over relations."""
     parts = [drawn(0, 20, 100), drawn(1, 300, 900)]
     together = Ranks(*(np.concatenate([getattr(r, name) for r, _ in parts]) for name in ("among_new", "filtered")))
     source = np.concatenate([parts[0][1], parts[1][1] + 20])
     totals = [totals_of(*part) for part in parts]
     pooled = by_name(metrics_of(totals_of(together, source)))
     assert by_name(micro(totals)) == {name: (pytest.approx(value), n) for name, (value, n) in pooled.items()}
-    each = [by_name(metrics_of(one)) for one in totals]
+    each = [by_name(metrics_of(sums)) for sums in totals]
     for name, (value, queries) in by_name(macro(totals)).items():
         assert value == pytest.approx((each[0][name][0] + each[1][name][0]) / 2)
         assert queries == pooled[name][1]
 
 
 def test_an_interval_is_as_wide_as_the_means_of_sources_scatter() -> None:
-    """Against the normal interval of a mean over sources; all queries of a source have one rank, so they are one."""
+    """Compare with the normal interval of a mean over sources, whose queries all have one rank each."""
     rng = np.random.default_rng(0)
     of_source = rng.integers(1, 12, size=400).astype(float)
     source = np.repeat(np.arange(400), 5)
-    found = {metric.metric: metric for metric in metrics_of(totals_of(Ranks(*[of_source[source]] * 2), source))}
+    measured = {metric.metric: metric for metric in metrics_of(totals_of(Ranks(*[of_source[source]] * 2), source))}
     for name, values in {"mrr": 1 / of_source, "hits@3": of_source <= 3, "recall@10": of_source <= 10}.items():
         half = 1.96 * np.std(values) / math.sqrt(400)
-        metric = found[name]
+        metric = measured[name]
         assert (metric.value - metric.low, metric.high - metric.value) == (
             pytest.approx(half, rel=0.15),
             pytest.approx(half, rel=0.15),

@@ -1,4 +1,4 @@
-"""Which edges become queries, and what the driver reads of the held-out ones."""
+"""Reading of held-out edges, the queries made of them, and entity locations."""
 
 from __future__ import annotations
 
@@ -12,53 +12,53 @@ from twhin_spark.evaluation.queries import HeldOutEdges, queries_of
 from twhin_spark.graph.entity_location import location_of, partition_of, partition_slice, positions_in, row_of, rows_in
 
 
-def test_held_edges_are_new_placed_and_counted_cold(spark: SparkSession) -> None:
-    world = RankedGraph()
-    found = read_held_out_edges(world.edges_table(spark), world.entities_table(spark, 3), RELATIONS)
-    place = {
+def test_held_out_edges_are_new_and_have_locations(spark: SparkSession) -> None:
+    graph = RankedGraph()
+    by_split = read_held_out_edges(graph.edges_table(spark), graph.entities_table(spark, 3), RELATIONS)
+    location = {
         entity: int(location_of(partition, np.array(row)))
-        for entity, (partition, row) in world.locations(3).items()
-        if entity in world.seen
+        for entity, (partition, row) in graph.locations(3).items()
+        if entity in graph.seen
     }
     for name in RELATIONS:
-        connected, connected_targets = ({edge[end] for edge in world.edges[name]["train"]} for end in (0, 1))
+        connected, connected_targets = ({edge[end] for edge in graph.edges[name]["train"]} for end in (0, 1))
         for split in HELD_OUT_SPLITS:
-            edges = world.new_edges(name, split)
-            ends = [tuple(place.get((ENDS[name][i], edge[i]), -1) for i in (0, 1)) for edge in edges]
-            held = found[name, split]
-            rows = zip(held.source.tolist(), held.target.tolist(), held.source_connected.tolist(), strict=True)
+            edges = graph.held_out_edges(name, split)
+            ends = [tuple(location.get((ENDS[name][i], edge[i]), -1) for i in (0, 1)) for edge in edges]
+            read = by_split[name, split]
+            rows = zip(read.source.tolist(), read.target.tolist(), read.source_connected.tolist(), strict=True)
             expected = [(*end, edge[0] in connected) for end, edge in zip(ends, edges, strict=True)]
             assert sorted(rows) == sorted(expected)
             expected_targets = sorted(edge[1] in connected_targets for edge in edges)
-            assert sorted(held.target_connected.tolist()) == expected_targets
+            assert sorted(read.target_connected.tolist()) == expected_targets
             share = sum(-1 in end for end in ends) / len(ends) if ends else None
-            assert held.cold_share == (share if share is None else pytest.approx(share))
-    shares = {name: found[name, "test"].cold_share for name in RELATIONS}
-    assert 0 < (shares["follow"] or 0) < 1  # the world has edges of both kinds
-    assert shares["block"] is None  # its test edges are all training edges
+            assert read.cold_share == (share if share is None else pytest.approx(share))
+    shares = {name: by_split[name, "test"].cold_share for name in RELATIONS}
+    assert 0 < (shares["follow"] or 0) < 1  # Some test edges are cold, some are not.
+    assert shares["block"] is None  # All its test edges are training edges.
     assert shares["share"] == 0
-    assert not found["share", "test"].source_connected.any()
+    assert not by_split["share", "test"].source_connected.any()
 
 
-def test_where_nothing_is_held_out_there_are_no_edges(spark: SparkSession) -> None:
-    world = RankedGraph()
-    found = read_held_out_edges(
-        world.edges_table(spark).where("split = 'train'"), world.entities_table(spark, 3), RELATIONS
+def test_without_held_out_edges_every_split_is_empty(spark: SparkSession) -> None:
+    graph = RankedGraph()
+    by_split = read_held_out_edges(
+        graph.edges_table(spark).where("split = 'train'"), graph.entities_table(spark, 3), RELATIONS
     )
-    assert set(found) == {(name, split) for name in RELATIONS for split in HELD_OUT_SPLITS}
-    for edges in found.values():
+    assert set(by_split) == {(name, split) for name in RELATIONS for split in HELD_OUT_SPLITS}
+    for edges in by_split.values():
         assert edges.cold_share is None
         assert len(queries_of(edges, edges).target) == 0
 
 
-def held(*edges: tuple[int, int]) -> HeldOutEdges:
-    """Edges of which sources with an even place are connected."""
+def held_out(*edges: tuple[int, int]) -> HeldOutEdges:
+    """Return edges whose ends are connected if their location is even."""
     source, target = np.array(edges, np.int64).reshape(-1, 2).T
     return HeldOutEdges(source, target, source % 2 == 0, target % 2 == 0)
 
 
-def test_queries_know_all_that_is_held_out_of_their_sources() -> None:
-    queries = queries_of(held((7, 3), (4, 9), (7, 1), (-1, 2), (8, -1)), held((7, 3), (7, 5), (6, 1), (4, -1)))
+def test_queries_have_all_held_out_pairs_of_their_sources() -> None:
+    queries = queries_of(held_out((7, 3), (4, 9), (7, 1), (-1, 2), (8, -1)), held_out((7, 3), (7, 5), (6, 1), (4, -1)))
     assert queries.sources.tolist() == [4, 7]
     assert queries.connected.tolist() == [True, False]
     assert list(zip(queries.source.tolist(), queries.target.tolist(), strict=True)) == [(0, 9), (1, 1), (1, 3)]
@@ -68,7 +68,7 @@ def test_queries_know_all_that_is_held_out_of_their_sources() -> None:
 
 
 def test_no_edge_no_query() -> None:
-    queries = queries_of(held((-1, 3)), held((7, 3)))
+    queries = queries_of(held_out((-1, 3)), held_out((7, 3)))
     assert len(queries) == 0
     assert len(queries.sources) == len(queries.held_out_source) == 0
 

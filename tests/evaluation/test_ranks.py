@@ -1,4 +1,4 @@
-"""Ranks through Spark and files, against the loop over all candidates."""
+"""Ranks computed by Spark tasks, compared with a loop over all candidates."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from twhin_spark.graph.entity_location import location_of
 Ranked = dict[tuple[str, str], tuple[float, float]]
 
 
-def by_edge(world: RankedGraph, name: str, partitions: int, queries: Queries, ranks: Ranks) -> Ranked:
-    """Ranks among new and filtered, by the ids of source and target."""
+def by_edge(graph: RankedGraph, name: str, partitions: int, queries: Queries, ranks: Ranks) -> Ranked:
+    """Return ranks among new candidates and filtered ranks, by the ids of source and target."""
     ids = {
-        (kind, int(location_of(partition, np.array(row)))): entity
-        for (kind, entity), (partition, row) in world.locations(partitions).items()
+        (entity_type, int(location_of(partition, np.array(row)))): entity
+        for (entity_type, entity), (partition, row) in graph.locations(partitions).items()
     }
-    source = [ids[ENDS[name][0], place] for place in queries.sources[queries.source].tolist()]
-    target = [ids[ENDS[name][1], place] for place in queries.target.tolist()]
+    source = [ids[ENDS[name][0], location] for location in queries.sources[queries.source].tolist()]
+    target = [ids[ENDS[name][1], location] for location in queries.target.tolist()]
     pairs = zip(ranks.among_new.tolist(), ranks.filtered.tolist(), strict=True)
     return dict(zip(zip(source, target, strict=True), pairs, strict=True))
 
@@ -38,18 +38,18 @@ def by_edge(world: RankedGraph, name: str, partitions: int, queries: Queries, ra
     ("partitions", "self_loops", "comparator"),
     [(1, False, "dot"), (3, True, "dot"), (7, False, "dot"), (3, False, "cosine")],
 )
-def test_every_rank_is_the_loops(
+def test_every_rank_equals_that_of_the_loop(
     spark: SparkSession, scratch: Path, partitions: int, self_loops: bool, comparator: str
 ) -> None:
-    world = RankedGraph(self_loops=self_loops)
-    entities, buckets = world.entities_table(spark, partitions), world.buckets_table(spark, partitions)
-    held = read_held_out_edges(world.edges_table(spark), entities, RELATIONS)
+    graph = RankedGraph(self_loops=self_loops)
+    entities, buckets = graph.entities_table(spark, partitions), graph.buckets_table(spark, partitions)
+    held_out = read_held_out_edges(graph.edges_table(spark), entities, RELATIONS)
     sets = {}
     for number, name in enumerate(RELATIONS):
         splits = ["test", "validation"]
         for split, other in zip(splits, reversed(splits), strict=True):
-            queries = queries_of(held[name, split], held[name, other])
-            assert len(queries) == len(world.queries(name, split))
+            queries = queries_of(held_out[name, split], held_out[name, other])
+            assert len(queries) == len(graph.queries(name, split))
             if len(queries):
                 sets[name, split] = QuerySet(
                     f"{split}-{number}", number, queries, excludes_source=name == "follow" and not self_loops
@@ -66,27 +66,27 @@ def test_every_rank_is_the_loops(
         entities, buckets, known_positives, [ENDS[name][1] for name in RELATIONS], list(sets.values())
     )
     models = ComparedModels(
-        config(str(scratch), comparator=comparator), world.run(scratch, partitions), buckets, known_positives
+        config(str(scratch), comparator=comparator), graph.run(scratch, partitions), buckets, known_positives
     )
 
-    rankings, expected = [], []
-    for (name, split), asked in sets.items():
+    requests, expected = [], []
+    for (name, split), query_set in sets.items():
         popularity = [
-            ScoringModel(ConstantVectors(), PopularityVectors(known_positives, asked.relation, by))
+            ScoringModel(ConstantVectors(), PopularityVectors(known_positives, query_set.relation, by))
             for by in ("degree", "weight")
         ]
-        trained = world.trained_score(name, comparator=comparator)
-        scores = [trained, world.popularity(name, "degree"), world.popularity(name, "weight")]
-        for i, (model, score) in enumerate(zip([models.trained(asked.relation), *popularity], scores, strict=True)):
-            rankings.append(RankingRequest(f"{name}-{split}-{i}", asked, model))
-            expected.append({edge: answer.ranks for edge, answer in world.answers(name, split, score).items()})
-    found = rank_queries(spark, known_positives, rankings, partitions=partitions, target_partitions=targets)
-    for ranking, ranks, answers in zip(rankings, found, expected, strict=True):
-        name = RELATIONS[ranking.query_set.relation]
-        assert by_edge(world, name, partitions, ranking.query_set.queries, ranks) == answers, ranking.name
+        trained = graph.trained_score(name, comparator=comparator)
+        scores = [trained, graph.popularity(name, "degree"), graph.popularity(name, "weight")]
+        for i, (model, score) in enumerate(zip([models.trained(query_set.relation), *popularity], scores, strict=True)):
+            requests.append(RankingRequest(f"{name}-{split}-{i}", query_set, model))
+            expected.append({edge: rank.ranks for edge, rank in graph.expected_ranks(name, split, score).items()})
+    ranks_of = rank_queries(spark, known_positives, requests, partitions=partitions, target_partitions=targets)
+    for request, ranks, expected_ranks in zip(requests, ranks_of, expected, strict=True):
+        name = RELATIONS[request.query_set.relation]
+        assert by_edge(graph, name, partitions, request.query_set.queries, ranks) == expected_ranks, request.name
 
 
-def test_factors_put_unknown_targets_last(scratch: Path) -> None:
+def test_targets_without_factors_come_last(scratch: Path) -> None:
     files = Scratch(str(scratch))
     sources, targets = FactorVectors(files, "f", "source", 2), FactorVectors(files, "f", "target", 2)
     sources.write(0, np.array([1, 4]), np.array([[3, -5], [0, 0]], np.float32))
@@ -94,20 +94,20 @@ def test_factors_put_unknown_targets_last(scratch: Path) -> None:
     vectors = sources.read(0, np.array([1, 4])).astype(float) @ targets.read(0, np.array([0, 2, 3, 5])).astype(float).T
     np.testing.assert_array_equal(vectors[:, 1:3], [[-66, -2], [0, 0]])
     assert vectors[:, [0, 3]].max() < -(2.0**99)
-    np.testing.assert_array_equal(vectors[:, 0], vectors[:, 3])  # unknown targets tie
+    np.testing.assert_array_equal(vectors[:, 0], vectors[:, 3])  # Targets without factors tie.
     np.testing.assert_array_equal(sources.read(0, np.array([0])), np.zeros((1, 3)))
-    assert (targets.read(1, np.array([0]))[:, -1] < 0).all()  # a partition without any factors
+    assert (targets.read(1, np.array([0]))[:, -1] < 0).all()  # a partition without factors
 
 
 def test_compare_within_is_the_loop() -> None:
     rng = np.random.default_rng(0)
-    group, own_group = rng.integers(6, size=80), rng.integers(7, size=50)
-    score, own_score = rng.integers(5, size=80) / 2, rng.integers(-1, 6, size=50) / 2
-    greater, equal = compare_within_groups(group, score, own_group, own_score)
+    group, threshold_group = rng.integers(6, size=80), rng.integers(7, size=50)
+    score, threshold = rng.integers(5, size=80) / 2, rng.integers(-1, 6, size=50) / 2
+    greater, equal = compare_within_groups(group, score, threshold_group, threshold)
     for k in range(50):
-        mine = score[group == own_group[k]]
-        assert greater[k] == (mine > own_score[k]).sum()
-        assert equal[k] == (mine == own_score[k]).sum()
+        in_group = score[group == threshold_group[k]]
+        assert greater[k] == (in_group > threshold[k]).sum()
+        assert equal[k] == (in_group == threshold[k]).sum()
     nothing = np.empty(0)
-    assert compare_within_groups(nothing.astype(int), nothing, own_group, own_score)[0].tolist() == [0] * 50
+    assert compare_within_groups(nothing.astype(int), nothing, threshold_group, threshold)[0].tolist() == [0] * 50
     assert len(compare_within_groups(group, score, nothing.astype(int), nothing)[0]) == 0

@@ -1,4 +1,4 @@
-"""The parts of the report that need no Spark."""
+"""Parts of the report that need no Spark: charts, the choice of relations, principal axes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def svg(uri: str) -> str:
     return base64.b64decode(uri.removeprefix("data:image/svg+xml;base64,")).decode()
 
 
-def test_figures_keep_every_name_as_text() -> None:
-    """Also names that Matplotlib has no letters for, or would take for mathematics."""
+def test_charts_keep_every_name_as_text() -> None:
+    """Names may contain letters that Matplotlib's font lacks, or what it would parse as mathematics."""
     names = ["follow", "聞く", "a_$x^2$ <b>", "пишет"]
     images = [
         loss_chart({name: [1.0, 0.5] for name in names}),
@@ -29,12 +29,12 @@ def test_figures_keep_every_name_as_text() -> None:
             assert f">{name}</text>" in image
 
 
-def test_a_figure_shows_the_relations_with_the_most_edges() -> None:
+def test_a_chart_shows_the_relations_with_the_most_edges() -> None:
     edges = {f"r{n}": EdgeCounts(train=n, validation=0, test=0, events=n) for n in range(237)}
     drawn = largest_relations([*edges, "without_edges"], edges, 8)
     assert drawn == [f"r{n}" for n in range(229, 237)]
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # Matplotlib warns where names leave no room for the axes
+        warnings.simplefilter("error")  # Matplotlib warns if names leave no room for the axes.
         assert svg(loss_chart({name: [1.0, 0.5] for name in drawn}))
     assert largest_relations(["b", "a"], {}, 8) == ["a", "b"]
 
@@ -43,20 +43,20 @@ def test_the_same_data_gives_the_same_image() -> None:
     assert loss_chart({"follow": [1.0]}) == loss_chart({"follow": [1.0]})
 
 
-def test_principal_axes_find_the_plane_of_the_points() -> None:
+def test_principal_axes_span_the_plane_of_the_points() -> None:
     rng = np.random.default_rng(0)
     plane = rng.standard_normal((50, 2)) * (5, 2)
     basis = np.linalg.qr(rng.standard_normal((6, 6)))[0][:2]  # (2, 6), orthonormal rows
     vectors = (plane @ basis + 3).astype(np.float32)
-    found = principal_axes({"user": vectors[:20], "tweet": vectors[20:]})
-    assert found is not None
-    points = np.concatenate([found.points["user"], found.points["tweet"]])
-    assert found.share.sum() == pytest.approx(1)
-    assert found.share[0] > found.share[1]
+    projection = principal_axes({"user": vectors[:20], "tweet": vectors[20:]})
+    assert projection is not None
+    points = np.concatenate([projection.points["user"], projection.points["tweet"]])
+    assert projection.share.sum() == pytest.approx(1)
+    assert projection.share[0] > projection.share[1]
     distances = np.linalg.norm(plane[:, None] - plane[None], axis=2)
     np.testing.assert_allclose(np.linalg.norm(points[:, None] - points[None], axis=2), distances, atol=1e-4)
-    assert svg(projection_chart(found))
+    assert svg(projection_chart(projection))
 
 
-def test_a_line_has_no_second_axis() -> None:
+def test_vectors_of_one_dimension_have_no_projection() -> None:
     assert principal_axes({"user": np.ones((5, 1), np.float32)}) is None
