@@ -162,6 +162,15 @@ def test_api_page_has_every_public_name() -> None:
     assert sorted(documented) == sorted(set(twhin_spark.__all__) - {"__version__"})
 
 
+def test_contributing_names_what_the_code_defines() -> None:
+    sources = [path for folder in ("twhin_spark", "tests") for path in (ROOT / folder).glob("**/*.py")]
+    defined = "\n".join(path.read_text() for path in sources)
+    for code in _inline_code(ROOT / "CONTRIBUTING.md"):
+        if re.fullmatch(r"[A-Z_]\w*(?:\.\w+)?", code):
+            for name in code.split("."):
+                assert re.search(rf"^\s*(?:class |def )?{name}\b", defined, re.M), code
+
+
 def test_every_command_is_on_a_page() -> None:
     text = "".join(page.read_text() for page in WRITTEN)
     assert isinstance(cli, click.Group)
