@@ -14,7 +14,7 @@ from tests.support.reference_loss import Inputs, finite_differences, slow_loss
 from twhin_spark.kernels.initial_vectors import initial_vectors
 from twhin_spark.kernels.model import Edges, EntityRows, Model
 from twhin_spark.kernels.operators import OPERATORS
-from twhin_spark.kernels.topk import comparable
+from twhin_spark.kernels.topk import comparison_vectors
 from twhin_spark.kernels.training_pass import train_edges
 from twhin_spark.training.run_settings import RunSettings
 from twhin_spark.training.state.manifest import Manifest
@@ -84,7 +84,7 @@ def scores_of(choice: Choice, model: Model) -> Mapping[str, np.ndarray]:
     users, items = model.entities["user"].vectors, model.entities["item"].vectors
 
     def product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        return comparable(left, choice.comparator) @ comparable(right, choice.comparator).T
+        return comparison_vectors(left, choice.comparator) @ comparison_vectors(right, choice.comparator).T
 
     scores = {"target": product(operator.apply(relation.forward.values, users), items)}
     if relation.backward is not None:

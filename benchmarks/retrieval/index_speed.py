@@ -87,7 +87,7 @@ def _top(vectors: VectorSet, k: int) -> Integers:
     top = TopK(vectors.sources, k)
     for part in np.array_split(np.arange(len(vectors.targets)), _PARTS):
         top.add(Candidates(vectors.targets[part[0] : part[-1] + 1], part, part), none)
-    return top.best().places
+    return top.best().positions
 
 
 def _searched(

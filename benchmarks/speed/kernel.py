@@ -13,7 +13,7 @@ from benchmarks.speed import fb15k
 from benchmarks.speed.kernel_processes import KernelSettings, epoch_rates
 from benchmarks.speed.records import Result
 from benchmarks.speed.work_units import work_facts
-from twhin_spark.kernels.training_pass import MEASURED
+from twhin_spark.kernels.training_pass import MEASURED_EVERY
 
 _OURS = "ours, {loss}"
 _TWO_SIDED = "ours, softmax, relations two-sided"
@@ -43,7 +43,7 @@ def kernel(name: str, dim: int, negatives: int, repeats: int, epochs: int) -> Re
         "ratio of logistic losses": f"{rate(_OURS, 'logistic') / rate(_PEERS[False], 'logistic'):.2f}",
         "ratio with two-sided relations, PyTorch-BigGraph's mixed": f"{median(rates[_TWO_SIDED]) / mixed_peer:.2f}",
         "ratio of our one-sided to its mixed ones": f"{ours / mixed_peer:.2f}",
-        "the loss itself": f"ours: measured in one batch of {MEASURED}; PyTorch-BigGraph: in every one",
+        "the loss itself": f"ours: measured in one batch of {MEASURED_EVERY}; PyTorch-BigGraph: in every one",
         **work_facts(fb15k.numbered_edges()[0], KernelSettings("softmax", dim, negatives, negatives)),
     }
     versions = {**installed_versions(), **pytorch_biggraph.versions()}

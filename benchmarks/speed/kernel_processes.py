@@ -16,7 +16,7 @@ from benchmarks.speed import fb15k
 from twhin_spark.kernels.gradients import LossSettings
 from twhin_spark.kernels.initial_vectors import initial_vectors
 from twhin_spark.kernels.losses import LOSSES
-from twhin_spark.kernels.model import Edges, EntityRows, Model, Parameters, Relation
+from twhin_spark.kernels.model import DirectionParameters, Edges, EntityRows, Model, RelationModel
 from twhin_spark.kernels.operators import OPERATORS
 from twhin_spark.kernels.training_pass import TrainSettings, train_edges
 
@@ -52,12 +52,12 @@ def fresh_model(entities: int, relations: int, settings: KernelSettings) -> Mode
     vectors = initial_vectors(np.arange(entities), settings.dim, 0.01, 0)
     rows = {"entity": EntityRows(vectors, np.zeros(entities, np.float32))}
 
-    def fresh() -> Parameters:
+    def fresh() -> DirectionParameters:
         values = OPERATORS["translation"].initial_parameters(settings.dim)
-        return Parameters(values, np.zeros_like(values))
+        return DirectionParameters(values, np.zeros_like(values))
 
     numbered = {
-        number: Relation("entity", "entity", "translation", 1.0, fresh(), fresh() if settings.two_sided else None)
+        number: RelationModel("entity", "entity", "translation", 1.0, fresh(), fresh() if settings.two_sided else None)
         for number in range(relations)
     }
     return Model(rows, numbered)

@@ -15,12 +15,12 @@ from twhin_spark.kernels.similarity import Dot
 # Functions of each part, with all that they call. They are named as objects, so that a renaming cannot miss them.
 _PARTS: Mapping[str, Sequence[Any]] = {
     "deal batches": [batches.deal_batches],
-    "draw negatives, gather": [training_pass._FamilyPass._ends],
-    "weights, masks": [gradients._side],
-    "loss": [Softmax.both_sides, Dot.greatest_norm],
+    "draw negatives, gather": [training_pass._RelationBatchPass._ends],
+    "weights, masks": [gradients._corruption],
+    "loss": [Softmax.both_corruptions, Dot.greatest_norm],
     "operator": [Translation.apply, Translation.backward],
     "sum of equal rows": [training_pass._row_step],
-    "update": [adagrad.RowStep.take, relation_batches.Family.update],
+    "update": [adagrad.RowStep.apply, relation_batches.RelationBatch.update],
 }
 # Matrix products are operators, whose time the profiler counts as that of the function that contains them.
 _PRODUCTS = gradients._one_sided

@@ -27,7 +27,7 @@ def test_row_steps_are_the_loop(dtype: type) -> None:
             g = gradients[rows == row].sum(axis=0)
             squares[row] += (g * g).mean()
             expected[row] -= 0.1 * g / np.sqrt(squares[row] + EPSILON)
-        RowStep.of(accumulators, rows, gradients).take(vectors, accumulators, 0.1)
+        RowStep.from_gradients(accumulators, rows, gradients).apply(vectors, accumulators, 0.1)
     assert vectors.dtype == accumulators.dtype == dtype
     np.testing.assert_allclose(vectors, expected, rtol=1e-5)
     np.testing.assert_allclose(accumulators, squares, rtol=1e-5)
@@ -39,7 +39,7 @@ def test_a_step_ends_at_the_nearest_vector_that_is_not_too_long() -> None:
     free /= np.sqrt(np.vecdot(free, free))[:, None]
     bound, rows, gradients = free.copy(), np.arange(40), rng.standard_normal((40, 4)).astype(np.float32)
     for vectors, max_norm in ((free, None), (bound, 1.0)):
-        RowStep.of(np.ones(50, np.float32), rows, gradients.copy()).take(
+        RowStep.from_gradients(np.ones(50, np.float32), rows, gradients.copy()).apply(
             vectors, np.ones(50, np.float32), 0.3, max_norm
         )
     lengths = np.sqrt(np.vecdot(free, free))
@@ -50,16 +50,16 @@ def test_a_step_ends_at_the_nearest_vector_that_is_not_too_long() -> None:
 
 def test_a_row_without_gradient_stays() -> None:
     vectors, accumulators = np.ones((2, 3), np.float32), np.zeros(2, np.float32)
-    RowStep.of(accumulators, np.array([1]), np.zeros((1, 3), np.float32)).take(vectors, accumulators, 0.1)
+    RowStep.from_gradients(accumulators, np.array([1]), np.zeros((1, 3), np.float32)).apply(vectors, accumulators, 0.1)
     np.testing.assert_array_equal(vectors, np.ones((2, 3)))
 
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf])
 def test_a_step_knows_whether_it_is_finite_before_it_is_taken(poison: float) -> None:
     accumulators, gradients = np.zeros(3, np.float32), np.ones((2, 3), np.float32)
-    assert RowStep.of(accumulators, np.array([0, 2]), gradients).is_finite
+    assert RowStep.from_gradients(accumulators, np.array([0, 2]), gradients).is_finite
     gradients[1, 1] = poison
-    assert not RowStep.of(accumulators, np.array([0, 2]), gradients).is_finite
+    assert not RowStep.from_gradients(accumulators, np.array([0, 2]), gradients).is_finite
     assert not accumulators.any()
 
 

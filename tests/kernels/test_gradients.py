@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.support.reference_loss import Found, Inputs, corruptions, finite_differences, several_chunks, slow_loss
+from tests.support.reference_loss import Gradients, Inputs, corruptions, finite_differences, several_chunks, slow_loss
 from twhin_spark.kernels.gradients import LossSettings
 from twhin_spark.kernels.losses import CosineContrastive, Logistic, Loss, Softmax
 from twhin_spark.kernels.operators import OPERATORS
@@ -195,7 +195,7 @@ def test_chunks_do_not_touch_each_other(loss: Loss, operator: str, comparator: s
     chunks = [Inputs.random(loss, operator, two_sided, seed=seed, comparator=comparator) for seed in range(3)]
     together = several_chunks(chunks)
     for number, chunk in enumerate(chunks):
-        alone, found = chunk.gradients(), Found.of(together, number)
+        alone, found = chunk.gradients(), Gradients.of_chunk(together, number)
         assert found.loss == pytest.approx(alone.loss, rel=1e-12)
         for name in ["source", "target", "forward"] + (["backward"] if two_sided else []):
             np.testing.assert_allclose(getattr(found, name), getattr(alone, name), rtol=1e-9, atol=1e-12)

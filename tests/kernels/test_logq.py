@@ -1,15 +1,15 @@
 import numpy as np
 import pytest
 
-from twhin_spark.kernels.logq import Shares, expected_negatives
+from twhin_spark.kernels.logq import EndpointShares, expected_negatives
 
 
 def test_shares_are_the_parts_of_the_weight_of_a_relation() -> None:
     relation = np.array([3, 3, 3, 3, 3, 5, 5], np.int16)
     rows = np.array([7, 2, 7, 2, 9, 2, 9], np.int32)
     weights = np.array([1.0, 0.5, 2.0, 0.5, 4.0, 1.0, 3.0], np.float32)
-    shares = Shares.of(relation, rows, weights, entities=10)
-    found = shares.find(np.array([3, 5, 4]), np.array([[9, 0, 2, 7], [9, 0, 2, 7], [9, 0, 2, 7]]))
+    shares = EndpointShares.from_edges(relation, rows, weights, entities=10)
+    found = shares.lookup(np.array([3, 5, 4]), np.array([[9, 0, 2, 7], [9, 0, 2, 7], [9, 0, 2, 7]]))
     np.testing.assert_allclose(found, [[4 / 8, 0, 1 / 8, 3 / 8], [3 / 4, 0, 1 / 4, 0], [0, 0, 0, 0]])
 
 

@@ -9,21 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from twhin_spark.kernels.mixtures import draw, mixtures, smoothed
-from twhin_spark.kernels.rank_fusion import Ranked, fuse
+from twhin_spark.kernels.mixtures import draw_in_proportion, mixtures, smooth_mixtures
+from twhin_spark.kernels.rank_fusion import RankedCandidates, fuse
 
 
 def test_mixtures_and_their_smoothing() -> None:
     own = mixtures(np.array([0, 0, 0, 2]), np.array([1, 1, 0, 2]), 4, 3)
     np.testing.assert_allclose(own.toarray(), [[1 / 3, 2 / 3, 0], [0, 0, 0], [0, 0, 1], [0, 0, 0]])
     neighbours = np.array([[2, 1], [0, 2], [-1, -1], [1, -1]])
-    found = smoothed(own, neighbours, own, 0.25).toarray()
+    found = smooth_mixtures(own, neighbours, own, 0.25).toarray()
     np.testing.assert_allclose(found[0], [0.25, 0.5, 0.25])  # a neighbour without a mixture has no say
     np.testing.assert_allclose(found[1], [1 / 6, 1 / 3, 1 / 2])
     np.testing.assert_allclose(found[2], [0, 0, 1])
     np.testing.assert_allclose(found[3], 0)
-    np.testing.assert_array_equal(smoothed(own, neighbours, own, 0).toarray(), own.toarray())
-    np.testing.assert_allclose(smoothed(own, neighbours, own, 1).toarray()[0], [0, 0, 1])
+    np.testing.assert_array_equal(smooth_mixtures(own, neighbours, own, 0).toarray(), own.toarray())
+    np.testing.assert_allclose(smooth_mixtures(own, neighbours, own, 1).toarray()[0], [0, 0, 1])
 
 
 @settings(deadline=None, max_examples=50)
@@ -33,7 +33,7 @@ def test_every_beginning_of_a_list_has_the_clusters_in_proportion(seed: int, k: 
     weights = rng.dirichlet(np.ones(rng.integers(1, 6)), 3)  # (sources, clusters)
     row, cluster, rank = (a.ravel() for a in np.meshgrid(*(np.arange(n) for n in (*weights.shape, 40)), indexing="ij"))
     weight = np.maximum(weights[row, cluster], 1e-9)
-    picked = draw(row, weight, rank + 1, rng.normal(size=len(row)), k)
+    picked = draw_in_proportion(row, weight, rank + 1, rng.normal(size=len(row)), k)
     for source in range(3):
         mine = picked[row[picked] == source]
         assert len(mine) == k
@@ -55,7 +55,7 @@ def test_fusion_adds_reciprocal_ranks(seed: int, k: int, count: int) -> None:
         rows = [
             (s, t, r + 1) for s in range(4) for r, t in enumerate(rng.permutation(12)[: rng.integers(0, 9)].tolist())
         ]
-        lists.append(Ranked(*np.array(rows, np.int64).reshape(-1, 3).T))
+        lists.append(RankedCandidates(*np.array(rows, np.int64).reshape(-1, 3).T))
         for source, target, rank in rows:
             expected[source, target] += weight / (60 + rank)
     key = rng.permutation(12)
@@ -77,4 +77,4 @@ def test_fusion_adds_reciprocal_ranks(seed: int, k: int, count: int) -> None:
 def test_csr_of_no_engagement() -> None:
     empty = csr_array((2, 3))
     none = np.zeros((2, 0), np.int64)
-    np.testing.assert_array_equal(smoothed(empty, none, empty, 0.5).toarray(), np.zeros((2, 3)))
+    np.testing.assert_array_equal(smooth_mixtures(empty, none, empty, 0.5).toarray(), np.zeros((2, 3)))

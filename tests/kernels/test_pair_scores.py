@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from twhin_spark.kernels.pair_scores import DENSE_MEASURES, SPARSE_MEASURES, through, weighted_sum
+from twhin_spark.kernels.pair_scores import DENSE_MEASURES, SPARSE_MEASURES, apply_relation, weighted_sum
 
 Row = list[float]
 
@@ -97,10 +97,10 @@ def test_a_relation_changes_the_source() -> None:
     source, target = np.array([[1, 2]], np.float32), np.array([[3, 4]], np.float32)
     parameters = np.array([10, 20], np.float32)
     score = DENSE_MEASURES["dot"]
-    assert score(through("translation", parameters, source), target) == 11 * 3 + 22 * 4
-    assert score(through("diagonal", parameters, source), target) == 10 * 3 + 40 * 4
-    assert score(through("complex", parameters, source), target) == (10 - 40) * 3 + (20 + 20) * 4
-    assert score(through("identity", parameters[:0], source), target) == 3 + 8
+    assert score(apply_relation("translation", parameters, source), target) == 11 * 3 + 22 * 4
+    assert score(apply_relation("diagonal", parameters, source), target) == 10 * 3 + 40 * 4
+    assert score(apply_relation("complex", parameters, source), target) == (10 - 40) * 3 + (20 + 20) * 4
+    assert score(apply_relation("identity", parameters[:0], source), target) == 3 + 8
 
 
 def test_a_missing_part_is_a_missing_sum() -> None:

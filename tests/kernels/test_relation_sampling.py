@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from twhin_spark.kernels.model import Edges
-from twhin_spark.kernels.relation_sampling import sampled
+from twhin_spark.kernels.relation_sampling import sample_edges
 
 EACH = 4000
 
@@ -18,7 +18,7 @@ def some_edges(relations: int) -> Edges:
 @pytest.mark.parametrize("seed", range(3))
 def test_edges_come_as_often_as_their_relation_says(seed: int) -> None:
     edges, times = some_edges(5), np.array([1, 0.5, 2, 2.5, 0.01])
-    found = sampled(edges, times, np.random.default_rng(seed))
+    found = sample_edges(edges, times, np.random.default_rng(seed))
     copies = np.bincount(found.source, minlength=len(edges.source)).reshape(5, EACH)
     np.testing.assert_array_equal(copies[0], 1)
     np.testing.assert_array_equal(copies[2], 2)
@@ -31,17 +31,17 @@ def test_edges_come_as_often_as_their_relation_says(seed: int) -> None:
 
 def test_once_for_all_takes_no_random_number() -> None:
     edges, rng = some_edges(2), np.random.default_rng(0)
-    assert sampled(edges, np.ones(2), rng) is edges
+    assert sample_edges(edges, np.ones(2), rng) is edges
     assert rng.random() == np.random.default_rng(0).random()
 
 
 def test_halves_are_other_ones_each_time_and_the_same_by_the_same_generator() -> None:
     edges, rng = some_edges(1), np.random.default_rng(0)
-    first, second = (sampled(edges, np.array([0.5]), rng).source for _ in range(2))
+    first, second = (sample_edges(edges, np.array([0.5]), rng).source for _ in range(2))
     assert 0.4 * EACH < len(np.setdiff1d(first, second)) + len(np.setdiff1d(second, first)) < 0.6 * EACH
-    np.testing.assert_array_equal(first, sampled(edges, np.array([0.5]), np.random.default_rng(0)).source)
+    np.testing.assert_array_equal(first, sample_edges(edges, np.array([0.5]), np.random.default_rng(0)).source)
 
 
 def test_no_edges() -> None:
     none = Edges(*(np.empty(0, kind) for kind in (np.int32, np.int32, np.int16, np.float32)))
-    assert len(sampled(none, np.array([2.5]), np.random.default_rng(0)).weight) == 0
+    assert len(sample_edges(none, np.array([2.5]), np.random.default_rng(0)).weight) == 0

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twhin_spark.kernels.pair_scores import DENSE_MEASURES
-from twhin_spark.kernels.similarity import COMPARATORS, SHORTEST, Cosine
+from twhin_spark.kernels.similarity import COMPARATORS, MIN_NORM, Cosine
 
 
 @pytest.mark.parametrize("name", COMPARATORS)
@@ -35,7 +35,7 @@ def test_a_gradient_and_its_squares_are_finite_whatever_the_length(length: float
 
 
 @settings(max_examples=100, deadline=None)
-@given(seed=st.integers(0, 10_000), length=st.floats(10 * SHORTEST, 1e6), factor=st.floats(0.1, 10))
+@given(seed=st.integers(0, 10_000), length=st.floats(10 * MIN_NORM, 1e6), factor=st.floats(0.1, 10))
 def test_the_gradient_of_a_cosine_turns_a_vector_and_does_not_stretch_it(
     seed: int, length: float, factor: float
 ) -> None:

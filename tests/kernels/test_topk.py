@@ -10,34 +10,34 @@ from hypothesis import strategies as st
 from twhin_spark.kernels import topk
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.exact_ranks import Excluded
-from twhin_spark.kernels.topk import NO_PLACE, Best, Candidates, TopK, in_fixed_point, unit_vectors
+from twhin_spark.kernels.topk import NO_POSITION, BestCandidates, Candidates, TopK, in_fixed_point, unit_vectors
 
 
-def brute_force(queries: Floats, candidates: Candidates, k: int, excluded: Excluded) -> Best:
+def brute_force(queries: Floats, candidates: Candidates, k: int, excluded: Excluded) -> BestCandidates:
     """All scores in float64, one sort a query."""
     scores = queries.astype(np.float64) @ candidates.vectors.astype(np.float64).T
     allowed = np.ones(scores.shape, bool)
     allowed[excluded.query, excluded.candidate] = False
-    best = Best(np.full((len(queries), k), -np.inf), np.full((len(queries), k), NO_PLACE))
+    best = BestCandidates(np.full((len(queries), k), -np.inf), np.full((len(queries), k), NO_POSITION))
     for row in range(len(queries)):
-        order = np.lexsort((candidates.place, candidates.key, -scores[row]))
+        order = np.lexsort((candidates.position, candidates.key, -scores[row]))
         order = order[allowed[row, order]][:k]
         best.scores[row, : len(order)] = scores[row, order]
-        best.places[row, : len(order)] = candidates.place[order]
+        best.positions[row, : len(order)] = candidates.position[order]
     return best
 
 
-def in_parts(queries: Floats, candidates: Candidates, k: int, excluded: Excluded, cuts: Integers) -> Best:
+def in_parts(queries: Floats, candidates: Candidates, k: int, excluded: Excluded, cuts: Integers) -> BestCandidates:
     top = TopK(queries, k)
     for begin, end in zip([0, *cuts], [*cuts, len(candidates.vectors)], strict=True):
-        part = Candidates(candidates.vectors[begin:end], candidates.key[begin:end], candidates.place[begin:end])
+        part = Candidates(candidates.vectors[begin:end], candidates.key[begin:end], candidates.position[begin:end])
         mine = (excluded.candidate >= begin) & (excluded.candidate < end)
         top.add(part, Excluded(excluded.query[mine], excluded.candidate[mine] - begin))
     return top.best()
 
 
-def assert_same(found: Best, expected: Best) -> None:
-    np.testing.assert_array_equal(found.places, expected.places)
+def assert_same(found: BestCandidates, expected: BestCandidates) -> None:
+    np.testing.assert_array_equal(found.positions, expected.positions)
     np.testing.assert_array_equal(found.scores, expected.scores)
 
 
@@ -73,7 +73,7 @@ def test_any_parts_and_any_order_of_queries_give_the_same_bits(measure: object) 
     assert_same(in_parts(queries, candidates, 50, none, np.array([7, 7, 1500, 4990])), whole)
     order = rng.permutation(300)
     turned = in_parts(queries[order], candidates, 50, none, np.array([2500]))
-    assert_same(turned, Best(whole.scores[order], whole.places[order]))
+    assert_same(turned, BestCandidates(whole.scores[order], whole.positions[order]))
 
 
 def test_equal_vectors_by_the_thousand_are_told_apart_by_their_keys(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +83,7 @@ def test_equal_vectors_by_the_thousand_are_told_apart_by_their_keys(monkeypatch:
     top = TopK(np.ones((2, 3), np.float32), 4)
     top.add(Candidates(vectors, keys, np.arange(5000)), Excluded(np.array([0]), np.array([np.argmin(keys)])))
     order = np.argsort(keys)
-    np.testing.assert_array_equal(top.best().places, [order[1:5], order[:4]])
+    np.testing.assert_array_equal(top.best().positions, [order[1:5], order[:4]])
 
 
 def test_a_zero_vector_has_the_cosine_0_and_a_vector_with_itself_1() -> None:

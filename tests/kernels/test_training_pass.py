@@ -6,21 +6,21 @@ import pytest
 from twhin_spark.kernels.gradients import LossSettings
 from twhin_spark.kernels.initial_vectors import initial_vectors
 from twhin_spark.kernels.losses import Logistic, Loss, Softmax
-from twhin_spark.kernels.model import Edges, EntityRows, Model, Parameters, Relation
+from twhin_spark.kernels.model import DirectionParameters, Edges, EntityRows, Model, RelationModel
 from twhin_spark.kernels.operators import OPERATORS
 from twhin_spark.kernels.training_pass import TrainSettings, train_edges
 
 DIM, USERS, TWEETS = 8, 60, 80
 
 
-def fresh_parameters(operator: str) -> Parameters:
+def fresh_parameters(operator: str) -> DirectionParameters:
     values = OPERATORS[operator].initial_parameters(DIM)
-    return Parameters(values, np.zeros_like(values))
+    return DirectionParameters(values, np.zeros_like(values))
 
 
-def fresh_relation(source: str, target: str, operator: str, two_sided: bool, weight: float = 1.0) -> Relation:
+def fresh_relation(source: str, target: str, operator: str, two_sided: bool, weight: float = 1.0) -> RelationModel:
     backward = fresh_parameters(operator) if two_sided else None
-    return Relation(source, target, operator, weight, fresh_parameters(operator), backward)
+    return RelationModel(source, target, operator, weight, fresh_parameters(operator), backward)
 
 
 def two_blocks(operator: str = "translation", two_sided: bool = False) -> tuple[Model, Edges]:

@@ -19,7 +19,7 @@ from twhin_spark.config import Config
 from twhin_spark.graph.graph_version import GraphVersion
 from twhin_spark.graph.packing import pack
 from twhin_spark.kernels.operators import OPERATORS
-from twhin_spark.kernels.topk import comparable
+from twhin_spark.kernels.topk import comparison_vectors
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES, METRICS, TRAINING_ROUNDS, ddl
 from twhin_spark.training.state.manifest import Manifest
@@ -212,7 +212,7 @@ class RankedGraph:
         def score(source: str, target: str) -> float:
             ends = [self.vectors[end_types[0], source], self.vectors[end_types[1], target]]
             changed = operator.apply(parameters, ends[backward][None])[0]
-            pair = comparable(np.stack([changed, ends[not backward]]), comparator).astype(np.float64)
+            pair = comparison_vectors(np.stack([changed, ends[not backward]]), comparator).astype(np.float64)
             return float(pair[0] @ pair[1])
 
         return score

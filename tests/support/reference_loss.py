@@ -56,13 +56,13 @@ class Inputs:
             settings=LossSettings(loss, in_batch_weight=0.7, uniform_weight=1.6, comparator=comparator),
         )
 
-    def gradients(self) -> "Found":
+    def gradients(self) -> "Gradients":
         """Of this one chunk."""
-        return Found.of(several_chunks([self]), 0)
+        return Gradients.of_chunk(several_chunks([self]), 0)
 
 
 @dataclass
-class Found:
+class Gradients:
     """A chunk's loss and gradients, without the axis of chunks."""
 
     loss: float
@@ -72,7 +72,7 @@ class Found:
     backward: np.ndarray | None
 
     @classmethod
-    def of(cls, found: ChunkGradients, chunk: int) -> "Found":
+    def of_chunk(cls, found: ChunkGradients, chunk: int) -> "Gradients":
         assert found.loss is not None
         backward = None if found.backward is None else found.backward[chunk]
         return cls(float(found.loss[chunk]), found.source[chunk], found.target[chunk], found.forward[chunk], backward)

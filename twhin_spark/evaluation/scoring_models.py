@@ -16,7 +16,7 @@ from twhin_spark.evaluation.scratch import Scratch
 from twhin_spark.graph.entity_location import positions_in
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.operators import OPERATORS
-from twhin_spark.kernels.topk import comparable
+from twhin_spark.kernels.topk import comparison_vectors
 from twhin_spark.training.state.run_folder import RunFolder
 from twhin_spark.training.state.state_files import StateFile
 
@@ -56,7 +56,7 @@ class TrainedVectors:
         state = self.folder.read_partition(self.files[partition], self.types)
         parameters = np.array(self.parameters, np.float32)
         changed = OPERATORS[self.operator].apply(parameters, state[self.entity_type].vectors[rows])
-        return comparable(changed, self.comparator)
+        return comparison_vectors(changed, self.comparator)
 
 
 @dataclass(frozen=True)

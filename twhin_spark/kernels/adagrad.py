@@ -37,7 +37,7 @@ class RowStep:
     squares: Floats
 
     @classmethod
-    def of(cls, accumulators: Floats, rows: Integers, gradients: Floats) -> "RowStep":
+    def from_gradients(cls, accumulators: Floats, rows: Integers, gradients: Floats) -> "RowStep":
         """From the gradients (n, dim) of rows (n,), which may repeat; accumulators: (all rows,), left as they are."""
         distinct, sums = sum_rows(rows, gradients)
         return cls(distinct, sums, accumulators[distinct] + np.einsum("nd,nd->n", sums, sums) / sums.shape[1])
@@ -46,7 +46,7 @@ class RowStep:
     def is_finite(self) -> bool:
         return bool(np.isfinite(self.squares).all())
 
-    def take(self, vectors: Floats, accumulators: Floats, learning_rate: float, max_norm: float | None = None) -> None:
+    def apply(self, vectors: Floats, accumulators: Floats, learning_rate: float, max_norm: float | None = None) -> None:
         """Changes vectors (all rows, dim) and accumulators; uses up the gradients.
 
         max_norm: a vector that would be longer becomes the nearest one of that length, so that the step is one of

@@ -12,7 +12,7 @@ from twhin_spark.kernels.arrays import Floats, Integers
 
 
 @dataclass(frozen=True)
-class Side:
+class Corruption:
     """The candidates of one corruption.
 
     weights: (C, B + U), what each candidate counts as a negative, 0 or more.
@@ -31,6 +31,6 @@ def diagonal(scores: Floats) -> Floats:
     return own
 
 
-def turned(scores: Floats) -> Floats:
+def transposed(scores: Floats) -> Floats:
     """The transposes of in-batch scores (C, B, B), a view."""
     return scores.transpose(0, 2, 1)

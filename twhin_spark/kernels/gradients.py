@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from twhin_spark.kernels.arrays import Floats, Integers
-from twhin_spark.kernels.corruption import Side
+from twhin_spark.kernels.corruption import Corruption
 from twhin_spark.kernels.false_negatives import equal_pairs
 from twhin_spark.kernels.losses import Loss
 from twhin_spark.kernels.operators import Operator
@@ -98,11 +98,11 @@ def chunk_gradients(
     penalty, edges = settings.penalty, weights.shape[1]
     if penalty is None:
         return found
-    paid = penalty.of_ends(source.vectors[:, :edges], weights, found.source[:, :edges])
-    paid += penalty.of_ends(target.vectors[:, :edges], weights, found.target[:, :edges])
-    paid += penalty.of_relations(forward.parameters, weights, found.forward)
+    paid = penalty.add_ends(source.vectors[:, :edges], weights, found.source[:, :edges])
+    paid += penalty.add_ends(target.vectors[:, :edges], weights, found.target[:, :edges])
+    paid += penalty.add_relations(forward.parameters, weights, found.forward)
     if backward is not None and found.backward is not None:
-        paid += penalty.of_relations(backward.parameters, weights, found.backward)
+        paid += penalty.add_relations(backward.parameters, weights, found.backward)
     return found if found.loss is None else replace(found, loss=found.loss + paid)
 
 
@@ -134,16 +134,16 @@ def _one_sided(
     x, y = left.vectors, right.vectors  # (C, B + U', dim), (C, B + U, dim)
     own_x, own_y, drawn_x = x[:, :edges], y[:, :edges], x[:, edges:]
     scale = x.dtype.type(loss.scale)
-    scores = (own_x * scale) @ _transposed(y)  # (C, B, B + U)
-    uniform = (own_y * scale) @ _transposed(drawn_x)  # (C, B, U')
+    scores = (own_x * scale) @ transposed(y)  # (C, B, B + U)
+    uniform = (own_y * scale) @ transposed(drawn_x)  # (C, B, U')
     bound = loss.scale * left.greatest_norm() * right.greatest_norm()
-    sides = _side(target, weights, settings), _side(source, weights, settings)
-    measured = loss.both_sides(scores, uniform, *sides, weights, bound, measure)
+    sides = _corruption(target, weights, settings), _corruption(source, weights, settings)
+    measured = loss.both_corruptions(scores, uniform, *sides, weights, bound, measure)
 
     grad_x = np.empty_like(x)
     np.matmul(scores, y, out=grad_x[:, :edges])
-    np.matmul(_transposed(uniform), own_y, out=grad_x[:, edges:])
-    grad_y = _transposed(scores) @ own_x
+    np.matmul(transposed(uniform), own_y, out=grad_x[:, edges:])
+    grad_y = transposed(scores) @ own_x
     grad_y[:, :edges] += uniform @ drawn_x
     grad_seen = left.backward(grad_x)
     grad_source, grad_parameters = forward.operator.backward(forward.parameters, source.vectors, grad_seen)
@@ -159,17 +159,17 @@ def _one_corruption(
     left, right = compared(direction.operator.apply(direction.parameters, own)), compared(answer.vectors)
     x, y = left.vectors, right.vectors  # (C, B, dim), (C, B + U, dim)
     scale = x.dtype.type(loss.scale)
-    scores = (x * scale) @ _transposed(y)  # (C, B, B + U)
+    scores = (x * scale) @ transposed(y)  # (C, B, B + U)
     bound = loss.scale * left.greatest_norm() * right.greatest_norm()
-    measured = loss.side(scores, _side(answer, weights, settings), weights, bound, measure)
+    measured = loss.one_corruption(scores, _corruption(answer, weights, settings), weights, bound, measure)
 
     grad_query = np.zeros_like(query.vectors)  # the uniform negatives of the query's end have no part here
     grad_seen = left.backward(scores @ y)
     grad_query[:, :edges], grad_parameters = direction.operator.backward(direction.parameters, own, grad_seen)
-    return measured, grad_query, right.backward(_transposed(scores) @ x), grad_parameters
+    return measured, grad_query, right.backward(transposed(scores) @ x), grad_parameters
 
 
-def _side(ends: Ends, weights: Floats, settings: LossSettings) -> Side:
+def _corruption(ends: Ends, weights: Floats, settings: LossSettings) -> Corruption:
     """The candidates at `ends`, with the weights and masks of the negatives."""
     ids, edges = ends.ids, weights.shape[1]
     # An in-batch negative counts as much as its own edge, so that one edge of weight 2 is worth two of weight 1.
@@ -181,7 +181,7 @@ def _side(ends: Ends, weights: Floats, settings: LossSettings) -> Side:
         negatives /= ends.expected
     masked = equal_pairs(ids[:, :edges], ids)
     counts = _counts(ids, masked, weights) if settings.loss.counts_negatives else None
-    return Side(negatives, masked, counts)
+    return Corruption(negatives, masked, counts)
 
 
 def _counts(ids: Integers, masked: Integers, weights: Floats) -> Integers:
@@ -195,6 +195,6 @@ def _counts(ids: Integers, masked: Integers, weights: Floats) -> Integers:
     return counts
 
 
-def _transposed(matrices: Floats) -> Floats:
+def transposed(matrices: Floats) -> Floats:
     """The transposes of (C, m, n): views (C, n, m)."""
     return matrices.transpose(0, 2, 1)

@@ -16,7 +16,7 @@ from twhin_spark.kernels.arrays import Floats, Integers
 
 
 @dataclass(frozen=True)
-class Shares:
+class EndpointShares:
     """What part of each relation's edges, by weight, have each entity at one end.
 
     entities: how many there are; rows are below it.
@@ -29,13 +29,13 @@ class Shares:
     shares: Floats
 
     @classmethod
-    def of(cls, relation: Integers, rows: Integers, weights: Floats, entities: int) -> "Shares":
+    def from_edges(cls, relation: Integers, rows: Integers, weights: Floats, entities: int) -> "EndpointShares":
         """From the relations (n,) of edges, the rows (n,) at that end, and the edges' weights (n,)."""
         keys, place = np.unique(relation.astype(np.int64) * entities + rows, return_inverse=True)
         totals = np.bincount(relation, weights)  # (relations,)
         return cls(entities, keys, (np.bincount(place, weights) / totals[keys // entities]).astype(np.float32))
 
-    def find(self, relation: Integers, rows: Integers) -> Floats:
+    def lookup(self, relation: Integers, rows: Integers) -> Floats:
         """The shares of rows (C, k) in relations (C,), 0 for those that no edge has: float32 (C, k)."""
         keys = relation.astype(np.int64)[:, None] * self.entities + rows
         place = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)

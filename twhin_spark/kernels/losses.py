@@ -10,10 +10,10 @@ from typing import Protocol
 import numpy as np
 
 from twhin_spark.kernels.arrays import Floats
-from twhin_spark.kernels.corruption import Side, diagonal, turned
-from twhin_spark.kernels.pairwise_losses import PairLoss
+from twhin_spark.kernels.corruption import Corruption, diagonal, transposed
+from twhin_spark.kernels.pairwise_losses import PairwiseLoss
 
-SAFE = 60.0  # e^60 times the number of candidates, and e^-60, are far inside float32
+SAFE_EXPONENT = 60.0  # e^60 times the number of candidates, and e^-60, are far inside float32
 
 
 class Loss(Protocol):
@@ -32,7 +32,9 @@ class Loss(Protocol):
         """Whether it asks how many negatives an edge has."""
         ...
 
-    def side(self, scores: Floats, side: Side, edge_weights: Floats, bound: float, measure: bool) -> Floats | None:
+    def one_corruption(
+        self, scores: Floats, corruption: Corruption, edge_weights: Floats, bound: float, measure: bool
+    ) -> Floats | None:
         """One corruption: scores (C, B, B + U).
 
         bound: no score is further from 0.
@@ -40,12 +42,12 @@ class Loss(Protocol):
         """
         ...
 
-    def both_sides(
+    def both_corruptions(
         self,
         scores: Floats,
         uniform: Floats,
-        target: Side,
-        source: Side,
+        target: Corruption,
+        source: Corruption,
         edge_weights: Floats,
         bound: float,
         measure: bool,
@@ -59,7 +61,7 @@ class Loss(Protocol):
 
 
 @dataclass(frozen=True)
-class Logistic(PairLoss):
+class Logistic(PairwiseLoss):
     """-w log σ(f) - w Σ_n a_n log σ(-f_n), where a_n is the weight of negative n over the number of negatives.
 
     With an adversarial temperature α, what the negatives weigh in all is divided among them in proportion to
@@ -77,10 +79,10 @@ class Logistic(PairLoss):
     def sharpness(self) -> float | None:
         return None if self.adversarial_temperature is None else self.adversarial_temperature / self.scale
 
-    def own_loss(self, scores: Floats, weights: Floats) -> Floats:
+    def positive_loss(self, scores: Floats, weights: Floats) -> Floats:
         return _softplus_sum(-scores[:, :, None], weights[:, :, None])
 
-    def own_gradient(self, scores: Floats, weights: Floats) -> Floats:
+    def positive_gradient(self, scores: Floats, weights: Floats) -> Floats:
         gradient: Floats = weights * (np.tanh(scores) - 1) / 2
         return gradient
 
@@ -95,7 +97,7 @@ class Logistic(PairLoss):
 
 
 @dataclass(frozen=True)
-class CosineContrastive(PairLoss):
+class CosineContrastive(PairwiseLoss):
     """w (1 - f) + w Σ_n a_n max(0, f_n - margin), where a_n is the weight of negative n over the number of negatives.
 
     f are cosines. K. Mao et al.: SimpleX: A Simple and Strong Baseline for Collaborative Filtering, CIKM 2021, eq. 1.
@@ -107,11 +109,11 @@ class CosineContrastive(PairLoss):
     def scale(self) -> float:
         return 1.0
 
-    def own_loss(self, scores: Floats, weights: Floats) -> Floats:
+    def positive_loss(self, scores: Floats, weights: Floats) -> Floats:
         loss: Floats = (weights * (1 - scores)).sum(axis=1)
         return loss
 
-    def own_gradient(self, scores: Floats, weights: Floats) -> Floats:
+    def positive_gradient(self, scores: Floats, weights: Floats) -> Floats:
         return -weights
 
     def negative_loss(self, scores: Floats, weights: Floats) -> Floats:
@@ -135,49 +137,51 @@ class Softmax:
     def scale(self) -> float:
         return 1 / self.temperature
 
-    def side(self, scores: Floats, side: Side, edge_weights: Floats, bound: float, measure: bool) -> Floats:
+    def one_corruption(
+        self, scores: Floats, corruption: Corruption, edge_weights: Floats, bound: float, measure: bool
+    ) -> Floats:
         own = diagonal(scores).copy()
-        if not bound < SAFE:  # every exponential is 1 at most, and one of a row is
-            greatest = _greatest(scores, side, own)
+        if not bound < SAFE_EXPONENT:  # every exponential is 1 at most, and one of a row is
+            greatest = _greatest(scores, corruption, own)
             scores -= greatest[:, :, None]
             own -= greatest
         np.exp(scores, out=scores)
-        return self._of_exponentials(scores, own, side, edge_weights)
+        return self._of_exponentials(scores, own, corruption, edge_weights)
 
-    def both_sides(
+    def both_corruptions(
         self,
         scores: Floats,
         uniform: Floats,
-        target: Side,
-        source: Side,
+        target: Corruption,
+        source: Corruption,
         edge_weights: Floats,
         bound: float,
         measure: bool,
     ) -> Floats:
         # The source side sees the in-batch scores by column; where they need no shift, so does it their exponentials.
-        edges, safe = scores.shape[1], bound < SAFE
+        edges, safe = scores.shape[1], bound < SAFE_EXPONENT
         own = diagonal(scores).copy()
         if safe:
             np.exp(scores, out=scores)
             np.exp(uniform, out=uniform)
         # Not `concatenate`: it may keep the transpose's order in memory, which every later pass would pay for.
         by_source = np.empty((*scores.shape[:2], edges + uniform.shape[2]), scores.dtype)  # (C, B, B + U')
-        by_source[:, :, :edges] = turned(scores[:, :, :edges])
+        by_source[:, :, :edges] = transposed(scores[:, :, :edges])
         by_source[:, :, edges:] = uniform
         if safe:
             loss = self._of_exponentials(by_source, own, source, edge_weights)
             loss += self._of_exponentials(scores, own, target, edge_weights)
         else:
-            loss = self.side(by_source, source, edge_weights, bound, measure)
-            loss += self.side(scores, target, edge_weights, bound, measure)
-        scores[:, :, :edges] += turned(by_source[:, :, :edges])
+            loss = self.one_corruption(by_source, source, edge_weights, bound, measure)
+            loss += self.one_corruption(scores, target, edge_weights, bound, measure)
+        scores[:, :, :edges] += transposed(by_source[:, :, :edges])
         uniform[:] = by_source[:, :, edges:]
         return loss
 
-    def _of_exponentials(self, scores: Floats, own: Floats, side: Side, edge_weights: Floats) -> Floats:
+    def _of_exponentials(self, scores: Floats, own: Floats, corruption: Corruption, edge_weights: Floats) -> Floats:
         """From e^(f/τ) (C, B, B + U) to gradients, in place; own: f/τ of the edges (C, B). Returns the loss, (C,)."""
-        scores *= side.weights[:, None, :]
-        np.put(scores, side.masked, 0)
+        scores *= corruption.weights[:, None, :]
+        np.put(scores, corruption.masked, 0)
         of_own = np.exp(own)
         total = scores.sum(axis=2) + of_own  # (C, B)
         weights = edge_weights * scores.dtype.type(self.scale)
@@ -194,10 +198,10 @@ LOSSES: dict[str, type[Logistic] | type[Softmax] | type[CosineContrastive]] = {
 }
 
 
-def _greatest(scores: Floats, side: Side, positive: Floats) -> Floats:
+def _greatest(scores: Floats, corruption: Corruption, positive: Floats) -> Floats:
     """The greatest of an edge's own score and its negatives', (C, B). What does not count becomes -inf."""
-    np.put(scores, side.masked, -np.inf)
-    scores.transpose(0, 2, 1)[side.weights == 0] = -np.inf
+    np.put(scores, corruption.masked, -np.inf)
+    scores.transpose(0, 2, 1)[corruption.weights == 0] = -np.inf
     greatest: Floats = np.maximum(scores.max(axis=2), positive)
     return greatest
 

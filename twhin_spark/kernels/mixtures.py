@@ -22,7 +22,7 @@ def mixtures(source: Integers, cluster: Integers, sources: int, clusters: int) -
     return _normalised(counts)
 
 
-def smoothed(own: Sparse, neighbours: Integers, all_mixtures: Sparse, share: float) -> Sparse:
+def smooth_mixtures(own: Sparse, neighbours: Integers, all_mixtures: Sparse, share: float) -> Sparse:
     """(1 - share) · own + share · the mean of the neighbours' mixtures; CSR (m, clusters), rows sum to 1 or 0.
 
     own: (m, clusters). neighbours: (m, k), rows of all_mixtures, -1 for none. Who has no mixture of their own takes
@@ -35,7 +35,7 @@ def smoothed(own: Sparse, neighbours: Integers, all_mixtures: Sparse, share: flo
     return _normalised(own * (1 - share) + theirs * share) if 0 < share < 1 else (own if share == 0 else theirs)
 
 
-def draw(row: Integers, weight: Floats, rank: Integers, score: Floats, k: int) -> Integers:
+def draw_in_proportion(row: Integers, weight: Floats, rank: Integers, score: Floats, k: int) -> Integers:
     """Which candidates (n,) make each source's list, in its order: positions, by source, then place in the list.
 
     row: the source. weight: of the candidate's cluster in the source's mixture, above 0. rank: place of the candidate

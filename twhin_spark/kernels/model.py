@@ -18,7 +18,7 @@ class EntityRows:
 
 
 @dataclass
-class Parameters:
+class DirectionParameters:
     """A relation's parameters in one direction and their Adagrad accumulators, both float32 (parameter_count(dim),)."""
 
     values: Floats
@@ -26,15 +26,15 @@ class Parameters:
 
 
 @dataclass
-class Relation:
+class RelationModel:
     """A relation between two entity types. backward is None where it is one-sided; weight multiplies its edges'."""
 
     source_type: str
     target_type: str
     operator: str
     weight: float
-    forward: Parameters
-    backward: Parameters | None = None
+    forward: DirectionParameters
+    backward: DirectionParameters | None = None
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Model:
     """Everything that training changes: entities by type, relations by number."""
 
     entities: dict[str, EntityRows]
-    relations: dict[int, Relation]
+    relations: dict[int, RelationModel]
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ Scores: TypeAlias = NDArray[np.float64]
 Sparse: TypeAlias = csr_array[np.float64]
 
 
-def through(operator: str, parameters: Floats, sources: Floats) -> Scores:
+def apply_relation(operator: str, parameters: Floats, sources: Floats) -> Scores:
     """What a relation makes of the vectors of its sources (n, dim): float64 (n, dim), to be scored with targets."""
     return np.asarray(OPERATORS[operator].apply(_double(parameters), _double(sources)), np.float64)
 

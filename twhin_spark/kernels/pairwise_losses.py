@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from twhin_spark.kernels.arrays import Floats
-from twhin_spark.kernels.corruption import Side, diagonal, turned
+from twhin_spark.kernels.corruption import Corruption, diagonal, transposed
 
 
-class PairLoss(ABC):
+class PairwiseLoss(ABC):
     """w · own(f) + w Σ_n a_n · negative(f_n), where a_n is the weight of negative n over the number of negatives.
 
     What a loss of this kind knows is the two terms; `losses.Loss` says what it does with them.
@@ -18,11 +18,11 @@ class PairLoss(ABC):
     counts_negatives = True
 
     @abstractmethod
-    def own_loss(self, scores: Floats, weights: Floats) -> Floats:
+    def positive_loss(self, scores: Floats, weights: Floats) -> Floats:
         """Σ weights · own(score) over the edges of a chunk, (C,); scores and weights (C, B)."""
 
     @abstractmethod
-    def own_gradient(self, scores: Floats, weights: Floats) -> Floats:
+    def positive_gradient(self, scores: Floats, weights: Floats) -> Floats:
         """The gradient of that at the scores, (C, B)."""
 
     @abstractmethod
@@ -38,22 +38,24 @@ class PairLoss(ABC):
         """Negatives weigh in proportion to e^(sharpness · score), which is a constant to the gradient; None: alike."""
         return None
 
-    def side(self, scores: Floats, side: Side, edge_weights: Floats, bound: float, measure: bool) -> Floats | None:
-        weights = _pair_weights(side, edge_weights)
+    def one_corruption(
+        self, scores: Floats, corruption: Corruption, edge_weights: Floats, bound: float, measure: bool
+    ) -> Floats | None:
+        weights = _pair_weights(corruption, edge_weights)
         if self.sharpness is not None:
             sharpen([(scores, weights)], self.sharpness)
         own = diagonal(scores).copy()
-        loss = self.negative_loss(scores, weights) + self.own_loss(own, edge_weights) if measure else None
+        loss = self.negative_loss(scores, weights) + self.positive_loss(own, edge_weights) if measure else None
         self.to_negative_gradient(scores, weights)
-        diagonal(scores)[:] = self.own_gradient(own, edge_weights)
+        diagonal(scores)[:] = self.positive_gradient(own, edge_weights)
         return loss
 
-    def both_sides(
+    def both_corruptions(
         self,
         scores: Floats,
         uniform: Floats,
-        target: Side,
-        source: Side,
+        target: Corruption,
+        source: Corruption,
         edge_weights: Floats,
         bound: float,
         measure: bool,
@@ -65,17 +67,17 @@ class PairLoss(ABC):
         in_batch_weights, uniform_weights = source_weights[:, :, :edges], source_weights[:, :, edges:]
         if self.sharpness is not None:
             sharpen([(scores, weights)], self.sharpness)
-            by_source = [(turned(scores[:, :, :edges]), in_batch_weights), (uniform, uniform_weights)]
+            by_source = [(transposed(scores[:, :, :edges]), in_batch_weights), (uniform, uniform_weights)]
             sharpen(by_source, self.sharpness)
-        weights[:, :, :edges] += turned(in_batch_weights)
+        weights[:, :, :edges] += transposed(in_batch_weights)
         own = diagonal(scores).copy()
         loss = None
         if measure:
             loss = self.negative_loss(scores, weights) + self.negative_loss(uniform, uniform_weights)
-            loss += self.own_loss(own, 2 * edge_weights)
+            loss += self.positive_loss(own, 2 * edge_weights)
         self.to_negative_gradient(scores, weights)
         self.to_negative_gradient(uniform, uniform_weights)
-        diagonal(scores)[:] = self.own_gradient(own, 2 * edge_weights)
+        diagonal(scores)[:] = self.positive_gradient(own, 2 * edge_weights)
         return loss
 
 
@@ -99,10 +101,10 @@ def sharpen(parts: Sequence[tuple[Floats, Floats]], sharpness: float) -> None:
         weights *= share
 
 
-def _pair_weights(side: Side, edge_weights: Floats) -> Floats:
+def _pair_weights(corruption: Corruption, edge_weights: Floats) -> Floats:
     """w_i a_n / (number of negatives of edge i), 0 where masked, (C, B, B + U)."""
-    assert side.counts is not None
-    per_negative = edge_weights / np.maximum(side.counts, 1).astype(edge_weights.dtype)  # (C, B)
-    weights: Floats = per_negative[:, :, None] * side.weights[:, None, :]
-    np.put(weights, side.masked, 0)
+    assert corruption.counts is not None
+    per_negative = edge_weights / np.maximum(corruption.counts, 1).astype(edge_weights.dtype)  # (C, B)
+    weights: Floats = per_negative[:, :, None] * corruption.weights[:, None, :]
+    np.put(weights, corruption.masked, 0)
     return weights

@@ -16,7 +16,7 @@ from twhin_spark.kernels.arrays import Integers, number_within
 
 
 @dataclass(frozen=True)
-class Ranked:
+class RankedCandidates:
     """One list's candidates of any number of sources: source, target and rank (from 1), (n,) each."""
 
     source: Integers
@@ -25,7 +25,7 @@ class Ranked:
 
 
 @dataclass(frozen=True)
-class Fused:
+class FusedCandidates:
     """Merged candidates, by source, then rank: source, target, rank and score (n,).
 
     starts (n + 1,) and lists, ranks (t,): candidate i was found by the lists from starts[i] on, with these ranks there.
@@ -40,7 +40,9 @@ class Fused:
     ranks: Integers
 
 
-def fuse(lists: Sequence[Ranked], weights: Sequence[float], constant: float, k: int, key: NDArray[np.int64]) -> Fused:
+def fuse(
+    lists: Sequence[RankedCandidates], weights: Sequence[float], constant: float, k: int, key: NDArray[np.int64]
+) -> FusedCandidates:
     """The k candidates of each source with the highest Σ weight / (constant + rank), each target once.
 
     Equal scores come in the order of key (targets,), then of targets.
@@ -63,4 +65,6 @@ def fuse(lists: Sequence[Ranked], weights: Sequence[float], constant: float, k: 
     size = size[best]
     starts = np.concatenate([[0], np.cumsum(size)])
     every = np.repeat(first[best] - starts[:-1], size) + np.arange(starts[-1])
-    return Fused(source[first][best], target[first][best], place + 1, score[best], starts, number[every], rank[every])
+    return FusedCandidates(
+        source[first][best], target[first][best], place + 1, score[best], starts, number[every], rank[every]
+    )

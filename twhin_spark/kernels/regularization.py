@@ -19,11 +19,11 @@ class Penalty:
     entities: float
     relations: float
 
-    def of_ends(self, vectors: Floats, weights: Floats, gradients: Floats) -> Floats:
+    def add_ends(self, vectors: Floats, weights: Floats, gradients: Floats) -> Floats:
         """Adds the gradient at edges' own vectors (C, B, dim) to theirs; returns the penalty of each chunk, (C,)."""
         return self._add(vectors, weights * weights.dtype.type(self.entities), gradients)
 
-    def of_relations(self, parameters: Floats, weights: Floats, gradients: Floats) -> Floats:
+    def add_relations(self, parameters: Floats, weights: Floats, gradients: Floats) -> Floats:
         """The same for chunks' parameters (C, k), which all edges of a chunk share."""
         total = weights.sum(axis=1, keepdims=True) * weights.dtype.type(self.relations)
         return self._add(parameters[:, None, :], total, gradients[:, None, :])

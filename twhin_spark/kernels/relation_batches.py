@@ -8,12 +8,12 @@ import numpy as np
 from twhin_spark.kernels.adagrad import update_parameters
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.gradients import Direction
-from twhin_spark.kernels.model import Parameters, Relation
+from twhin_spark.kernels.model import DirectionParameters, RelationModel
 from twhin_spark.kernels.operators import OPERATORS
 
 
 @dataclass(frozen=True)
-class Family:
+class RelationBatch:
     """R relations side by side.
 
     relations: (R,) numbers, ascending. weights: float32 (R,).
@@ -25,8 +25,8 @@ class Family:
     operator: str
     relations: Integers
     weights: Floats
-    forward: Parameters
-    backward: Parameters | None
+    forward: DirectionParameters
+    backward: DirectionParameters | None
 
     def directions(self, relation: Integers) -> tuple[Direction, Direction | None]:
         """How the relations (C,) score, forward and backward."""
@@ -49,8 +49,8 @@ class Family:
             if side is not None and gradient is not None and gradient.size:
                 update_parameters(side.values, side.accumulators, rows, gradient, learning_rate)
 
-    def write_back(self, relations: Mapping[int, Relation]) -> None:
-        """Puts the parameters back where `families_of` took them from."""
+    def write_back(self, relations: Mapping[int, RelationModel]) -> None:
+        """Puts the parameters back where `batch_relations` took them from."""
         for row, number in enumerate(self.relations):
             relation = relations[int(number)]
             for whole, own in ((self.forward, relation.forward), (self.backward, relation.backward)):
@@ -58,7 +58,7 @@ class Family:
                     own.values[:], own.accumulators[:] = whole.values[row], whole.accumulators[row]
 
 
-def families_of(relations: Mapping[int, Relation]) -> tuple[list[Family], Integers]:
+def batch_relations(relations: Mapping[int, RelationModel]) -> tuple[list[RelationBatch], Integers]:
     """The families of the relations by number, and each number's family as an array (greatest number + 1,)."""
     members: dict[tuple[str, str, str, bool], list[int]] = {}
     for number, one in sorted(relations.items()):
@@ -72,12 +72,14 @@ def families_of(relations: Mapping[int, Relation]) -> tuple[list[Family], Intege
         forward, backward = _stacked([one.forward for one in own]), _stacked([one.backward for one in own])
         assert forward is not None
         weights = np.array([one.weight for one in own], np.float32)
-        families.append(Family(source, target, operator, np.array(numbers), weights, forward, backward))
+        families.append(RelationBatch(source, target, operator, np.array(numbers), weights, forward, backward))
     return families, family_of
 
 
-def _stacked(sides: list[Parameters | None]) -> Parameters | None:
+def _stacked(sides: list[DirectionParameters | None]) -> DirectionParameters | None:
     given = [side for side in sides if side is not None]
     if not given:
         return None
-    return Parameters(np.stack([side.values for side in given]), np.stack([side.accumulators for side in given]))
+    return DirectionParameters(
+        np.stack([side.values for side in given]), np.stack([side.accumulators for side in given])
+    )

@@ -6,7 +6,7 @@ from twhin_spark.kernels.arrays import Floats
 from twhin_spark.kernels.model import Edges
 
 
-def sampled(edges: Edges, times: Floats, rng: np.random.Generator) -> Edges:
+def sample_edges(edges: Edges, times: Floats, rng: np.random.Generator) -> Edges:
     """Each edge as often as times (relations,) says of its relation: 2.5 is twice, and once more for a random half.
 
     Where that is once for all, the edges are as they were, and no random number is drawn.

@@ -9,10 +9,10 @@ import numpy as np
 
 from twhin_spark.kernels.arrays import Floats
 
-SHORTEST = 1e-6  # a shorter vector has the gradient of one of this length
+MIN_NORM = 1e-6  # a shorter vector has the gradient of one of this length
 
 
-class Compared(Protocol):
+class ComparedVectors(Protocol):
     """What becomes of vectors (..., dim) before they are compared. The dot products of `vectors` are scores."""
 
     vectors: Floats
@@ -43,7 +43,7 @@ class Cosine:
     """x · y / (|x| |y|), or 0 where a vector is zero.
 
     Its gradient grows as 1 / |x|, and at zero there is none. So that the sums of its squares stay finite, and a zero
-    vector does not stay where it is, no norm below SHORTEST divides it.
+    vector does not stay where it is, no norm below MIN_NORM divides it.
     """
 
     def __init__(self, vectors: Floats) -> None:
@@ -57,7 +57,7 @@ class Cosine:
     def backward(self, gradient: Floats) -> Floats:
         along = np.einsum("...d,...d->...", gradient, self.vectors)[..., None]
         gradient -= along * self.vectors
-        gradient /= np.maximum(self._norms, gradient.dtype.type(SHORTEST))
+        gradient /= np.maximum(self._norms, gradient.dtype.type(MIN_NORM))
         return gradient
 
 

@@ -4,7 +4,7 @@ A float32 score ŝ of vectors of length d is within ε = γ |q| max|c| of the ex
 u = 2^-24, in whatever order it was summed (N. Higham: Accuracy and Stability of Numerical Algorithms, section 3.1). If
 t is the k-th highest ŝ so far, k candidates have s >= t - ε, so one with ŝ < t - 2ε is not among the best k. What is
 left is scored exactly: vectors are in fixed point (`ranking.fixed_point`), so that float64 holds every sum of their
-products. Equal scores come in the order of key, then place. So the result depends on no tile, part or CPU.
+products. Equal scores come in the order of key, then position. So the result depends on no tile, part or CPU.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from numpy.typing import NDArray
 from twhin_spark.kernels.arrays import Floats, Integers, number_within
 from twhin_spark.kernels.exact_ranks import CANDIDATE_TILE, QUERY_TILE, Excluded, fixed_point
 
-NO_PLACE = -1
+NO_POSITION = -1
 _SLACK = 128  # so many more than k may wait for their exact score before the worst of them are dropped
 _EXACT_ROWS = 512  # pairs of vectors that are held in float64 at a time
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """n candidates: vectors float32 (n, dim), from `in_fixed_point` or `unit_vectors`; key and place int64 (n,).
+    """n candidates: vectors float32 (n, dim), from `in_fixed_point` or `unit_vectors`; key and position int64 (n,).
 
-    Equal scores are ordered by key, then by place. A place is a candidate's number among all candidates.
+    Equal scores are ordered by key, then by position. A position is a candidate's number among all candidates.
     """
 
     vectors: NDArray[np.float32]
     key: NDArray[np.int64]
-    place: NDArray[np.int64]
+    position: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Best:
-    """The best k candidates of each of m queries, in order: scores float64 (m, k), places int64 (m, k).
+class BestCandidates:
+    """The best k candidates of each of m queries, in order: scores float64 (m, k), positions int64 (m, k).
 
-    Where there are fewer than k the rest is -inf and NO_PLACE.
+    Where there are fewer than k the rest is -inf and NO_POSITION.
     """
 
     scores: NDArray[np.float64]
-    places: NDArray[np.int64]
+    positions: NDArray[np.int64]
 
 
 def in_fixed_point(vectors: Floats) -> NDArray[np.float32]:
@@ -65,7 +65,7 @@ def unit_vectors(vectors: Floats) -> NDArray[np.float32]:
     return unit
 
 
-def comparable(vectors: Floats, comparator: str) -> Floats:
+def comparison_vectors(vectors: Floats, comparator: str) -> Floats:
     """The vectors (n, dim) whose dot products are the scores of a comparator, `dot` or `cosine`."""
     return unit_vectors(vectors) if comparator == "cosine" else vectors
 
@@ -80,16 +80,16 @@ def exact_scores(queries: Floats, candidates: Floats, query: Integers, candidate
     return scores
 
 
-def in_order(scores: NDArray[np.float64], keys: NDArray[np.int64], places: NDArray[np.int64]) -> Best:
-    """Candidates of m queries (m, k), each row sorted by score, then key, then place; none has -inf and NO_PLACE."""
+def in_order(scores: NDArray[np.float64], keys: NDArray[np.int64], positions: NDArray[np.int64]) -> BestCandidates:
+    """Sort the candidates (m, k) of each of m queries by score, key and position; an empty slot has NO_POSITION."""
     order = np.argsort(-scores, axis=1, kind="stable")
     scores = np.take_along_axis(scores, order, axis=1)
     keys = np.take_along_axis(keys, order, axis=1)
-    places = np.take_along_axis(places, order, axis=1)
-    tied = np.flatnonzero(((scores[:, 1:] == scores[:, :-1]) & (places[:, 1:] != NO_PLACE)).any(axis=1))
+    positions = np.take_along_axis(positions, order, axis=1)
+    tied = np.flatnonzero(((scores[:, 1:] == scores[:, :-1]) & (positions[:, 1:] != NO_POSITION)).any(axis=1))
     for row in tied.tolist():
-        places[row] = places[row, np.lexsort((places[row], keys[row], -scores[row]))]
-    return Best(scores, places)
+        positions[row] = positions[row, np.lexsort((positions[row], keys[row], -scores[row]))]
+    return BestCandidates(scores, positions)
 
 
 class TopK:
@@ -104,7 +104,7 @@ class TopK:
         self._norms = np.linalg.norm(queries.astype(np.float64), axis=1)
         self._scores = np.full((len(queries), k), -np.inf)
         self._keys = np.zeros((len(queries), k), np.int64)
-        self._places = np.full((len(queries), k), NO_PLACE, np.int64)
+        self._positions = np.full((len(queries), k), NO_POSITION, np.int64)
 
     def add(self, candidates: Candidates, excluded: Excluded) -> None:
         """Takes the next candidates in; the excluded pairs of their rows and those of the queries do not count."""
@@ -120,9 +120,9 @@ class TopK:
             hidden = Excluded(query[low:high] - first, candidate[low:high])
             self._add_to_tile(tile, candidates, hidden, errors[tile])
 
-    def best(self) -> Best:
+    def best(self) -> BestCandidates:
         """The best so far, in order."""
-        return in_order(self._scores, self._keys, self._places)
+        return in_order(self._scores, self._keys, self._positions)
 
     def _add_to_tile(self, tile: slice, candidates: Candidates, hidden: Excluded, errors: Floats) -> None:
         """Takes candidates in for the queries of one tile (t,), whose float32 scores are within errors (t,)."""
@@ -146,17 +146,17 @@ class TopK:
         if len(query):
             row = waiting.rows[:, : filled.shape[1]][filled]
             scores = np.full(filled.shape, -np.inf)
-            keys, places = np.zeros((2, *filled.shape), np.int64)
+            keys, positions = np.zeros((2, *filled.shape), np.int64)
             scores[query, column] = exact_scores(self._queries[tile], candidates.vectors, query, row)
             keys[query, column] = candidates.key[row]
-            places[query, column] = candidates.place[row]
-            self._merge(tile, scores, keys, places)
+            positions[query, column] = candidates.position[row]
+            self._merge(tile, scores, keys, positions)
         waiting.clear(self._scores[tile].min(axis=1))
 
-    def _merge(self, tile: slice, scores: Floats, keys: Integers, places: Integers) -> None:
+    def _merge(self, tile: slice, scores: Floats, keys: Integers, positions: Integers) -> None:
         scores = np.concatenate([self._scores[tile], scores], axis=1)  # (t, k + w)
         keys = np.concatenate([self._keys[tile], keys], axis=1)
-        places = np.concatenate([self._places[tile], places], axis=1)
+        positions = np.concatenate([self._positions[tile], positions], axis=1)
         last = scores.shape[1] - self.k
         bound = np.partition(scores, last, axis=1)[:, last, None]  # the k-th highest, -inf where there are fewer
         kept = scores > bound
@@ -165,7 +165,7 @@ class TopK:
         crowded = np.flatnonzero(equal.sum(axis=1) > room)
         for row in crowded.tolist():
             tied = np.flatnonzero(equal[row])
-            order = np.lexsort((places[row, tied], keys[row, tied]))
+            order = np.lexsort((positions[row, tied], keys[row, tied]))
             equal[row, tied[order[room[row] :]]] = False
         kept |= equal
         query, _ = np.nonzero(kept)
@@ -173,7 +173,7 @@ class TopK:
         for mine, values, empty in (
             (self._scores[tile], scores, -np.inf),
             (self._keys[tile], keys, 0),
-            (self._places[tile], places, NO_PLACE),
+            (self._positions[tile], positions, NO_POSITION),
         ):
             mine[:] = empty
             mine[at] = values[kept]
@@ -199,7 +199,7 @@ class _Waiting:
 
     @property
     def filled(self) -> NDArray[np.bool_]:
-        """Which places are taken, (t, w) for the w that are in use."""
+        """Which positions are taken, (t, w) for the w that are in use."""
         return np.arange(self._count.max()) < self._count[:, None]
 
     @property
@@ -213,9 +213,9 @@ class _Waiting:
         if not len(at):
             return
         query, column = np.divmod(at, scores.shape[1])
-        place = self._count[query] + number_within(query)
-        self._scores[query, place] = scores[query, column]
-        self.rows[query, place] = first + column
+        position = self._count[query] + number_within(query)
+        self._scores[query, position] = scores[query, column]
+        self.rows[query, position] = first + column
         self._count += np.bincount(query, minlength=len(self._count))
         if self.is_crowded:
             self._drop()

@@ -9,12 +9,12 @@ from twhin_spark.kernels.adagrad import RowStep
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.batches import Batch, deal_batches
 from twhin_spark.kernels.gradients import Ends, LossSettings, chunk_gradients
-from twhin_spark.kernels.logq import Shares, expected_negatives
+from twhin_spark.kernels.logq import EndpointShares, expected_negatives
 from twhin_spark.kernels.model import Edges, EntityRows, Model
-from twhin_spark.kernels.relation_batches import Family, families_of
+from twhin_spark.kernels.relation_batches import RelationBatch, batch_relations
 
 SLAB_BYTES = 1 << 20  # of scores that are worked on at once: they stay in a core's second-level cache
-MEASURED = 8  # the loss is measured in one batch of so many, and in the first one of each relation
+MEASURED_EVERY = 8  # the loss is measured in one batch of so many, and in the first one of each relation
 
 
 @dataclass(frozen=True)
@@ -60,15 +60,15 @@ def train_edges(model: Model, edges: Edges, settings: TrainSettings, rng: np.ran
     that met it leaves the model unchanged.
     """
     _keep_freed_memory()
-    families, family_of = families_of(model.relations)
-    passes = [_FamilyPass(model, edges, family, settings, rng) for family in families]
+    families, family_of = batch_relations(model.relations)
+    passes = [_RelationBatchPass(model, edges, family, settings, rng) for family in families]
     chunk_size = min(settings.in_batch_negatives, settings.batch_size)
     batches = deal_batches(edges.relation, family_of, chunk_size, settings.batch_size // chunk_size, rng)
     tally = _Tally()
     non_finite = None
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the gradient
         for number, batch in enumerate(batches):
-            measure = number % MEASURED == 0 or not tally.has_measured(batch)
+            measure = number % MEASURED_EVERY == 0 or not tally.has_measured(batch)
             losses, non_finite = passes[family_of[batch.relation[0]]].train(batch, measure)
             if non_finite is not None:
                 break
@@ -78,22 +78,22 @@ def train_edges(model: Model, edges: Edges, settings: TrainSettings, rng: np.ran
     return PassResult(tally.edges, tally.losses(), non_finite)
 
 
-class _FamilyPass:
+class _RelationBatchPass:
     """The part of a pass that trains one family of relations."""
 
     def __init__(
-        self, model: Model, edges: Edges, family: Family, settings: TrainSettings, rng: np.random.Generator
+        self, model: Model, edges: Edges, family: RelationBatch, settings: TrainSettings, rng: np.random.Generator
     ) -> None:
         self._edges, self._family, self._settings, self._rng = edges, family, settings, rng
         self._source, self._target = model.entities[family.source_type], model.entities[family.target_type]
         self._crosses = settings.cross_negatives and self._source is self._target
-        self._shares: tuple[Shares, Shares] | None = None
+        self._shares: tuple[EndpointShares, EndpointShares] | None = None
         if settings.loss.logq:
             own = np.isin(edges.relation, family.relations)
             relation, weight = edges.relation[own], edges.weight[own]
             self._shares = (
-                Shares.of(relation, edges.source[own], weight, len(self._source.vectors)),
-                Shares.of(relation, edges.target[own], weight, len(self._target.vectors)),
+                EndpointShares.from_edges(relation, edges.source[own], weight, len(self._source.vectors)),
+                EndpointShares.from_edges(relation, edges.target[own], weight, len(self._target.vectors)),
             )
 
     def train(self, batch: Batch, measure: bool) -> tuple[Floats | None, int | None]:
@@ -110,7 +110,7 @@ class _FamilyPass:
         if not all(step.is_finite for _, step in steps):
             return None, _not_finite(batch, slabs)
         for entities, step in steps:
-            step.take(entities.vectors, entities.accumulators, settings.entity_learning_rate, settings.max_norm)
+            step.apply(entities.vectors, entities.accumulators, settings.entity_learning_rate, settings.max_norm)
         self._family.update(
             batch.relation,
             np.concatenate([slab.forward for slab in slabs]),
@@ -148,8 +148,8 @@ class _FamilyPass:
         if self._shares is None:
             return Ends(vectors, ids)
         expected = expected_negatives(
-            self._shares[side].find(part.relation, ids),
-            self._shares[1 - side].find(part.relation, ids) if self._crosses else None,
+            self._shares[side].lookup(part.relation, ids),
+            self._shares[1 - side].lookup(part.relation, ids) if self._crosses else None,
             edges=part.sizes,
             in_batch_weight=settings.loss.in_batch_weight,
             uniform=drawn - part.sizes if self._crosses else drawn,
@@ -197,7 +197,7 @@ class _Slab:
 def _row_step(entities: EntityRows, gradients: list[tuple[Integers, Floats]]) -> RowStep:
     rows = np.concatenate([ids.ravel() for ids, _ in gradients])
     values = np.concatenate([one.reshape(-1, one.shape[-1]) for _, one in gradients])
-    return RowStep.of(entities.accumulators, rows, values)
+    return RowStep.from_gradients(entities.accumulators, rows, values)
 
 
 def _not_finite(batch: Batch, slabs: list[_Slab]) -> int:

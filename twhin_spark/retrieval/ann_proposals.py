@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from twhin_spark.config.retrieval import AnnConfig
 from twhin_spark.kernels.arrays import Floats
-from twhin_spark.kernels.topk import NO_PLACE
+from twhin_spark.kernels.topk import NO_POSITION
 from twhin_spark.representations.ann_index import AnnIndex, IndexDescription, number_of_lists, open_or_build_index
 from twhin_spark.retrieval.candidate_task import CandidateFinder, UnitSources
 from twhin_spark.retrieval.published_version import PublishedVersion
@@ -95,7 +95,7 @@ def _propose(
     known = np.bincount(excluded, minlength=len(sources.position)).clip(max=_MOST_KNOWN) + 1
     steps = np.ceil(np.log2(known)).astype(np.int64)
     width = k * settings.refine + (1 << int(steps.max(initial=0)))
-    positions = np.full((len(sources.position), min(width, index.description.vectors)), NO_PLACE, np.int64)
+    positions = np.full((len(sources.position), min(width, index.description.vectors)), NO_POSITION, np.int64)
     for step in np.unique(steps).tolist():
         group = np.flatnonzero(steps == step)
         proposed = index.search(sources.vectors[group], k * settings.refine + (1 << step), settings.probes)

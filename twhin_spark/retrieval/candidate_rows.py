@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from twhin_spark.kernels.arrays import Integers
-from twhin_spark.kernels.rank_fusion import Fused, Ranked, fuse
+from twhin_spark.kernels.rank_fusion import FusedCandidates, RankedCandidates, fuse
 from twhin_spark.retrieval.candidate_task import CandidateFinder
 from twhin_spark.retrieval.resolved_query import ResolvedBlend, ResolvedQuery
 
@@ -52,7 +52,7 @@ class CandidateRows:
     ) -> Iterator[pa.RecordBatch]:
         ranked, score = _ranked(finder, unit)
         starts = np.arange(len(score) + 1)  # one tag for each row
-        fused = Fused(
+        fused = FusedCandidates(
             ranked.source, ranked.target, ranked.rank, score, starts, np.zeros(len(score), np.int64), ranked.rank
         )
         yield from _batches(finder.query.name, [finder.query], fused, ids)
@@ -67,17 +67,17 @@ class CandidateRows:
         yield from _batches(blend.name, [finder.query for finder in finders], fused, ids)
 
 
-def _ranked(finder: CandidateFinder, unit: int) -> tuple[Ranked, NDArray[np.float64]]:
+def _ranked(finder: CandidateFinder, unit: int) -> tuple[RankedCandidates, NDArray[np.float64]]:
     """Read the best candidates of a unit's sources by source, then rank, and their scores."""
     best = finder.files.scratch.read(f"best/{finder.query.name}/{unit}")
     positions = finder.source_positions(unit)
     source, column = np.nonzero(best["positions"] >= 0)
-    ranked = Ranked(positions[source], best["positions"][source, column], column + 1)
+    ranked = RankedCandidates(positions[source], best["positions"][source, column], column + 1)
     return ranked, best["scores"][source, column]
 
 
 def _batches(
-    name: str, queries: Sequence[ResolvedQuery], fused: Fused, ids: Mapping[str, pa.Array]
+    name: str, queries: Sequence[ResolvedQuery], fused: FusedCandidates, ids: Mapping[str, pa.Array]
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a query or blend. Its queries share their entity types; a tag names one of them."""
     source_type, target_type = queries[0].source, queries[0].target

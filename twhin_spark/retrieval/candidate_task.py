@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from twhin_spark.graph.entity_location import positions_in
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.exact_ranks import CANDIDATE_TILE, QUERY_TILE, Excluded
-from twhin_spark.kernels.topk import Best, Candidates, TopK, exact_scores, in_order
+from twhin_spark.kernels.topk import BestCandidates, Candidates, TopK, exact_scores, in_order
 from twhin_spark.retrieval.entity_files import EntityFiles, EntityLayout, KnownEdges
 from twhin_spark.retrieval.resolved_query import ResolvedQuery
 
@@ -116,7 +116,7 @@ class CandidateFinder:
         by_position = np.argsort(proposed, axis=None, kind="stable")
         ordered = proposed.ravel()[by_position]
         for target in self.targets():
-            position = target.candidates.place
+            position = target.candidates.position
             begin, end = np.searchsorted(ordered, (position[0], position[-1] + 1))
             source, column = np.divmod(by_position[begin:end], proposed.shape[1])
             index = np.searchsorted(position, ordered[begin:end])  # the index has all targets, so each is there
@@ -128,7 +128,7 @@ class CandidateFinder:
             keys[source, column] = target.candidates.key[index]
         proposed[~np.isfinite(scores)] = -1
         best = in_order(scores, keys, proposed)
-        self.write(unit, Best(best.scores[:, : self.query.k], best.places[:, : self.query.k]))
+        self.write(unit, BestCandidates(best.scores[:, : self.query.k], best.positions[:, : self.query.k]))
         return UnitStats(len(sources.position), 0.0, time.perf_counter() - started, 0.0)
 
     def sources(self, unit: int) -> UnitSources:
@@ -181,7 +181,7 @@ class CandidateFinder:
         """Return the pairs of a source and a target that are no candidates: excluded edges, and a source itself."""
         query, candidate = self._excluded_edges(sources, target)
         if self.query.source == self.query.target:
-            itself = positions_in(sources.position, target.candidates.place)
+            itself = positions_in(sources.position, target.candidates.position)
             query = np.concatenate([query, np.flatnonzero(itself >= 0)])
             candidate = np.concatenate([candidate, itself[itself >= 0]])
         return Excluded(query, candidate)
@@ -196,9 +196,9 @@ class CandidateFinder:
         kept = np.isin(known.relation[edges], self.query.exclude) & (position >= 0)
         return known.source[edges][kept], by_row[position[kept]]
 
-    def write(self, unit: int, best: Best) -> None:
+    def write(self, unit: int, best: BestCandidates) -> None:
         """Write the best candidates of the unit's sources."""
-        self.files.scratch.write(f"best/{self.query.name}/{unit}", scores=best.scores, positions=best.places)
+        self.files.scratch.write(f"best/{self.query.name}/{unit}", scores=best.scores, positions=best.positions)
 
 
 def sgemm_speed(queries: Floats, candidates: Floats) -> float:

@@ -25,9 +25,9 @@ from twhin_spark.graph.entity_location import positions_in
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.clusters import nearest_centroids, spherical_kmeans
 from twhin_spark.kernels.exact_ranks import Excluded
-from twhin_spark.kernels.mixtures import draw, mixtures, smoothed
+from twhin_spark.kernels.mixtures import draw_in_proportion, mixtures, smooth_mixtures
 from twhin_spark.kernels.pair_scores import Sparse
-from twhin_spark.kernels.topk import NO_PLACE, Best, Candidates, TopK, unit_vectors
+from twhin_spark.kernels.topk import NO_POSITION, BestCandidates, Candidates, TopK, unit_vectors
 from twhin_spark.retrieval.candidate_task import CandidateFinder, UnitStats
 from twhin_spark.retrieval.entity_files import EntityFiles
 from twhin_spark.retrieval.resolved_query import RelationOperator
@@ -129,10 +129,10 @@ class MixtureTask:
             excluded = self.finder.excluded(sources, target)
             candidates = target.candidates
             first = self.finder.layout.first_position(query.target, target.partition)
-            labels = self.labels(target.partition)[candidates.place - first]
+            labels = self.labels(target.partition)[candidates.position - first]
             for cluster, (members, top) in tops.items():
                 rows = np.flatnonzero(labels == cluster)
-                of_cluster = Candidates(candidates.vectors[rows], candidates.key[rows], candidates.place[rows])
+                of_cluster = Candidates(candidates.vectors[rows], candidates.key[rows], candidates.position[rows])
                 top.add(of_cluster, _within(excluded, members, rows))
         self.finder.write(unit, _draw_lists(tops, weights, len(sources.position), query.k))
         return UnitStats(len(sources.position), 0.0, time.perf_counter() - started, 0.0)
@@ -143,7 +143,7 @@ class MixtureTask:
         own = all_mixtures[position]
         if not self.neighbours or not self.smoothing:
             return own
-        return smoothed(own, self._neighbours(unit, all_mixtures), all_mixtures, self.smoothing)
+        return smooth_mixtures(own, self._neighbours(unit, all_mixtures), all_mixtures, self.smoothing)
 
     def _neighbours(self, unit: int, all_mixtures: Sparse) -> NDArray[np.int64]:
         """Return the positions (m, neighbours) of the nearest sources, by cosine, that engaged with a target."""
@@ -158,9 +158,9 @@ class MixtureTask:
             rows = np.flatnonzero(active[first : first + len(vectors)])
             key = self.files.order(query.source, partition)["key"][rows]
             candidates = Candidates(unit_vectors(vectors[rows]), key, first + rows)
-            itself = positions_in(sources.position, candidates.place)
+            itself = positions_in(sources.position, candidates.position)
             top.add(candidates, Excluded(np.flatnonzero(itself >= 0), itself[itself >= 0]))
-        return top.best().places
+        return top.best().positions
 
     def _mixtures(self) -> Sparse:
         """Read the mixtures of all entities of the source type, by position."""
@@ -188,7 +188,7 @@ def _within(pairs: Excluded, queries: Integers, candidates: Integers) -> Exclude
     return Excluded(query[both], candidate[both])
 
 
-def _draw_lists(tops: dict[int, tuple[Integers, TopK]], weights: Sparse, sources: int, k: int) -> Best:
+def _draw_lists(tops: dict[int, tuple[Integers, TopK]], weights: Sparse, sources: int, k: int) -> BestCandidates:
     """Draw the lists of all sources from the best candidates of each cluster.
 
     tops: by cluster, the sources whose mixtures have it and their best candidates there.
@@ -196,14 +196,14 @@ def _draw_lists(tops: dict[int, tuple[Integers, TopK]], weights: Sparse, sources
     parts: list[tuple[NDArray[np.generic], ...]] = []
     for cluster, (members, top) in tops.items():
         best = top.best()
-        row, column = np.nonzero(best.places >= 0)
+        row, column = np.nonzero(best.positions >= 0)
         weight = weights[:, [cluster]].toarray().ravel()[members]  # (members,)
-        parts.append((members[row], weight[row], column + 1, best.scores[row, column], best.places[row, column]))
-    lists = Best(np.full((sources, k), -np.inf), np.full((sources, k), NO_PLACE, np.int64))
+        parts.append((members[row], weight[row], column + 1, best.scores[row, column], best.positions[row, column]))
+    lists = BestCandidates(np.full((sources, k), -np.inf), np.full((sources, k), NO_POSITION, np.int64))
     if parts:
         source, weight, rank, score, position = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-        drawn = draw(source, weight, rank, score, k)
+        drawn = draw_in_proportion(source, weight, rank, score, k)
         source = source[drawn]
         cells = source, np.arange(len(source)) - np.searchsorted(source, source)
-        lists.scores[cells], lists.places[cells] = score[drawn], position[drawn]
+        lists.scores[cells], lists.positions[cells] = score[drawn], position[drawn]
     return lists

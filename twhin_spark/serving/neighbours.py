@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twhin_spark.kernels.pair_scores import Scores, through
+from twhin_spark.kernels.pair_scores import Scores, apply_relation
 from twhin_spark.representations.errors import NotServedError, RequestError, one_of
 from twhin_spark.representations.similarity_measures import default_measure, end_type_error
 from twhin_spark.serving.dense import DenseRows
@@ -156,4 +156,4 @@ def _query_vector(version: StoredVersion, query: NeighbourQuery) -> Scores:
     if query.relation is None:
         return vector
     relation = version.relation(query.relation)
-    return through(relation.operator, np.array(relation.parameters), vector[None]).ravel()
+    return apply_relation(relation.operator, np.array(relation.parameters), vector[None]).ravel()

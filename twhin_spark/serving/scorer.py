@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from twhin_spark.config.serving import Score
-from twhin_spark.kernels.pair_scores import Scores, through, weighted_sum
+from twhin_spark.kernels.pair_scores import Scores, apply_relation, weighted_sum
 from twhin_spark.representations.errors import RequestError
 from twhin_spark.representations.similarity_measures import MEASURES, end_type_error, resolve_measure
 from twhin_spark.representations.version_lookup import CURRENT
@@ -83,7 +83,7 @@ class Scorer:
         ):
             if wrong := next((entity for entity in entities if entity[0] != required), None):
                 raise RequestError(end_type_error(relation.relation, end, wrong[0], required))
-        matrix = through(relation.operator, np.array(relation.parameters), np.asarray(gathered.matrix))
+        matrix = apply_relation(relation.operator, np.array(relation.parameters), np.asarray(gathered.matrix))
         return GatheredRows(gathered.position, matrix)
 
 

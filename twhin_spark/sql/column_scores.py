@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 
 from twhin_spark.errors import InputError
 from twhin_spark.kernels.arrays import Floats
-from twhin_spark.kernels.pair_scores import DENSE_MEASURES, SPARSE_MEASURES, Scores, Sparse, through
+from twhin_spark.kernels.pair_scores import DENSE_MEASURES, SPARSE_MEASURES, Scores, Sparse, apply_relation
 
 RelationTransform: TypeAlias = tuple[str, Floats]
 """Operator and parameters of a relation."""
@@ -96,7 +96,7 @@ def _scores(measure: str, x: pa.Array, y: pa.Array, relation: RelationTransform 
     if sources.shape != targets.shape:
         lengths = f"{sources.shape[1]} and of {targets.shape[1]} numbers"
         raise InputError(f"{measure} requires vectors of one length, not of {lengths}")
-    return DENSE_MEASURES[measure](through(*relation, sources) if relation else sources, targets)
+    return DENSE_MEASURES[measure](apply_relation(*relation, sources) if relation else sources, targets)
 
 
 def _is_list(column: pa.Array) -> bool:

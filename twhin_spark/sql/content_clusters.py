@@ -14,7 +14,7 @@ from twhin_spark.config import Config
 from twhin_spark.errors import InputError
 from twhin_spark.kernels.arrays import Floats
 from twhin_spark.kernels.clusters import nearest_centroids, spherical_kmeans, unit_rows
-from twhin_spark.kernels.pair_scores import through
+from twhin_spark.kernels.pair_scores import apply_relation
 from twhin_spark.representations.errors import one_of
 from twhin_spark.representations.similarity_measures import end_type_error
 from twhin_spark.sql.column_scores import vector_matrix
@@ -91,7 +91,7 @@ class ContentClusters:
                 raise InputError(end_type_error(relation, "source", entity_type, operator.source_type))
             if self.entity_type != operator.target_type:
                 raise InputError(end_type_error(relation, "target", self.entity_type, operator.target_type))
-            vector = through(operator.operator, np.array(operator.parameters), vector[None])[0]
+            vector = apply_relation(operator.operator, np.array(operator.parameters), vector[None])[0]
         return self.nearest(vector, count)
 
 

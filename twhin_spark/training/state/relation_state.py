@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twhin_spark.kernels.model import Parameters, Relation
+from twhin_spark.kernels.model import DirectionParameters, RelationModel
 from twhin_spark.kernels.operators import OPERATORS
 
 
@@ -40,13 +40,13 @@ def initial_state(settings: RelationSettings, dim: int) -> RelationState:
     return RelationState(dict.fromkeys(sides, fresh), {side: [0.0] * len(fresh) for side in sides})
 
 
-def to_kernel(settings: RelationSettings, state: RelationState) -> Relation:
+def to_kernel(settings: RelationSettings, state: RelationState) -> RelationModel:
     """The relation as the kernels train it, in arrays of its own."""
     directions = {
-        side: Parameters(np.array(values, np.float32), np.array(state.accumulators[side], np.float32))
+        side: DirectionParameters(np.array(values, np.float32), np.array(state.accumulators[side], np.float32))
         for side, values in state.parameters.items()
     }
-    return Relation(
+    return RelationModel(
         settings.source,
         settings.target,
         settings.operator,
@@ -56,7 +56,7 @@ def to_kernel(settings: RelationSettings, state: RelationState) -> Relation:
     )
 
 
-def from_kernel(relation: Relation) -> RelationState:
+def from_kernel(relation: RelationModel) -> RelationState:
     sides = {"target": relation.forward, "source": relation.backward}
     return RelationState(
         {side: one.values.tolist() for side, one in sides.items() if one is not None},

@@ -25,7 +25,7 @@ from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.exact_ranks import Excluded, Positives, count_above, positive_scores, realistic_rank
 from twhin_spark.kernels.model import Edges, EntityRows, Model
 from twhin_spark.kernels.operators import OPERATORS
-from twhin_spark.kernels.topk import comparable
+from twhin_spark.kernels.topk import comparison_vectors
 from twhin_spark.kernels.training_pass import TrainSettings, train_edges
 from twhin_spark.training.state.relation_state import RelationSettings, RelationState, to_kernel
 from twhin_spark.training.state.round_report import ValidationResult
@@ -122,8 +122,8 @@ class Validator:
             forward = np.array(parameters[relation.name].parameters["target"], np.float32)
             operator = OPERATORS[relation.operator]
             seen = operator.apply(forward, excerpt.vectors[relation.source][edges.source[mine]])
-            vectors[mine] = comparable(seen, self.comparator)
-            targets = comparable(excerpt.vectors[relation.target][edges.target[mine]], self.comparator)
+            vectors[mine] = comparison_vectors(seen, self.comparator)
+            targets = comparison_vectors(excerpt.vectors[relation.target][edges.target[mine]], self.comparator)
             scores[mine] = positive_scores(vectors[mine], targets, np.arange(len(mine)))
         return ValidationQueries(vectors, scores)
 
@@ -141,7 +141,7 @@ class Validator:
             known = (place_of[sample.known_edge] >= 0) & (sample.known_target >> ROW_BITS == partition)
             excluded = Excluded(place_of[sample.known_edge[known]], sample.known_target[known] & _ROW_MASK)
             positives = Positives(np.arange(len(mine)), own, asked.scores[mine])
-            candidates = comparable(state[kind].vectors, self.comparator)
+            candidates = comparison_vectors(state[kind].vectors, self.comparator)
             counts[:, mine] = count_above(asked.vectors[mine], candidates, positives, excluded)
         return counts
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 from twhin_spark.errors import TwhinError
 from twhin_spark.graph.packing import DTYPES
 from twhin_spark.kernels.model import Model
-from twhin_spark.kernels.relation_sampling import sampled
+from twhin_spark.kernels.relation_sampling import sample_edges
 from twhin_spark.kernels.training_pass import train_edges
 from twhin_spark.training.bucket_schedule import Round
 from twhin_spark.training.run_settings import RunSettings
@@ -103,7 +103,7 @@ class RoundTask:
             with watch("read"):
                 held.load(walk[step])
             with watch("edge"):
-                edges = sampled(edges_of(blocks, self.this, held, ends), run.sampling, rng)
+                edges = sample_edges(edges_of(blocks, self.this, held, ends), run.sampling, rng)
                 pa.default_memory_pool().release_unused()  # what the blocks took
             with watch("kernel"):
                 done = train_edges(Model(held.entities(), relations), edges, run.train, rng)

@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from twhin_spark.errors import TwhinError
-from twhin_spark.kernels.model import Model, Relation
-from twhin_spark.kernels.relation_sampling import sampled
+from twhin_spark.kernels.model import Model, RelationModel
+from twhin_spark.kernels.relation_sampling import sample_edges
 from twhin_spark.kernels.training_pass import TrainSettings, train_edges
 from twhin_spark.training.bucket_schedule import Round
 from twhin_spark.training.run_settings import RunSettings
@@ -117,7 +117,7 @@ class SingleTask:
             with clock("kernel"):
                 seed = np.random.SeedSequence((run.seed, this.epoch, this.number, 0))
                 rng = np.random.Generator(np.random.PCG64(seed))
-                done = train_edges(model, sampled(edges, run.sampling, rng), settings, rng)
+                done = train_edges(model, sample_edges(edges, run.sampling, rng), settings, rng)
             if done.non_finite is not None:
                 return SingleTaskResult(diverged=run.relations[done.non_finite].name, diverged_in=this.epoch)
             states = _states(held, model, self.files, run.entity_types)
@@ -163,7 +163,7 @@ class SingleTask:
             reports=reports, files=held.written, relations=self._named(relations), history=history, best=best
         )
 
-    def _named(self, relations: Mapping[int, Relation]) -> dict[str, RelationState]:
+    def _named(self, relations: Mapping[int, RelationModel]) -> dict[str, RelationState]:
         return {self.run.relations[i].name: from_kernel(relation) for i, relation in relations.items()}
 
 
