@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -160,6 +161,14 @@ def test_routes_of_the_service_exist() -> None:
 def test_api_page_has_every_public_name() -> None:
     documented = re.findall(r"^::: twhin_spark\.(\w+)$", (ROOT / "docs/api.md").read_text(), re.M)
     assert sorted(documented) == sorted(set(twhin_spark.__all__) - {"__version__"})
+
+
+@pytest.mark.parametrize("name", sorted(set(twhin_spark.__all__) - {"__version__"}))
+def test_every_public_parameter_has_an_entry_of_its_own(name: str) -> None:
+    """The API page would show the type of the first parameter for all of an entry's."""
+    text = inspect.getdoc(getattr(twhin_spark, name)) or ""
+    assert text
+    assert not re.search(r"^\w+(?:, \w+)+\n {4}", text, re.M)
 
 
 def test_contributing_names_what_the_code_defines() -> None:

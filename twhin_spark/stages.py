@@ -138,8 +138,12 @@ def train(
 
     Parameters
     ----------
-    spark, config, progress
-        As for `build_graph`.
+    spark
+        A session of `open_session`, or one with the same settings.
+    config
+        A config of `load_config`.
+    progress
+        Receives each line of progress. The default drops them.
     resume
         Continue after the last committed round of this config's training, if it was stopped.
     take_over
@@ -164,8 +168,12 @@ def evaluate(spark: SparkSession, config: Config, *, progress: Progress = quiet)
 
     Parameters
     ----------
-    spark, config, progress
-        As for `build_graph`.
+    spark
+        A session of `open_session`, or one with the same settings.
+    config
+        A config of `load_config`.
+    progress
+        Receives each line of progress. The default drops them.
 
     Returns
     -------
@@ -187,8 +195,12 @@ def publish(spark: SparkSession, config: Config, *, progress: Progress = quiet) 
 
     Parameters
     ----------
-    spark, config, progress
-        As for `build_graph`.
+    spark
+        A session of `open_session`, or one with the same settings.
+    config
+        A config of `load_config`.
+    progress
+        Receives each line of progress. The default drops them.
 
     Raises
     ------
@@ -215,9 +227,17 @@ def pipeline(
 
     Parameters
     ----------
-    spark, config, logs, progress
+    spark
+        A session of `open_session`, or one with the same settings.
+    config
+        A config of `load_config`.
+    logs
         As for `build_graph`.
-    resume, take_over
+    progress
+        Receives each line of progress. The default drops them.
+    resume
+        As for `train`.
+    take_over
         As for `train`.
 
     Returns
@@ -243,8 +263,12 @@ def find_candidates(spark: SparkSession, config: Config, *, progress: Progress =
 
     Parameters
     ----------
-    spark, config, progress
-        As for `build_graph`.
+    spark
+        A session of `open_session`, or one with the same settings.
+    config
+        A config of `load_config`.
+    progress
+        Receives each line of progress. The default drops them.
 
     Raises
     ------

@@ -38,8 +38,10 @@ def score_pairs(
 
     Parameters
     ----------
-    spark, config
-        The session, and the config whose output is read.
+    spark
+        A session of `open_session`, or one with the same settings.
+    config
+        The config whose output is read.
     pairs
         Columns source_type, source_id, target_type, target_id, and any others. Duplicates are allowed.
     scores
