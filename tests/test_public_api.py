@@ -119,10 +119,16 @@ def test_a_dataframe_that_is_missing_or_unknown_is_a_config_error(
 @pytest.mark.parametrize(
     ("log", "message"),
     [
-        ({"format": "csv"}, r"config: logs\.likes\.path: .*required unless format is dataframe"),
-        ({"format": "dataframe", "path": "x.csv"}, r"logs\.likes\.path: format is dataframe.*leave path out"),
-        ({"format": "dataframe", "options": {"sep": ";"}}, r"logs\.likes\.options: .*leave options out"),
-        ({"format": "dataframe", "columns": "user STRING"}, r"logs\.likes\.columns: .*"),
+        ({"format": "csv"}, r"config: logs\.likes\.format is 'csv', so logs\.likes\.path is required"),
+        ({"format": "dataframe", "path": "x.csv"}, r"logs\.likes\.format is 'dataframe', .*; remove logs\.likes\.path"),
+        (
+            {"format": "dataframe", "options": {"sep": ";"}},
+            r"logs\.likes\.format is 'dataframe', .*; remove logs\.likes\.options",
+        ),
+        (
+            {"format": "dataframe", "columns": "user STRING"},
+            r"logs\.likes\.columns is set, so logs\.likes\.format must be csv or json, not dataframe",
+        ),
     ],
 )
 def test_a_log_has_a_path_or_the_format_dataframe(tmp_path: Path, log: dict[str, Any], message: str) -> None:
