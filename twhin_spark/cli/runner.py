@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import signal
 import sys
+import tempfile
 import traceback
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from twhin_spark.cli.console import Printer
-from twhin_spark.errors import InputError, TwhinError
+from twhin_spark.errors import TwhinError
 from twhin_spark.locations import absolute, is_uri
 
 if TYPE_CHECKING:  # modules that take long to import are imported by the commands that need them
@@ -45,10 +49,12 @@ class CommandRun:
 
     @cached_property
     def spark(self) -> SparkSession:
-        """The session, started on first use. Its log is `spark.log` in the output if that is a local folder."""
+        """The session, started on first use. Its log is `spark.log` in the output if that is a folder of this user."""
         name = "sql"
         if self.has_config:
             name, self._log_file = self.config.name, _log_file(self.config.output)
+        if not self._verbose:
+            _silence_libraries()
         from twhin_spark.tables.session import open_session
 
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: a training says how it is resumed
@@ -67,6 +73,7 @@ class CommandRun:
             from twhin_spark.logs.path_checks import check_inputs, use_dataframes
 
             check_inputs(use_dataframes(self.config, ()))
+        _require_writable(self.config.output)
         spark = self.spark
         from twhin_spark import stages
         from twhin_spark.cli.previews import show_summary
@@ -94,34 +101,44 @@ class CommandRun:
     def _fail(self, error: Exception) -> NoReturn:
         if self._verbose:
             traceback.print_exception(error)
-        message, exit_code = explain(error)
-        if not isinstance(error, TwhinError):
-            message += f"; Spark's log is {self._log_file}" if self._log_file else ""
-            message += "" if self._verbose else "; --verbose shows all"
-        self.printer.error(message)
-        sys.exit(exit_code)
+        if isinstance(error, TwhinError):
+            self.printer.error(str(error))
+            sys.exit(error.exit_code)
+        from twhin_spark.tables.error_causes import cause_line, exit_code
 
-
-def explain(error: Exception) -> tuple[str, int]:
-    """Return the message and the exit code that an error ends a command with."""
-    if isinstance(error, TwhinError):
-        return str(error), error.exit_code
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    own = next((line for line in lines if line.startswith("twhin_spark.errors.")), None)
-    if own is not None:  # raised by a worker, quoted within Spark's message
-        return own.partition(": ")[2], InputError.exit_code if "InputError" in own else 1
-    return f"{type(error).__name__}: {next(iter(lines), '')}", 1
+        scratch = os.environ.get("SPARK_LOCAL_DIRS", tempfile.gettempdir()).split(",")
+        output = [self.config.output] if "config" in self.__dict__ and not is_uri(self.config.output) else []
+        more = "" if self._verbose else "; --verbose shows all"
+        log = f"; Spark's log is {self._log_file}" if self._log_file else ""
+        self.printer.error(f"{cause_line(error, [*output, *scratch])}{log}{more}")
+        sys.exit(exit_code(error))
 
 
 def _log_file(output: str) -> Path | None:
-    if is_uri(output):
-        return None
     folder = Path(output)
+    file = folder / "spark.log"
+    writable = not is_uri(output) and os.access(file if file.exists() else folder, os.W_OK)
+    return file if writable else None
+
+
+def _require_writable(output: str) -> None:
+    """Check that a job can write to its output, before Spark starts."""
+    if is_uri(output):
+        return
+    probe = Path(output) / f".writable-{os.getpid()}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        Path(output).mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+        (Path(output) / "spark.log").open("a").close()
     except OSError as error:
         raise TwhinError(f"output: cannot write to '{output}': {error.strerror}") from None
-    return folder / "spark.log"
+
+
+def _silence_libraries() -> None:
+    """Keep warnings and log records of libraries off stderr, which carries the command's own lines."""
+    warnings.simplefilter("ignore")
+    logging.getLogger().addHandler(logging.NullHandler())
 
 
 def _write_result(run_folder: str, summary: Mapping[str, Any]) -> str:

@@ -16,11 +16,14 @@ from pyspark.sql import SparkSession
 
 from twhin_spark.errors import TwhinError
 from twhin_spark.tables import delta_jars
+from twhin_spark.tables.environment import nameless_user, prepare_environment
+from twhin_spark.tables.error_causes import start_failure
 from twhin_spark.tables.java import require_java
 
 _LOCAL_CONF = Path(__file__).parent / "local"
 _DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 _STDERR = 2
+_LOG_BYTES = 1 << 20
 
 # Properties that the jobs' results depend on. Those that only their speed depends on are set by the cluster's
 # administrator, or in local/spark-defaults.conf.
@@ -61,14 +64,16 @@ def open_session(
     extra
         Further Spark properties, which override all others. A memory size counts only if this call starts the JVM.
     progress
-        Receives a line if Delta's jars must be fetched first, which happens once.
+        Receives a line if Delta's jars must be fetched first, which happens once, and one for each environment variable
+        that points to another Spark and is ignored.
 
     Raises
     ------
     TwhinError
-        There is no suitable Java, the JVM did not start, or Delta's jars cannot be found.
+        There is no suitable Java, PYSPARK_PYTHON cannot run the workers, the JVM did not start, or Delta's jars cannot
+        be found.
     """
-    # Otherwise the workers take the PATH's python, which need not have our packages.
+    # Without it the workers take the PATH's python, which need not have our packages.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
     conf = SparkConf().setAppName(app_name).setAll(list({**_SETTINGS, **(extra or {})}.items()))
@@ -109,21 +114,29 @@ def _start_jvm(conf: SparkConf, log_file: Path | None, progress: Callable[[str],
 
     They never print to stdout, which carries the job's result.
     """
+    prepare_environment(progress)
     java_home = require_java()
     jars = delta_jars.require_jars(java_home, progress)
     if jars[0].parent != delta_jars.spark_folder():
         conf.set("spark.jars", ",".join(map(str, jars)))
     os.environ["JAVA_HOME"] = str(java_home)
     os.environ.setdefault("SPARK_CONF_DIR", str(_LOCAL_CONF))
-    log = _STDERR if log_file is None else os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    log = _STDERR if log_file is None else os.open(log_file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    begin = 0 if log_file is None else os.lseek(log, 0, os.SEEK_END)
     try:
         gateway = launch_gateway(conf, popen_kwargs={"stdout": log, "stderr": log})  # type: ignore[no-untyped-call]
     except PySparkRuntimeError as error:
-        where = "above" if log_file is None else f"in {log_file}"
-        raise TwhinError(f"Spark's JVM did not start; its messages are {where}") from error
+        if log_file is None:
+            raise TwhinError("Spark's JVM did not start; its messages are above") from error
+        os.lseek(log, begin, os.SEEK_SET)
+        reason = start_failure(os.read(log, _LOG_BYTES).decode(errors="replace"))
+        raise TwhinError(f"Spark's JVM did not start: {reason}; its messages are in {log_file}") from error
     finally:
         if log != _STDERR:
             os.close(log)  # the JVM has its own copy
+    if (user := nameless_user()) is not None:  # Hadoop would ask the system for the user's name, and fail
+        login = gateway.jvm.org.apache.hadoop.security.UserGroupInformation
+        login.setLoginUser(login.createRemoteUser(user))
     SparkContext(conf=conf, gateway=gateway)
 
 
