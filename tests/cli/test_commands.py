@@ -87,7 +87,7 @@ def test_a_plan_that_cannot_fit_names_an_option_that_would() -> None:
     counts = ("--entities", "1000000000", "--edges", "1", "--slots", "4", "--edges-per-second", "1")
     done = _twhin("plan", "--config", "conf/demo.yaml", *counts, "--set", "training.task_memory_gb=1")
     assert done.returncode == 2
-    assert "training.task_memory_gb: found 1, but a task would hold" in done.stderr
+    assert "training.task_memory_gb is 1, but a task would hold" in done.stderr
     assert "graph.partitions: " in done.stderr
     assert done.stdout == ""
 

@@ -1,7 +1,7 @@
-"""A training in this process whose tasks meet with an accident: `python faulty_driver.py CONFIG MASTER FAULT SCRATCH`.
+"""A training in this process whose tasks have accidents: `python faulty_driver.py CONFIG MASTER FAULT SCRATCH`.
 
-FAULT: none; fail: the first attempt of a task writes its files, and dies; slow: it takes its time; lost: it takes its
-time and its executor is killed. Spark properties come after that, as NAME=VALUE. Prints how many accidents there were.
+FAULT is `none`; `fail`: the first attempt of a task writes its files and dies; `slow`: it sleeps first; or `lost`: it
+sleeps first, and its executor is killed. Spark properties follow, as NAME=VALUE. Prints the number of accidents.
 """
 
 from __future__ import annotations
@@ -23,28 +23,33 @@ from twhin_spark.config import load_config
 from twhin_spark.tables.session import open_session
 from twhin_spark.training import rounds, trainer
 from twhin_spark.training import train as training
+from twhin_spark.training.workers.round_task import RoundTask
+from twhin_spark.training.workers.single_task import SingleTask
 
 _PAUSE = 8.0  # seconds of a slow attempt
 
 
-def clumsy(real: Callable[..., Any], fault: str, scratch: str) -> Callable[..., Any]:
-    """The tasks that `real` makes, of which the one in the first Spark partition has an accident, once a round."""
+def clumsy(make_task: Callable[..., Any], fault: str, scratch: str) -> Callable[..., Any]:
+    """Return a maker of tasks, of which the one in the first Spark partition has an accident, once a round."""
 
     def make(*args: Any) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-        task = real(*args)
-        place = f"{task.this.epoch}-{task.this.number}" if hasattr(task, "this") else str(task.rounds[0].epoch)
-        happens = fault == "fail" or place == "0-1"  # a pause in every round would take long
+        task = make_task(*args)
+        if isinstance(task, RoundTask):
+            name = f"{task.training_round.epoch}-{task.training_round.number}"
+        else:
+            name = str(task.rounds[0].epoch)
+        happens = fault == "fail" or name == "0-1"  # a pause in every round would take long
 
         def call(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             context = TaskContext.get()
             assert context is not None
             accident = happens and context.partitionId() == 0 and context.attemptNumber() == 0
             if accident and fault in ("slow", "lost"):
-                Path(scratch, place).write_text(str(os.getpid()))
+                Path(scratch, name).write_text(str(os.getpid()))
                 time.sleep(_PAUSE)
             done = list(task(batches))  # its files are written
             if accident and fault == "fail":
-                Path(scratch, place).write_text(str(os.getpid()))
+                Path(scratch, name).write_text(str(os.getpid()))
                 raise RuntimeError("an accident")
             yield from done
 
@@ -54,7 +59,7 @@ def clumsy(real: Callable[..., Any], fault: str, scratch: str) -> Callable[..., 
 
 
 def kill_executor(scratch: Path) -> None:
-    """Kills the executor of the first task that has an accident, while it runs."""
+    """Kill the executor of the first task that has an accident, while it runs."""
     while not (marks := list(scratch.iterdir())) or not marks[0].read_text():
         time.sleep(0.05)
     worker = psutil.Process(int(marks[0].read_text()))
@@ -65,11 +70,11 @@ def kill_executor(scratch: Path) -> None:
 
 
 def main(config_file: str, master: str, fault: str, scratch: str, *properties: str) -> None:
-    extra = dict(one.split("=", 1) for one in properties)
+    extra = dict(setting.split("=", 1) for setting in properties)
     spark = open_session("faulty", log_file=Path(scratch).with_suffix(".log"), extra={"spark.master": master, **extra})
     if fault != "none":
-        rounds.RoundTask = clumsy(rounds.RoundTask, fault, scratch)  # type: ignore[assignment,misc]
-        trainer.SingleTask = clumsy(trainer.SingleTask, fault, scratch)  # type: ignore[assignment,misc]
+        rounds.RoundTask = clumsy(RoundTask, fault, scratch)  # type: ignore[attr-defined]
+        trainer.SingleTask = clumsy(SingleTask, fault, scratch)  # type: ignore[attr-defined]
     if fault == "lost":
         threading.Thread(target=kill_executor, args=(Path(scratch),), daemon=True).start()
     training.train(spark, load_config(Path(config_file)), lambda line: sys.stderr.write(f"{line}\n"))

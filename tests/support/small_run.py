@@ -1,4 +1,4 @@
-"""A small graph in an output of its own, and trainings of it in processes of their own."""
+"""A small graph in an output of its own, whose trainings run in separate processes."""
 
 from __future__ import annotations
 
@@ -10,52 +10,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from tests.support.follow_graph import random_pairs, write_follow_config
 from twhin_spark.training.state.manifest import Manifest
 from twhin_spark.training.state.run_folder import RunFolder
-
-CONFIG = """
-name: small
-output: {folder}/out
-entity_types: [user]
-relations: {{follow: {{source: user, target: user}}}}
-logs:
-  a:
-    path: {folder}/a.csv
-    format: csv
-    options: {{header: true}}
-    select: {{relation: "'follow'", source: s, target: t}}
-split: {{by: fraction, test: 0.1, validation: 0.1}}
-graph: {{partitions: 8}}
-training: {{dim: 8, epochs: {epochs}, batch_size: 16, uniform_negatives: 4, groups: {groups}, keep: best}}
-"""
 
 
 @dataclass(frozen=True)
 class SmallRun:
-    """The config's file; its graph is built."""
+    """The file of a config whose graph is built."""
 
     config: Path
 
     @classmethod
     def build(cls, folder: Path, *, epochs: int, groups: int) -> SmallRun:
-        pairs = np.random.default_rng(0).integers(60, size=(600, 2))
-        (folder / "a.csv").write_text("s,t\n" + "".join(f"u{s},u{t}\n" for s, t in pairs))
-        config = folder / "small.yaml"
-        config.write_text(CONFIG.format(folder=folder, epochs=epochs, groups=groups))
-        run = cls(config)
+        """Write the config of a training that keeps its best epoch, and build its graph."""
+        training = {"dim": 8, "epochs": epochs, "batch_size": 16, "uniform_negatives": 4, "groups": groups}
+        split = {"by": "fraction", "test": 0.1, "validation": 0.1}
+        pairs = random_pairs(60, 600)
+        run = cls(write_follow_config(folder, pairs, split=split, training={**training, "keep": "best"}))
         run.finish(run.start("build-graph"))
         return run
 
-    def start(self, job: str = "train", *flags: str, **how: Any) -> subprocess.Popen[str]:
-        """A job in a process of its own, whose stderr can be read while it runs."""
+    def start(self, job: str = "train", *flags: str, **options: Any) -> subprocess.Popen[str]:
+        """Start a job in a process of its own, whose stderr can be read while it runs."""
         program = [sys.executable, "-c", "from twhin_spark.cli.commands import main; main()"]
         command = [*program, job, "--config", str(self.config), *flags]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how)
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
     def finish(self, process: subprocess.Popen[str], says: str = "") -> dict[str, Any]:
-        """Waits for a job's good end, by which it has said that; returns its result."""
+        """Wait for the end of a job, which must succeed and print the line `says`; return its result."""
         out, err = process.communicate(timeout=1200)
         assert process.returncode == 0, err
         assert says in err
@@ -63,24 +46,24 @@ class SmallRun:
         return result
 
     def folder(self) -> RunFolder:
-        """Of the only run."""
-        (found,) = (self.config.parent / "out" / "runs").iterdir()
-        return RunFolder(str(self.config.parent / "out"), found.name)
+        """Return the folder of the only run."""
+        (folder,) = (self.config.parent / "out" / "runs").iterdir()
+        return RunFolder(str(self.config.parent / "out"), folder.name)
 
 
 def wait_for_epoch(process: subprocess.Popen[str]) -> str:
-    """Reads and returns what a training says, up to its first line of an epoch."""
+    """Read what a training prints up to its first line of an epoch, and return it."""
     assert process.stderr is not None
-    said = []
+    printed = []
     for line in process.stderr:
-        said.append(line)
+        printed.append(line)
         if re.search(r"epoch \d+/", line):
-            return "".join(said)
-    raise AssertionError(f"training ended without an epoch: {''.join(said)}")
+            return "".join(printed)
+    raise AssertionError(f"training ended without an epoch: {''.join(printed)}")
 
 
 def bits(manifest: Manifest | None) -> tuple[Any, ...]:
-    """What must be equal to the last bit: vectors, relations, decisions, and the best epoch's state."""
+    """Return what must be equal to the last bit: vectors, relations, decisions, and the best epoch's state."""
     assert manifest is not None
     assert manifest.complete
     assert manifest.best is not None

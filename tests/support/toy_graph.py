@@ -1,4 +1,4 @@
-"""A small graph of users and tweets in four partitions, as the tests of tasks and rounds take it."""
+"""A small graph of users and tweets in four partitions, for tests of tasks and rounds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def run_settings(output: str, learning_rate: float = 0.1) -> RunSettings:
 
 
 def first_manifest(run: RunSettings) -> Manifest:
-    """Random vectors, written and committed."""
+    """Write and commit random vectors."""
     rng = np.random.default_rng(0)
     folder = RunFolder(run.output, run.run_id)
     files = []
@@ -43,7 +43,7 @@ def first_manifest(run: RunSettings) -> Manifest:
 
 
 def blocks() -> list[dict[str, object]]:
-    """Two blocks for each bucket, as rows of edge_buckets."""
+    """Return rows of edge_buckets, two for each bucket."""
     rows: list[dict[str, object]] = []
     for i in range(PARTITIONS):
         for j in range(PARTITIONS):

@@ -52,15 +52,17 @@ def test_every_edge_is_trained_exactly_once_an_epoch(
     partitions: int, super_groups: int, members: int, block: int, seed: int, epoch: int
 ) -> None:
     trained: Counter[tuple[int, int, int]] = Counter()
-    for this in rounds_of_epoch(partitions, super_groups * members, super_groups, seed, epoch):
-        loaded = [{group for pair in walk for group in pair} for walk in this.walks]
+    for training_round in rounds_of_epoch(partitions, super_groups * members, super_groups, seed, epoch):
+        loaded = [{group for pair in walk for group in pair} for walk in training_round.walks]
         assert len(set().union(*loaded)) == sum(map(len, loaded)), "two tasks share a group"
-        task_of, step_of = this.places
+        task_of, step_of = training_round.steps
         for i, j in itertools.product(range(partitions), range(partitions)):
-            pair = this.group_of[i], this.group_of[j]
+            pair = training_round.group_of[i], training_round.group_of[j]
             if task_of[pair] >= 0:
-                assert set(pair) <= set(this.walks[task_of[pair]][step_of[pair]]), "trained while it is not held"
-                trained.update((i, j, edge) for edge in range(block)[this.share(i, j)])
+                assert set(pair) <= set(training_round.walks[task_of[pair]][step_of[pair]]), (
+                    "trained while it is not held"
+                )
+                trained.update((i, j, edge) for edge in range(block)[training_round.share(i, j)])
     assert trained == Counter(itertools.product(range(partitions), range(partitions), range(block)))
 
 

@@ -1,4 +1,4 @@
-"""A full disk and a damaged state file: one line, the last committed round intact, from which a resume goes on."""
+"""A full disk and a damaged state file: one line, and a resume from the last committed round, which is intact."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.training.test_resume import CONFIG, folder_of, train_and_stop
+from tests.support.follow_graph import folder_of, train_and_stop, write_follow_config
 from twhin_spark.config import Config, load_config
 from twhin_spark.errors import InputError, TrainingError
 from twhin_spark.graph.build import build_graph
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A file system of 16 MB."""
+    """Yield the folder of a file system of 16 MB."""
     folder = tmp_path_factory.mktemp("disk")
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "none", str(folder)], capture_output=True)
     if mounted.returncode:
@@ -34,9 +34,7 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def config(spark: SparkSession, disk: Path) -> Config:
-    (disk / "a.csv").write_text("s,t\n" + "".join(f"u{i % 37},u{i % 41}\n" for i in range(300)))
-    (disk / "small.yaml").write_text(CONFIG.format(folder=disk))
-    config = load_config(disk / "small.yaml")
+    config = load_config(write_follow_config(disk, [(i % 37, i % 41) for i in range(300)]))
     build_graph(spark, config, print)
     return config
 
@@ -47,7 +45,7 @@ def whole(spark: SparkSession, config: Config) -> Manifest:
 
 
 def _fill(disk: Path) -> Path:
-    """Takes all the space that is left."""
+    """Take all the space that is left; return the file that takes it."""
     filler = disk / "filler"
     with filler.open("wb", buffering=0) as file:
         try:
@@ -97,7 +95,7 @@ def test_a_damaged_state_file_is_a_line_and_the_round_stays(
     path = Path(folder.root) / "state" / committed.partitions[3].name
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    with pytest.raises(InputError, match=r"the state file is corrupt: found \d+ bytes, checksum .*; train again$"):
+    with pytest.raises(InputError, match=r"the state file is corrupt: it has \d+ bytes and checksum .*; train again$"):
         training.train(spark, config, print, resume=True)
     path.unlink()
     with pytest.raises(InputError, match=r"the state file is gone; train again$"):

@@ -1,107 +1,45 @@
-"""Whole trainings that are measured: what is drawn, when they end, what is kept, what the table and the lines say."""
-
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
 import pytest
-from pyspark.sql import SparkSession
 
-from tests.training.test_resume import CONFIG
-from twhin_spark.config import Config, load_config
-from twhin_spark.errors import ConfigError
-from twhin_spark.graph.build import build_graph
-from twhin_spark.graph.graph_version import latest_graph
-from twhin_spark.tables.delta import TableStore
-from twhin_spark.tables.schemas import EDGES, ENTITIES, TRAINING_ROUNDS
-from twhin_spark.training import train as training
-from twhin_spark.training.trained_run import TrainedRun, find_run
-from twhin_spark.training.validation.validation_loss import ROW_BITS
+from twhin_spark.training.validation.early_stopping import Metric, StoppingRule
 
 
-@pytest.fixture(scope="module")
-def file(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A config whose graph is built, with validation edges."""
-    folder = tmp_path_factory.mktemp("early")
-    pairs = np.random.default_rng(0).integers(40, size=(300, 2))
-    (folder / "a.csv").write_text("s,t\n" + "".join(f"u{s},u{t}\n" for s, t in pairs))
-    (folder / "small.yaml").write_text(CONFIG.format(folder=folder).replace("validation: 0", "validation: 0.2"))
-    build_graph(spark, load_config(folder / "small.yaml"), print)
-    return folder / "small.yaml"
+def _rule(metric: Metric = "monitor_mrr", patience: int | None = 2, min_delta: float = 0.0) -> StoppingRule:
+    return StoppingRule(metric, patience, min_delta, keep_best=True)
 
 
-def _config(file: Path, *options: str) -> Config:
-    return load_config(file, [f"training.{option}" for option in options])
+@pytest.mark.parametrize(
+    ("values", "ends"),
+    [
+        ([], False),
+        ([0.1], False),
+        ([0.1, 0.1], False),
+        ([0.1, 0.1, 0.1], True),
+        ([0.1, 0.2, 0.15, 0.25, 0.2], False),
+        ([0.1, 0.2, 0.15, 0.2], True),
+    ],
+)
+def test_training_ends_when_patience_has_passed_since_the_last_improvement(values: list[float], ends: bool) -> None:
+    assert _rule().ends(values) is ends
+    assert _rule("held_out_loss").ends([-value for value in values]) is ends
+    assert not _rule(patience=None).ends(values)
 
 
-@pytest.mark.parametrize("groups", [1, 4])
-def test_training_ends_early_and_keeps_the_best_epoch(spark: SparkSession, file: Path, groups: int) -> None:
-    config = _config(
-        file, f"groups={groups}", "epochs=9", "keep=best", "early_stopping.patience=2", "early_stopping.min_delta=2",
-        "schedule.decay=linear", "validation.edges=20",
-    )  # fmt: skip
-    lines: list[str] = []
-    run = training.train(spark, config, lines.append)
-    last = run.folder.latest()
-    assert last is not None
-    assert last.epoch == 2  # no reciprocal rank rises by 2, so two epochs after the first one it ends
-    assert run.manifest.epoch == int(np.argmax(last.history))
-    assert find_run(config, TableStore(spark, config.output)).manifest == run.manifest
-    assert lines[-2:] == [
-        "stopped early, after epoch 3: no improvement in the last epochs",
-        f"kept: epoch {run.manifest.epoch + 1}, the best one ({max(last.history):.4f})",
-    ]
-    assert f"monitor MRR {last.history[2]:.4f}" in lines[-3]
-    for name in {f.name for f in (*last.partitions, *run.manifest.partitions)}:
-        assert (Path(run.folder.root) / "state" / name).exists()
-
-    rows = TableStore(spark, config.output).read(TRAINING_ROUNDS).where(f"run_id = '{run.run_id}'")
-    ends = rows.where("held_out_edges > 0").orderBy("epoch").collect()
-    assert [row["epoch"] for row in ends] == [0, 1, 2]
-    assert [row["monitor_mrr"] for row in ends] == pytest.approx(last.history)
-    assert {row["held_out_edges"] for row in ends} == {len(_sample(run))}
-    rounds = 3 if groups == 4 else 1
-    rates = [row["learning_rate"] for row in rows.orderBy("epoch", "round").collect()]
-    assert rates == pytest.approx([0.1 * (1 - (i + 0.5) / (9 * rounds)) for i in range(3 * rounds)])
+def test_a_change_below_min_delta_is_no_improvement() -> None:
+    slow = [0.1, 0.105, 0.109]
+    assert _rule(min_delta=0.01).ends(slow)
+    assert not _rule(min_delta=0.001).ends(slow)
+    assert not _rule(min_delta=0.01).ends([0.1, 0.105, 0.111])  # together they are one
 
 
-def _sample(run: TrainedRun):  # type: ignore[no-untyped-def]
-    return run.folder.validation_sample()
+def test_the_best_epoch_is_the_first_with_the_best_value() -> None:
+    assert _rule().best([0.1, 0.3, 0.2, 0.3]) == 1
+    assert _rule("held_out_loss").best([0.3, 0.1, 0.2, 0.1]) == 1
+    assert _rule("held_out_loss").best([float("inf"), float("inf"), 1.0]) == 2
 
 
-def test_what_is_drawn_is_new_known_and_as_much_as_asked_for(spark: SparkSession, file: Path) -> None:
-    config = _config(file, "epochs=1", "groups=1", "validation.edges=1000")
-    run = training.train(spark, config, print)
-    store, graph = TableStore(spark, config.output), latest_graph(TableStore(spark, config.output))
-    entities = store.read(ENTITIES, graph.tables["entities"]).where("degree > 0").collect()
-    place = {row["entity_id"]: (row["partition"] << ROW_BITS) + row["row"] for row in entities}
-    split: dict[str, set[tuple[str, str]]] = {"train": set(), "validation": set(), "test": set()}
-    for row in store.read(EDGES, graph.tables["edges"]).collect():
-        split[row["split"]].add((row["source_id"], row["target_id"]))
-    expected = {(place[s], place[t]) for s, t in split["validation"] - split["train"] if {s, t} <= place.keys()}
-    sample = _sample(run)
-    assert len(sample) == len(expected)
-    assert set(zip(sample.source.tolist(), sample.target.tolist(), strict=True)) == expected
-    targets = {(place[s], place[t]) for s, t in split["train"]}
-    for edge in range(len(sample)):
-        source = sample.source[edge]
-        known = sample.known_target[sample.known_edge == edge].tolist()
-        assert sorted(known) == sorted({t for s, t in targets if s == source} | {source})  # self-loops are dropped
-
-
-def test_without_validation_edges_what_asks_for_them_is_refused(spark: SparkSession, tmp_path: Path) -> None:
-    pairs = "".join(f"u{i},u{(i * 7 + 1) % 20},train\n" for i in range(20))
-    (tmp_path / "a.csv").write_text("s,t,p\n" + pairs + "u90,u91,validation\n")
-    text = CONFIG.format(folder=tmp_path).replace("source: s,", "source: s, split: p,")
-    (tmp_path / "small.yaml").write_text(
-        text.replace("split: {by: fraction, test: 0.1, validation: 0}", "split: {by: source}")
-    )
-    config = _config(tmp_path / "small.yaml", "epochs=1", "groups=1")
-    build_graph(spark, config, print)
-    lines: list[str] = []
-    training.train(spark, config, lines.append)
-    assert "no validation edge is new and has both ends in training: no held-out loss" in lines
-    wants = _config(tmp_path / "small.yaml", "epochs=1", "groups=1", "keep=best")
-    with pytest.raises(ConfigError, match=r"training\.keep: no validation edge is new and has both ends in training"):
-        training.train(spark, wants, print)
+def test_ranks_are_measured_only_where_they_decide() -> None:
+    assert _rule().needs_ranks
+    assert not _rule("held_out_loss").needs_ranks
+    assert not StoppingRule("monitor_mrr", None, 0.0, keep_best=False).needs_ranks

@@ -44,8 +44,8 @@ def test_kills_at_any_moment_change_no_bit_and_lose_no_committed_round(
             process.kill()
             said += process.communicate()[1]
         if committed is not None and "resuming" in said:
-            assert f"resuming after {committed.place}, with its {groups} groups" in said
+            assert f"resuming after {committed.position}, with its {groups} groups" in said
         committed = run.folder().latest()
     assert committed is not None
-    run.finish(run.start("train", "--resume"), says=f"resuming after {committed.place}, with its {groups} groups")
+    run.finish(run.start("train", "--resume"), says=f"resuming after {committed.position}, with its {groups} groups")
     assert bits(run.folder().latest()) == whole

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.support.toy_graph import run_settings
 from twhin_spark.config.training import ScheduleConfig, TrainingConfig
 from twhin_spark.training.bucket_schedule import rounds_of_epoch
-from twhin_spark.training.learning_rate_schedule import factor, settings_at_round
+from twhin_spark.training.learning_rate_schedule import rate_factor, settings_at_round
 
 EPOCHS = 10
 
@@ -31,7 +31,7 @@ EPOCHS = 10
 def test_factors_by_hand(schedule: dict[str, Any], expected: list[float]) -> None:
     times = (0, 2.5, 5, 10)
     np.testing.assert_allclose(
-        [factor(ScheduleConfig(**schedule), time, EPOCHS) for time in times], expected, atol=1e-12
+        [rate_factor(ScheduleConfig(**schedule), time, EPOCHS) for time in times], expected, atol=1e-12
     )
 
 
@@ -46,7 +46,7 @@ def test_a_factor_rises_in_the_warm_up_and_never_after(
 ) -> None:
     schedule = ScheduleConfig(decay=decay, warmup_epochs=warmup, final=final)
     early, late = sorted(times)
-    before, after = factor(schedule, early, EPOCHS), factor(schedule, late, EPOCHS)
+    before, after = rate_factor(schedule, early, EPOCHS), rate_factor(schedule, late, EPOCHS)
     assert 0 <= before <= 1
     if late < warmup:
         assert before <= after
@@ -65,7 +65,8 @@ def test_a_round_takes_the_rates_at_its_middle() -> None:
         }
     )
     settings = run_settings("unused").train
-    rounds = [this for epoch in range(2) for this in rounds_of_epoch(8, 4, 4, 0, epoch)]
-    found = [settings_at_round(settings, training, this, 3) for this in rounds]
-    np.testing.assert_allclose([one.entity_learning_rate for one in found], 0.8 * (11 - 2 * np.arange(6)) / 12)
-    np.testing.assert_allclose([one.relation_learning_rate for one in found], 0.4 * np.array([1, 3, 5, 6, 6, 6]) / 6)
+    rounds = [training_round for epoch in range(2) for training_round in rounds_of_epoch(8, 4, 4, 0, epoch)]
+    by_round = [settings_at_round(settings, training, training_round, 3) for training_round in rounds]
+    entity, relation = zip(*[(s.entity_learning_rate, s.relation_learning_rate) for s in by_round], strict=True)
+    np.testing.assert_allclose(entity, 0.8 * (11 - 2 * np.arange(6)) / 12)
+    np.testing.assert_allclose(relation, 0.4 * np.array([1, 3, 5, 6, 6, 6]) / 6)

@@ -120,7 +120,7 @@ def _refused(work: Workload, partitions: int = 256, memory: float = 1.0, groups:
     with pytest.raises(ConfigError) as refused:
         _plan(work, partitions=partitions, memory=memory, groups=groups)
     message = str(refused.value)
-    assert message.startswith(f"training.task_memory_gb: found {memory:g}, but a task would hold ")
+    assert message.startswith(f"training.task_memory_gb is {memory:g}, but a task would hold ")
     return message.split("it would fit with ")[1]
 
 

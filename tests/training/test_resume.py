@@ -1,4 +1,4 @@
-"""A training that was stopped goes on where it was, to the same bits, and only one driver trains a run."""
+"""Resuming: a stopped training continues to the same bits, and only one driver trains a run."""
 
 from __future__ import annotations
 
@@ -11,90 +11,45 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 import pytest
 from pyspark.sql import SparkSession
 
+from tests.support.follow_graph import StopError, folder_of, random_pairs, train_and_stop, write_follow_config
 from twhin_spark.config import Config, load_config
 from twhin_spark.errors import ConfigError, TrainingError
 from twhin_spark.graph.build import build_graph
 from twhin_spark.graph.graph_version import GraphVersion
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import TRAINING_CLAIMS, TRAINING_ROUNDS, ddl
+from twhin_spark.training import start_run, trainer
 from twhin_spark.training import train as training
-from twhin_spark.training import trainer
 from twhin_spark.training.state.manifest import Manifest
-from twhin_spark.training.state.run_folder import RunFolder
 from twhin_spark.training.trained_run import run_id_of
-
-CONFIG = """
-name: small
-output: {folder}/out
-entity_types: [user]
-relations: {{follow: {{source: user, target: user}}}}
-logs:
-  a:
-    path: {folder}/a.csv
-    format: csv
-    options: {{header: true}}
-    select: {{relation: "'follow'", source: s, target: t}}
-split: {{by: fraction, test: 0.1, validation: 0}}
-graph: {{partitions: 8}}
-training: {{dim: 8, epochs: 2, batch_size: 16, uniform_negatives: 4, groups: 4}}
-"""
-
-
-class StopError(Exception):
-    """What ends a training here in the middle of an epoch."""
 
 
 @pytest.fixture(scope="module")
 def config(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Config:
-    """A config whose graph is built."""
+    """Return a config whose graph is built."""
     folder = tmp_path_factory.mktemp("resume")
-    pairs = np.random.default_rng(0).integers(40, size=(300, 2))
-    (folder / "a.csv").write_text("s,t\n" + "".join(f"u{s},u{t}\n" for s, t in pairs))
-    (folder / "small.yaml").write_text(CONFIG.format(folder=folder))
-    config = load_config(folder / "small.yaml")
+    config = load_config(write_follow_config(folder, random_pairs(40, 300)))
     build_graph(spark, config, print)
     return config
 
 
 @pytest.fixture(scope="module")
 def whole(spark: SparkSession, config: Config) -> Manifest:
-    """The end of a training that nothing stopped."""
+    """Return the end of a training that nothing stopped."""
     return training.train(spark, config, print).manifest
 
 
 @pytest.fixture
 def sleeper() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that lives while the test does."""
+    """Yield a process that lives as long as the test."""
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     yield process
     process.kill()
     process.wait()
-
-
-def train_and_stop(spark: SparkSession, config: Config, rounds: int) -> None:
-    """Trains this many rounds."""
-    left = [rounds]
-    real = trainer.run_round
-
-    def run_round(*args: Any, **kwargs: Any) -> Any:
-        if not left[0]:
-            raise StopError
-        left[0] -= 1
-        return real(*args, **kwargs)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "run_round", run_round)
-        with pytest.raises(StopError):
-            training.train(spark, config, print)
-
-
-def folder_of(config: Config, manifest: Manifest) -> RunFolder:
-    return RunFolder(config.output, manifest.run_id)
 
 
 def add_claim(spark: SparkSession, config: Config, run_id: str, host: str, process: int, started: float) -> None:
@@ -147,7 +102,7 @@ def test_resuming_on_another_cpu_says_so(
     spark: SparkSession, config: Config, whole: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train_and_stop(spark, config, 4)
-    monkeypatch.setattr(training, "cpu_name", lambda: "another")
+    monkeypatch.setattr(start_run, "cpu_name", lambda: "another")
     lines: list[str] = []
     training.train(spark, config, lines.append, resume=True)
     assert f"it was begun on {whole.cpu}, this is another: the last bits may differ from those of one CPU" in lines

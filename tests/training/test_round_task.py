@@ -1,4 +1,4 @@
-"""One round of a small graph by the task's own code, without Spark."""
+"""One round of a small graph by the code of its task, without Spark."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.toy_graph import EDGES, blocks, first_manifest, run_settings
 from twhin_spark.training.bucket_schedule import rounds_of_epoch
+from twhin_spark.training.rounds import start_state
 from twhin_spark.training.workers.round_task import RoundTask, RoundTaskResult
 
 
@@ -17,9 +18,7 @@ from twhin_spark.training.workers.round_task import RoundTask, RoundTaskResult
 def task(tmp_path: Path) -> RoundTask:
     run = run_settings(str(tmp_path))
     manifest = first_manifest(run)
-    return RoundTask(
-        run, rounds_of_epoch(4, 2, 2, seed=0, epoch=0)[0], manifest.partitions, manifest.relations, claim=1
-    )
+    return RoundTask(run, rounds_of_epoch(4, 2, 2, seed=0, epoch=0)[0], start_state(manifest))
 
 
 def _batch() -> pa.RecordBatch:
@@ -58,8 +57,8 @@ def test_a_task_without_edges_returns_no_row(task: RoundTask) -> None:
 
 
 def test_a_damaged_state_file_is_a_line_in_the_result(task: RoundTask) -> None:
-    (Path(task.run.output) / "runs" / "run" / "state" / task.files[2].name).write_bytes(b"")
+    (Path(task.run.output) / "runs" / "run" / "state" / task.start.files[2].name).write_bytes(b"")
     (row,) = list(task([_batch()]))
-    error = RoundTaskResult.from_json(row["result"][0].as_py()).error
-    assert error is not None
+    error, error_class = (row[name][0].as_py() for name in ("error", "error_class"))
     assert "the state file is corrupt" in error
+    assert error_class == "InputError"

@@ -24,13 +24,13 @@ def _buckets(spark: SparkSession, parts: int) -> DataFrame:
 def _train(
     spark: SparkSession, output: Path, groups: int, super_groups: int, parts: int, learning_rate: float = 0.1
 ) -> tuple[Manifest, Counter[str]]:
-    """Two epochs."""
+    """Train two epochs; return the end and the edges trained, by relation."""
     run = run_settings(str(output), learning_rate)
     manifest = first_manifest(run)
     edges: Counter[str] = Counter()
     for epoch in range(2):
-        for this in rounds_of_epoch(PARTITIONS, groups, super_groups, run.seed, epoch):
-            manifest = run_round(_buckets(spark, parts), run, this, manifest)
+        for training_round in rounds_of_epoch(PARTITIONS, groups, super_groups, run.seed, epoch):
+            manifest = run_round(_buckets(spark, parts), run, training_round, manifest)
             edges.update(manifest.reports[0].edges)
     return manifest, edges
 
@@ -58,7 +58,7 @@ def test_a_damaged_state_file_is_one_line(spark: SparkSession, tmp_path: Path) -
     run = run_settings(str(tmp_path))
     folder, manifest = RunFolder(run.output, run.run_id), first_manifest(run)
     (tmp_path / "runs" / "run" / "state" / manifest.partitions[0].name).unlink()
-    this = rounds_of_epoch(PARTITIONS, 1, 1, run.seed, 0)[0]
+    training_round = rounds_of_epoch(PARTITIONS, 1, 1, run.seed, 0)[0]
     with pytest.raises(InputError, match="the state file is gone"):
-        run_round(_buckets(spark, 1), run, this, manifest)
+        run_round(_buckets(spark, 1), run, training_round, manifest)
     assert folder.latest() == manifest

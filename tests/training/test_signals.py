@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a training at a committed round, and it says how it goes on."""
+"""Ctrl-C and SIGTERM end a training at a committed round, with a line that says how to continue."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ def test_a_signal_ends_at_a_committed_round_from_which_a_resume_has_the_same_bit
     committed = run.folder().latest()
     assert committed is not None
     assert not committed.complete
-    run.finish(run.start("train", "--resume"), says=f"resuming after {committed.place}, with its {groups} groups")
+    run.finish(run.start("train", "--resume"), says=f"resuming after {committed.position}, with its {groups} groups")
     assert bits(run.folder().latest()) == whole

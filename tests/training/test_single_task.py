@@ -10,43 +10,45 @@ import pyarrow as pa
 import pytest
 
 from tests.support.toy_graph import EDGES, PARTITIONS, ROWS, blocks, first_manifest, run_settings
-from twhin_spark.errors import InputError
+from twhin_spark.graph.entity_location import location_of
 from twhin_spark.training.bucket_schedule import rounds_of_epoch
+from twhin_spark.training.rounds import start_state
 from twhin_spark.training.state.manifest import Manifest
 from twhin_spark.training.state.run_folder import RunFolder
 from twhin_spark.training.state.validation_sample import ValidationSample
 from twhin_spark.training.validation.early_stopping import StoppingRule
-from twhin_spark.training.validation.validation_loss import ROW_BITS
 from twhin_spark.training.workers.single_task import SingleTask, SingleTaskResult
 
-NOTHING = StoppingRule("monitor_mrr", None, 0.0, keep_best=False)
+NO_RULE = StoppingRule("monitor_mrr", None, 0.0, keep_best=False)
 
 
 def _sample() -> ValidationSample:
     rng = np.random.default_rng(3)
-    places = np.array([(p << ROW_BITS) + row for p in range(PARTITIONS) for row in range(ROWS)])
+    locations = np.concatenate([location_of(p, np.arange(ROWS)) for p in range(PARTITIONS)])
     none = np.empty(0, np.int64)
-    source, target = rng.choice(places, (2, 20))
+    source, target = rng.choice(locations, (2, 20))
     return ValidationSample(np.zeros(20, np.int16), source, target, np.ones(20, np.float32), none, none)
 
 
 def _train(
-    output: Path, cut: list[int], watch: StoppingRule = NOTHING, sampling: float = 1
+    output: Path, cut: list[int], rule: StoppingRule = NO_RULE, sampling: float = 1
 ) -> tuple[Manifest, list[SingleTaskResult]]:
-    """Trains tasks of so many epochs, one after the other; the rates fall."""
+    """Train tasks of so many epochs, one after the other, with falling learning rates."""
     run = run_settings(str(output))
-    run = replace(run, relations=tuple(replace(one, sampling=sampling) for one in run.relations))
+    run = replace(run, relations=tuple(replace(relation, sampling=sampling) for relation in run.relations))
     manifest = first_manifest(run)
     RunFolder(run.output, run.run_id).write_validation_sample(_sample())
     first, results = 0, []
     for count in cut:
         rounds = [rounds_of_epoch(PARTITIONS, 1, 1, run.seed, epoch)[0] for epoch in range(first, first + count)]
-        settings = [replace(run.train, entity_learning_rate=0.1 / (1 + this.epoch)) for this in rounds]
-        task = SingleTask(run, rounds, settings, manifest.partitions, manifest.relations, 1, watch, manifest.history)
+        settings = [
+            replace(run.train, entity_learning_rate=0.1 / (1 + training_round.epoch)) for training_round in rounds
+        ]
+        task = SingleTask(run, rounds, settings, start_state(manifest), rule, manifest.history)
         batch = pa.RecordBatch.from_pylist([{"task": 0, "step": 0, **row} for row in blocks()])
         (row,) = task([batch])
+        assert row["error"][0].as_py() is None
         result = SingleTaskResult.from_json(row["result"][0].as_py())
-        assert result.error is None
         results.append(result)
         manifest = replace(
             manifest,
@@ -56,7 +58,7 @@ def _train(
             best=result.best or manifest.best,
         )
         first += count
-        if watch.ends(manifest.history):
+        if rule.ends(manifest.history):
             break
     return manifest, results
 
@@ -67,9 +69,9 @@ def _bits(manifest: Manifest) -> object:
 
 
 def test_how_many_epochs_a_task_trains_changes_no_bit(tmp_path: Path) -> None:
-    watch = StoppingRule("monitor_mrr", None, 0.0, keep_best=True)
-    one, (result,) = _train(tmp_path / "one", [4], watch)
-    several, results = _train(tmp_path / "several", [1, 2, 1], watch)
+    rule = StoppingRule("monitor_mrr", None, 0.0, keep_best=True)
+    one, (result,) = _train(tmp_path / "one", [4], rule)
+    several, results = _train(tmp_path / "several", [1, 2, 1], rule)
     assert _bits(one) == _bits(several)
     assert [report.epoch for report in result.reports] == [0, 1, 2, 3]
     for ours, theirs in zip(result.reports, [r for each in results for r in each.reports], strict=True):
@@ -109,7 +111,7 @@ def test_divergence_names_the_epoch(tmp_path: Path) -> None:
     manifest = first_manifest(run)
     rounds = [rounds_of_epoch(PARTITIONS, 1, 1, run.seed, epoch)[0] for epoch in range(4)]
     settings = [replace(run.train, entity_learning_rate=rate) for rate in (0.1, 0.1, 1e30, 1e30)]
-    task = SingleTask(run, rounds, settings, manifest.partitions, manifest.relations, 1, NOTHING, [])
+    task = SingleTask(run, rounds, settings, start_state(manifest), NO_RULE, [])
     batch = pa.RecordBatch.from_pylist([{"task": 0, "step": 0, **row} for row in blocks()])
     result = task.train([batch])
     assert result.diverged in ("follow", "like")
@@ -120,18 +122,17 @@ def test_a_damaged_file_is_a_line(tmp_path: Path) -> None:
     run = run_settings(str(tmp_path))
     manifest = first_manifest(run)
     (tmp_path / "runs" / "run" / "state" / manifest.partitions[1].name).write_bytes(b"")
-    this = rounds_of_epoch(PARTITIONS, 1, 1, run.seed, 0)
-    task = SingleTask(run, this, [run.train], manifest.partitions, manifest.relations, 1, NOTHING, [])
+    rounds = rounds_of_epoch(PARTITIONS, 1, 1, run.seed, 0)
+    task = SingleTask(run, rounds, [run.train], start_state(manifest), NO_RULE, [])
     (row,) = task([pa.RecordBatch.from_pylist([{"task": 0, "step": 0, **row} for row in blocks()])])
-    result = SingleTaskResult.from_json(row["result"][0].as_py())
-    assert result.error is not None
-    assert f"{manifest.partitions[1].name}: the state file is corrupt: found 0 bytes" in result.error
-    assert result.exit_code == InputError.exit_code
-    assert not result.files
+    result, error, error_class = (row[name][0].as_py() for name in ("result", "error", "error_class"))
+    assert f"{manifest.partitions[1].name}: the state file is corrupt: it has 0 bytes" in error
+    assert error_class == "InputError"
+    assert result is None
 
 
 def test_a_task_without_edges_returns_no_row(tmp_path: Path) -> None:
     run = run_settings(str(tmp_path))
     manifest = first_manifest(run)
-    this = rounds_of_epoch(PARTITIONS, 1, 1, run.seed, 0)
-    assert list(SingleTask(run, this, [run.train], manifest.partitions, {}, 1, NOTHING, [])([])) == []
+    rounds = rounds_of_epoch(PARTITIONS, 1, 1, run.seed, 0)
+    assert list(SingleTask(run, rounds, [run.train], start_state(manifest), NO_RULE, [])([])) == []

@@ -54,8 +54,8 @@ def _train(
     relations = {relation.name: initial_state(relation, DIM) for relation in RELATIONS}
     manifest = Manifest("run", 1, -1, 0, False, groups[0], files, relations, "cpu", super_groups=groups[1])
     trained: dict[str, int] = {}
-    for this in rounds_of_epoch(partitions, *groups, run.seed, 0):
-        manifest = run_round(buckets, run, this, manifest)
+    for training_round in rounds_of_epoch(partitions, *groups, run.seed, 0):
+        manifest = run_round(buckets, run, training_round, manifest)
         for name, count in manifest.reports[0].edges.items():
             trained[name] = trained.get(name, 0) + count
     return trained, [folder.read_partition(file, run.entity_types)["node"].vectors for file in manifest.partitions]

@@ -1,10 +1,10 @@
-"""Who trains what when: partitions dealt into groups, groups meeting in rounds, each edge in exactly one of them.
+"""The bucket schedule: which edges of an epoch are trained in which round, by which task, in which order.
 
-An epoch deals the partitions anew, so no two entities are kept apart for ever and negatives come from changing
-neighbours. Groups that a single task can walk through form a super-group. The super-groups play a round-robin
-tournament: the pairs of a round are disjoint, so its tasks share no partition and need no lock server, and each two
-super-groups meet once. A task holds two groups at a time and walks the pairs of groups of the super-groups that meet,
-swapping one group a step, which moves about half the bytes that a tournament of all the groups would.
+Each epoch deals the partitions anew into groups, so that no two entities are apart in all epochs and negatives come
+from changing neighbours. Some groups form a super-group, which a single task walks through. The super-groups play a
+round-robin tournament: the pairs of a round are disjoint, so its tasks share no partition and need no lock server, and
+any two super-groups meet once. A task holds two groups at a time. It walks the pairs of groups of the two super-groups
+that meet and swaps one group a step, which moves about half the bytes that a tournament of all groups would.
 """
 
 from __future__ import annotations
@@ -22,17 +22,32 @@ Pair = tuple[int, int]
 
 
 def deal(partitions: int, groups: int, generator: np.random.Generator) -> Integers:
-    """The group of each partition, (partitions,): a random deal in which group sizes differ by one at most."""
+    """Deal the partitions to groups at random, so that the sizes of groups differ by one at most.
+
+    Example: 5 partitions in the random order 3, 0, 4, 1, 2 are dealt like cards to 2 groups. Partitions 3, 4 and 2 go
+    to group 0, and partitions 0 and 1 to group 1, so the result is [1, 1, 0, 0, 0].
+
+    Returns
+    -------
+    array of int64, (partitions,)
+        The group of each partition.
+    """
     group_of = np.empty(partitions, dtype=np.int64)
     group_of[generator.permutation(partitions)] = np.arange(partitions) % groups
     return group_of
 
 
 def tournament(players: int) -> list[list[Pair]]:
-    """Rounds of disjoint pairs (a < b) in which each two players meet once: the circle method.
+    """Return rounds of disjoint pairs (a < b) in which any two players meet once, by the circle method.
 
-    An even number of players takes players - 1 rounds. An odd one takes as many rounds as players; in each of them one
-    rests. A single player meets itself: [[(0, 0)]].
+    One player has a fixed seat, and the others sit in a circle around it. In round t the player of seat t meets the
+    fixed one, and those i seats before and after t meet each other. Example: of 4 players, 3 has the fixed seat, so the
+    rounds are
+
+        [(0, 3), (1, 2)], [(1, 3), (0, 2)], [(2, 3), (0, 1)]
+
+    An even number of players takes players - 1 rounds. An odd one takes as many rounds as players: the fixed seat is
+    empty, and the player that would meet it rests. A single player meets itself: [[(0, 0)]].
     """
     if players == 1:
         return [[(0, 0)]]
@@ -45,35 +60,49 @@ def tournament(players: int) -> list[list[Pair]]:
 
 
 def cross_pairs(left: Sequence[int], right: Sequence[int]) -> list[Pair]:
-    """All pairs of a left and a right group, each sharing one group with the pair before: there and back again."""
+    """Return all pairs of a left and a right group, such that each pair shares one group with the pair before.
+
+    Example: of [0, 1] and [2, 3] they are (0, 2), (0, 3), (1, 3), (1, 2): the right groups there and back again.
+    """
     return [(a, b) for i, a in enumerate(left) for b in (right if i % 2 == 0 else right[::-1])]
 
 
 def inner_pairs(groups: Sequence[int]) -> list[Pair]:
-    """All pairs of these groups, each sharing one with the pair before: PyTorch-BigGraph's inside-out order."""
+    """Return all pairs of some groups, such that each pair shares one with the pair before.
+
+    This is the inside-out order of PyTorch-BigGraph: each group in turn meets all groups before it, alternately from
+    the first to the last and from the last to the first. Example: of groups 0 to 3 the pairs are
+
+        (0, 1), (0, 2), (1, 2), (2, 3), (1, 3), (0, 3)
+
+    so a task that holds two groups loads 2 for the first pair and 1 for each of the other five, 7 in all.
+    """
     return [(a, b) for i, b in enumerate(groups) for a in (groups[:i] if i % 2 == 0 else groups[:i][::-1])]
 
 
 @dataclass(frozen=True)
 class Round:
-    """One round of an epoch. Task t trains the pairs of groups `walks[t]`, one after the other."""
+    """One round of an epoch.
+
+    Task t trains the edges between the pairs of groups `walks[t]`, one pair after the other.
+    """
 
     epoch: int
     number: int
-    group_of: Integers  # (partitions,) group of each partition
+    group_of: Integers  # (partitions,): the group of each partition
     walks: list[list[Pair]]
-    turn_of: Integers  # (groups,) in how many rounds of this epoch each group has been before
-    turns: int  # rounds of the epoch that each group is in
+    turn_of: Integers  # (groups,): in how many earlier rounds of this epoch each group was trained
+    turns: int  # rounds of the epoch in which each group is trained
 
     @property
     def tasks(self) -> int:
         return len(self.walks)
 
     @cached_property
-    def places(self) -> tuple[Integers, Integers]:
-        """Task and step of its walk that train the edges between two groups, both (groups, groups); -1: none here.
+    def steps(self) -> tuple[Integers, Integers]:
+        """Task that trains the edges between two groups, and the step of its walk: two arrays (groups, groups).
 
-        Edges inside a group are trained in the first step that holds it.
+        They are -1 if no task of this round does. Edges inside a group are trained in the first step that holds it.
         """
         task_of = np.full((len(self.turn_of), len(self.turn_of)), -1, dtype=np.int64)
         step_of = task_of.copy()
@@ -85,14 +114,16 @@ class Round:
         return task_of, step_of
 
     def partitions_of(self, group: int) -> list[int]:
-        """The partitions of a group, ascending."""
+        """Return the partitions of a group, ascending."""
         return [int(p) for p in np.flatnonzero(self.group_of == group)]
 
     def share(self, source_partition: int, target_partition: int) -> slice:
-        """Which of a block's edges this round trains, given that some task of it trains the two groups.
+        """Return which edges of a block this round trains, if some task of it trains the groups of both partitions.
 
-        All of them between two groups. Inside a group, at its n-th of m turns, every m-th edge from the n-th on:
-        blocks are sorted, and a stride takes its part of every relation.
+        Between two groups these are all edges, as the groups meet once an epoch. A group itself takes part in several
+        rounds, which share the edges inside it: its turn n of m trains every m-th edge from the n-th on. Blocks are
+        sorted by relation, so such a stride has its part of every relation. Example: of a block of 7 edges inside a
+        group with 3 turns, turn 0 trains the edges 0, 3 and 6, turn 1 those at 1 and 4, and turn 2 those at 2 and 5.
         """
         group = self.group_of[source_partition]
         if group != self.group_of[target_partition]:
@@ -101,15 +132,22 @@ class Round:
 
 
 def rounds_of_epoch(partitions: int, groups: int, super_groups: int, seed: int, epoch: int) -> list[Round]:
-    """The rounds of one epoch. The same arguments give the same rounds, on any machine.
+    """Return the rounds of one epoch. The same arguments give the same rounds on any machine.
 
-    super_groups: a divisor of `groups`; as many as these is a tournament of the groups themselves.
+    Parameters
+    ----------
+    partitions, groups
+        Numbers of partitions, and of the groups that they are dealt to.
+    super_groups
+        A divisor of `groups`. If it equals `groups`, the groups themselves play the tournament.
+    seed, epoch
+        The run's seed and the number of the epoch, which decide the deal.
     """
     generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, epoch))))
     group_of = deal(partitions, groups, generator)
-    members = [[int(g) for g in own] for own in np.split(np.arange(groups), super_groups)]
+    members = [[int(group) for group in part] for part in np.split(np.arange(groups), super_groups)]
     turns = max(super_groups - 1, 1)
-    inner = [_deal_out(inner_pairs(own), turns) for own in members]
+    inner = [_split_evenly(inner_pairs(groups_within), turns) for groups_within in members]
     played = np.zeros(super_groups, dtype=np.int64)
     rounds = []
     for number, pairs in enumerate(tournament(super_groups)):
@@ -125,7 +163,7 @@ def rounds_of_epoch(partitions: int, groups: int, super_groups: int, seed: int, 
     return rounds
 
 
-def _deal_out(pairs: list[Pair], turns: int) -> list[list[Pair]]:
-    """Nearly equal runs of a super-group's inner pairs, one for each of its turns."""
+def _split_evenly(pairs: list[Pair], turns: int) -> list[list[Pair]]:
+    """Cut the pairs inside a super-group into nearly equal runs, one for each of its turns."""
     bounds = [len(pairs) * turn // turns for turn in range(turns + 1)]
     return [pairs[begin:end] for begin, end in pairwise(bounds)]

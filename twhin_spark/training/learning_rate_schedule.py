@@ -1,4 +1,4 @@
-"""The learning rates of each round: a schedule's factor at the round's middle."""
+"""The learning-rate schedule: each round trains with the rates at its middle."""
 
 from __future__ import annotations
 
@@ -10,22 +10,27 @@ from twhin_spark.kernels.training_pass import TrainSettings
 from twhin_spark.training.bucket_schedule import Round
 
 
-def settings_at_round(settings: TrainSettings, training: TrainingConfig, this: Round, rounds: int) -> TrainSettings:
-    """The settings with the learning rates of one of an epoch's `rounds`, a function of the round's place alone."""
-    middle = this.epoch + (this.number + 0.5) / rounds
+def settings_at_round(
+    settings: TrainSettings, training: TrainingConfig, training_round: Round, rounds: int
+) -> TrainSettings:
+    """Return the settings with the learning rates of a round, which depend on its number alone.
+
+    `rounds` is the number of rounds of an epoch.
+    """
+    middle = training_round.epoch + (training_round.number + 0.5) / rounds
     return replace(
         settings,
-        entity_learning_rate=training.learning_rate * factor(training.schedule, middle, training.epochs),
+        entity_learning_rate=training.learning_rate * rate_factor(training.schedule, middle, training.epochs),
         relation_learning_rate=training.relation_learning_rate
-        * factor(training.relation_schedule or training.schedule, middle, training.epochs),
+        * rate_factor(training.relation_schedule or training.schedule, middle, training.epochs),
     )
 
 
-def factor(schedule: ScheduleConfig, time: float, epochs: int) -> float:
-    """What the full rate is multiplied by, `time` epochs after training began, 0 <= time <= epochs.
+def rate_factor(schedule: ScheduleConfig, time: float, epochs: int) -> float:
+    """Return the factor on the learning rate, `time` epochs after training began; 0 <= time <= epochs.
 
-    Linear warm-up from 0 to 1; then constant, or down to `final` in a line or along half a cosine (I. Loshchilov,
-    F. Hutter, SGDR, ICLR 2017, equation 5, without restarts).
+    The factor rises linearly from 0 to 1 during warm-up. Then it is constant, or falls to `final` in a line or along
+    half a cosine (I. Loshchilov, F. Hutter, SGDR, ICLR 2017, equation 5, without restarts).
     """
     if time < schedule.warmup_epochs:
         return time / schedule.warmup_epochs

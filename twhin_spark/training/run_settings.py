@@ -13,16 +13,22 @@ from twhin_spark.training.state.relation_state import RelationSettings
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What does not change during a run."""
+    """Settings of a run. `relations` are by index, as in `edge_buckets`."""
 
     output: str
     run_id: str
     seed: int
     entity_types: tuple[str, ...]
-    relations: tuple[RelationSettings, ...]  # by index
+    relations: tuple[RelationSettings, ...]
     train: TrainSettings
 
     @property
     def sampling(self) -> Floats:
         """How many times an epoch trains an edge of each relation, (relations,)."""
         return np.array([relation.sampling for relation in self.relations])
+
+    @property
+    def relation_ends(self) -> list[tuple[int, int]]:
+        """Of each relation the indices of its source type and of its target type."""
+        number = {name: k for k, name in enumerate(self.entity_types)}
+        return [(number[relation.source], number[relation.target]) for relation in self.relations]

@@ -1,4 +1,4 @@
-"""The config as the tasks of a run take it."""
+"""The parts of the config that the tasks of a run need."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from twhin_spark.training.state.relation_state import RelationSettings
 
 
 def run_settings(config: Config, relations: Iterable[str], run_id: str) -> RunSettings:
-    """relations: by their index in `edge_buckets`."""
+    """Return the settings of a run. `relations` are the names of its relations, by their index in `edge_buckets`."""
     return RunSettings(
         output=config.output,
         run_id=run_id,
@@ -27,19 +27,29 @@ def run_settings(config: Config, relations: Iterable[str], run_id: str) -> RunSe
 
 
 def relation_settings(config: Config, name: str) -> RelationSettings:
-    one = config.relations[name]
-    return RelationSettings(name, one.source, one.target, one.operator, one.weight, one.two_sided, one.sampling)
+    """Return the settings of one of the config's relations."""
+    relation = config.relations[name]
+    return RelationSettings(
+        name,
+        relation.source,
+        relation.target,
+        relation.operator,
+        relation.weight,
+        relation.two_sided,
+        relation.sampling,
+    )
 
 
 def train_settings(config: Config) -> TrainSettings:
+    """Return the settings of the kernels."""
     training = config.training
-    held = training.regularization
+    penalty = training.regularization
     loss = LossSettings(
         _loss(training),
         training.in_batch_weight,
         training.uniform_weight,
         training.loss == "softmax" if training.logq is None else training.logq,
-        None if held is None else Penalty({"l2": 2, "n3": 3}[held.norm], held.entities, held.relations),
+        None if penalty is None else Penalty({"l2": 2, "n3": 3}[penalty.norm], penalty.entities, penalty.relations),
         training.comparator,
     )
     return TrainSettings(

@@ -1,39 +1,35 @@
-"""Training: plan → first vectors → epochs of rounds, each committed → a complete run."""
+"""Training: plan → first vectors → rounds, each of which is committed → a complete run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from twhin_spark.config import Config
 from twhin_spark.config.training import TrainingConfig
-from twhin_spark.errors import ConfigError, InputError, TrainingError
-from twhin_spark.graph.graph_version import GraphVersion, latest_graph
+from twhin_spark.errors import InputError, TrainingError
+from twhin_spark.graph.graph_version import latest_graph
 from twhin_spark.tables.delta import TableStore
-from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES
-from twhin_spark.training.cpu import cpu_name
+from twhin_spark.tables.schemas import EDGE_BUCKETS
+from twhin_spark.tables.session_settings import ARROW_ROWS, spark_setting
 from twhin_spark.training.planning.costs import GroupLayout
-from twhin_spark.training.planning.plan import GraphSize, mean_sampling, measure_graph, plan_run, workload
+from twhin_spark.training.planning.plan import GraphSize, mean_sampling, workload
 from twhin_spark.training.progress import TrainingProgress
-from twhin_spark.training.run_settings import RunSettings
 from twhin_spark.training.settings import run_settings
+from twhin_spark.training.start_run import RunContext, begin_run, resume_run
 from twhin_spark.training.state.claim import claim_run
 from twhin_spark.training.state.disk_errors import explain_full_disk
-from twhin_spark.training.state.initial_state import write_initial_state
 from twhin_spark.training.state.manifest import Manifest
-from twhin_spark.training.state.relation_state import initial_state
 from twhin_spark.training.state.resume import find_unfinished
 from twhin_spark.training.state.round_log import RoundLog
 from twhin_spark.training.state.run_folder import RunFolder
 from twhin_spark.training.trained_run import TrainedRun, run_id_of, run_identity
 from twhin_spark.training.trainer import Trainer
-from twhin_spark.training.validation.draw_sample import draw_validation_sample
 from twhin_spark.training.validation.early_stopping import StoppingRule
-from twhin_spark.training.validation.validation_loss import Validator
+from twhin_spark.training.validation.validator import Validator
 
 
 def train(
@@ -44,14 +40,35 @@ def train(
     resume: bool = False,
     take_over: bool = False,
 ) -> TrainedRun:
-    """Trains the config's model on the latest graph, from its first vectors to the last epoch.
+    """Train the config's model on the latest graph.
 
-    resume: go on after the last committed round of this config's run, where there is one.
-    take_over: although another driver holds the run; it is known to be dead.
+    Parameters
+    ----------
+    spark
+        The session.
+    config
+        The config. Its graph must be built.
+    progress
+        Function that prints a line.
+    resume
+        Continue after the last committed round of this config's run, if there is one.
+    take_over
+        Train although another driver has a claim on the run; that driver must be dead.
 
-    Raises TrainingError where a loss is not finite or another driver trains this run, InputError where there is no
-    graph or a state file is damaged, ConfigError where the model does not fit the memory it may use, or the run that
-    is to be resumed had other settings.
+    Returns
+    -------
+    TrainedRun
+        The complete run.
+
+    Raises
+    ------
+    TrainingError
+        A loss is not finite, a disk is full, the training was stopped, or another driver trains this run.
+    InputError
+        There is no graph, it has no training edge, or a state file is damaged.
+    ConfigError
+        A task would need more memory than it may use, the config needs validation edges and there are none, or the run
+        that is to be resumed had other settings.
     """
     store = TableStore(spark, config.output)
     graph = latest_graph(store)
@@ -59,169 +76,78 @@ def train(
     folder = RunFolder(config.output, run.run_id)
     unfinished = find_unfinished(folder, config.name, run_identity(config, graph)) if resume else None
     if unfinished is not None and unfinished.complete:
-        RoundLog(store, run.run_id, first=False).make_up(folder.reports())
+        RoundLog(store, run.run_id, first=False).complete(folder.reports())
         progress(f"run {run.run_id} is complete")
         return TrainedRun(run.run_id, folder, unfinished.kept, graph)
-    where = f"{config.output}, or Spark's own folder"
-    with explain_full_disk(where):
+    written = f"{config.output}, or Spark's own folder"
+    with explain_full_disk(written):
         claim = claim_run(store, folder, take_over=take_over)
+    context = RunContext(store, config, graph, run, folder, progress)
     first = unfinished is None and claim.fence == 1
     buckets = store.read(EDGE_BUCKETS, graph.tables["edge_buckets"]).persist()
     try:
-        with explain_full_disk(where):
+        with explain_full_disk(written):
             if unfinished is None:
-                manifest = _begin(store, config, graph, run, folder, buckets, claim.fence, progress)
+                manifest = begin_run(context, buckets, claim.fence)
             else:
-                manifest = _go_on(folder, unfinished, claim.fence, progress)
+                manifest = resume_run(context, unfinished, claim.fence)
             # A row of edge_buckets is a block of many edges: the default of 10,000 rows would make gigabytes a batch.
-            # Not before here: the rows that the first vectors are made from are small and many.
-            spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "4")
-            manifest = _train(store, config, graph, buckets, folder, run, manifest, progress, first=first)
+            # The first vectors were made before, from rows that are small and many.
+            with spark_setting(spark, ARROW_ROWS, "4"):
+                manifest = _train_rounds(context, buckets, manifest, first=first)
     except KeyboardInterrupt:
-        raise _stopped(folder, begun_before=unfinished is not None, fence=claim.fence) from None
+        raise _stopped_error(folder, begun_before=unfinished is not None, fence=claim.fence) from None
     finally:
-        with suppress(TrainingError):  # the disk may be full; a claim is found to be free by its process as well
+        with suppress(TrainingError):  # the disk may be full; a claim also ends with its process
             claim.release()
         with suppress(Exception):  # what stopped the training may have stopped Spark as well
             buckets.unpersist()
-            spark.conf.unset("spark.sql.execution.arrow.maxRecordsPerBatch")
     return TrainedRun(run.run_id, folder, manifest.kept, graph)
 
 
-def _stopped(folder: RunFolder, *, begun_before: bool, fence: int) -> TrainingError:
-    """What is said where Ctrl-C or SIGTERM ended the training, which goes on from what was committed or begins anew."""
-    committed = folder.latest()
-    if committed is None or not (begun_before or committed.fence == fence):
-        return TrainingError(f"run {folder.run_id}: stopped before anything was committed; train again")
-    return TrainingError(
-        f"run {folder.run_id}: stopped; {committed.place} is committed: the same command with --resume goes on there"
-    )
-
-
-def _begin(
-    store: TableStore,
-    config: Config,
-    graph: GraphVersion,
-    run: RunSettings,
-    folder: RunFolder,
-    buckets: DataFrame,
-    fence: int,
-    progress: Callable[[str], None],
-) -> Manifest:
-    """Plans the run, draws what it is measured on and commits its first vectors. What was there before is gone."""
-    entities = store.read(ENTITIES, graph.tables["entities"])
-    slots = store.spark.sparkContext.defaultParallelism
-    plan = plan_run(config, measure_graph(store, graph, config), partitions=graph.partitions, slots=slots)
-    progress(f"run {run.run_id}: {plan}")
-    for warning in plan.warnings:
-        progress(f"warning: {warning}")
-    files = write_initial_state(
-        entities,
-        folder,
-        claim=fence,
-        types=run.entity_types,
-        partitions=plan.layout.partitions,
-        dim=config.training.dim,
-        scale=config.training.init_scale,
-        seed=run.seed,
-    )
-    _draw_sample(store, config, graph, run, folder, buckets, progress)
-    relations = {relation.name: initial_state(relation, config.training.dim) for relation in run.relations}
-    layout = plan.layout
-    manifest = Manifest(
-        run.run_id, fence, -1, 0, False, layout.groups, files, relations, cpu_name(), super_groups=layout.super_groups
-    )
-    folder.write_settings(run_identity(config, graph))
-    folder.commit(manifest)
-    folder.forget(before=fence)
-    return manifest
-
-
-def _go_on(folder: RunFolder, unfinished: Manifest, fence: int, progress: Callable[[str], None]) -> Manifest:
-    """Commits the unfinished state under a claim of our own, so that its earlier driver cannot go on."""
-    progress(f"run {folder.run_id}: resuming after {unfinished.place}, with its {unfinished.groups} groups")
-    if (cpu := cpu_name()) != unfinished.cpu:
-        progress(f"it was begun on {unfinished.cpu}, this is {cpu}: the last bits may differ from those of one CPU")
-    manifest = replace(unfinished, fence=fence)
-    folder.commit(manifest)
-    return manifest
-
-
-def _draw_sample(
-    store: TableStore,
-    config: Config,
-    graph: GraphVersion,
-    run: RunSettings,
-    folder: RunFolder,
-    buckets: DataFrame,
-    progress: Callable[[str], None],
-) -> None:
-    """Keeps the validation edges that every epoch is measured on, where the config wants that and there are any."""
-    training = config.training
-    if not training.validation.edges or (config.split.by != "source" and not config.split.validation):
-        return
-    edges, entities = (store.read(table, graph.tables[table.name]) for table in (EDGES, ENTITIES))
-    sample = draw_validation_sample(
-        edges,
-        entities,
-        buckets,
-        run.relations,
-        limit=training.validation.edges,
-        seed=run.seed,
-        self_loops=config.graph.self_loops == "keep",
-    )
-    if len(sample):
-        folder.write_validation_sample(sample)
-        return
-    none = "no validation edge is new and has both ends in training"
-    if training.early_stopping or training.keep == "best":
-        wants = "early_stopping" if training.early_stopping else "keep"
-        raise ConfigError(f"training.{wants}: {none}, so there is nothing to go by; set split.validation, or leave it")
-    progress(f"{none}: no held-out loss")
-
-
-def _train(
-    store: TableStore,
-    config: Config,
-    graph: GraphVersion,
-    buckets: DataFrame,
-    folder: RunFolder,
-    run: RunSettings,
-    manifest: Manifest,
-    progress: Callable[[str], None],
-    *,
-    first: bool,
-) -> Manifest:
-    """Trains what comes after the manifest; returns the last one."""
-    edges = buckets.agg(F.sum("edges")).first()
-    assert edges is not None
-    if not edges[0]:
-        raise InputError(f"{store.path(EDGE_BUCKETS)}: found no training edge; training needs some")
-    held_out = None
-    if (sample := folder.validation_sample()) is not None:
-        partitions, compared = len(manifest.partitions), run.train.loss.comparator
-        held_out = Validator(sample, run.relations, run.entity_types, partitions, run.seed, compared)
+def _train_rounds(context: RunContext, buckets: DataFrame, manifest: Manifest, *, first: bool) -> Manifest:
+    """Train what comes after the manifest; return the last one. `first`: the run was never trained before."""
+    store, config, run, folder = context.store, context.config, context.run, context.folder
+    counted = buckets.agg(F.sum("edges")).first()
+    assert counted is not None
+    edges, partitions = counted[0], len(manifest.partitions)
+    if not edges:
+        raise InputError(
+            f"{store.path(EDGE_BUCKETS)}: the graph has no training edge, but training needs one at least; check the "
+            "logs and the split, then run build-graph again"
+        )
     entities = sum(sum(file.rows) for file in manifest.partitions)
-    work = workload(config, GraphSize(entities, edges[0], mean_sampling(store, graph, config)))
-    trainer = Trainer(buckets, work.epochs_a_commit, folder, run, config.training, _watch(config.training), held_out)
+    work = workload(config, GraphSize(entities, edges, mean_sampling(store, context.graph, config)))
+    rule, validator = _stopping_rule(config.training), Validator.of_run(run, partitions)
+    trainer = Trainer(buckets, work.epochs_a_commit, folder, run, config.training, rule, validator)
     log, earlier = RoundLog(store, run.run_id, first=first), folder.reports()
-    log.take(earlier)
-    rounds = GroupLayout(len(manifest.partitions), manifest.groups, manifest.super_groups).rounds
-    narration = TrainingProgress(
-        progress, epochs=config.training.epochs, rounds=rounds, edges=work.trained, earlier=earlier
+    log.collect(earlier)
+    rounds = GroupLayout(partitions, manifest.groups, manifest.super_groups).rounds
+    progress = TrainingProgress(
+        context.progress, epochs=config.training.epochs, rounds=rounds, edges=work.trained, earlier=earlier
     )
     while not manifest.complete:
         manifest = trainer.advance(manifest)
         log.add(manifest.reports, last=manifest.complete)
-        narration.tell(manifest)
+        progress.add(manifest)
     return manifest
 
 
-def _watch(training: TrainingConfig) -> StoppingRule:
+def _stopping_rule(training: TrainingConfig) -> StoppingRule:
     stopping = training.early_stopping
     return StoppingRule(
         training.validation.metric,
         stopping.patience if stopping else None,
         stopping.min_delta if stopping else 0.0,
         training.keep == "best",
+    )
+
+
+def _stopped_error(folder: RunFolder, *, begun_before: bool, fence: int) -> TrainingError:
+    """Return the error of a training that Ctrl-C or SIGTERM ended, which says how to continue."""
+    committed = folder.latest()
+    if committed is None or not (begun_before or committed.fence == fence):
+        return TrainingError(f"run {folder.run_id}: stopped before anything was committed; train again")
+    return TrainingError(
+        f"run {folder.run_id}: stopped; {committed.position} is committed: the same command with --resume goes on there"
     )

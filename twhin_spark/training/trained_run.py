@@ -17,7 +17,10 @@ from twhin_spark.training.state.run_folder import RunFolder
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A complete training run and the graph it was trained on; the manifest is of the epoch that is kept."""
+    """A complete training run and the graph that it was trained on.
+
+    The manifest is that of the epoch that is kept: the last one or, by `training.keep`, the best.
+    """
 
     run_id: str
     folder: RunFolder
@@ -26,13 +29,16 @@ class TrainedRun:
 
 
 def run_id_of(config: Config, graph: GraphVersion) -> str:
-    """The run's name: the same graph, entity types, relations and training options give the same run."""
+    """Return the run's name: the same graph, entity types, relations and training options give the same one."""
     content = json.dumps(run_identity(config, graph))
     return f"{config.name}-{hashlib.blake2b(content.encode(), digest_size=5).hexdigest()}"
 
 
 def run_identity(config: Config, graph: GraphVersion) -> dict[str, Any]:
-    """What makes a run what it is. Its state files are by the order of the entity types."""
+    """Return the settings that make a run what it is.
+
+    The order of the entity types is one of them, as state files are in that order.
+    """
     return {
         "graph": graph.graph_id,
         "graph.self_loops": config.graph.self_loops,
@@ -43,14 +49,14 @@ def run_identity(config: Config, graph: GraphVersion) -> dict[str, Any]:
 
 
 def find_run(config: Config, store: TableStore) -> TrainedRun:
-    """The complete run of this config on the latest graph. Raises InputError where there is none."""
+    """Find the complete run of a config on the latest graph. Raises InputError if there is none."""
     graph = latest_graph(store)
     run_id = run_id_of(config, graph)
     folder = RunFolder(config.output, run_id)
     manifest = folder.latest()
     if manifest is None or not manifest.complete:
-        found = "no training" if manifest is None else f"a training that ended in epoch {manifest.epoch + 1}"
+        state = "is not trained" if manifest is None else f"is trained to epoch {manifest.epoch + 1} only"
         raise InputError(
-            f"{folder.location}: found {found} for this config and graph; run train with this config first"
+            f"{folder.location}: the run of this config on the latest graph {state}; run train with this config first"
         )
     return TrainedRun(run_id, folder, manifest.kept, graph)

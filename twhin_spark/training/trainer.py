@@ -1,4 +1,7 @@
-"""From one commit to the next: a round, or several epochs where one task holds the whole model. Runs on the driver."""
+"""Training from one commit to the next. Runs on the driver.
+
+A commit ends a round or, if one task holds the whole model, several epochs.
+"""
 
 from __future__ import annotations
 
@@ -8,36 +11,41 @@ from dataclasses import dataclass, replace
 from pyspark.sql import DataFrame
 
 from twhin_spark.config.training import TrainingConfig
+from twhin_spark.kernels.training_pass import TrainSettings
+from twhin_spark.tables.worker_tasks import RESULT_SCHEMA, collect_results
 from twhin_spark.training.bucket_schedule import Round, rounds_of_epoch
 from twhin_spark.training.learning_rate_schedule import settings_at_round
-from twhin_spark.training.rounds import divergence_error, failure, place, run_round
+from twhin_spark.training.rounds import assign_blocks, divergence_error, run_round, start_state
 from twhin_spark.training.run_settings import RunSettings
 from twhin_spark.training.state.manifest import BestEpoch, Manifest
 from twhin_spark.training.state.run_folder import RunFolder
-from twhin_spark.training.validation.distributed import validate_files
 from twhin_spark.training.validation.early_stopping import StoppingRule
-from twhin_spark.training.validation.validation_loss import Validator
-from twhin_spark.training.workers.round_task import RESULT_SCHEMA
+from twhin_spark.training.validation.validate_files import validate_files
+from twhin_spark.training.validation.validator import Validator
 from twhin_spark.training.workers.single_task import SingleTask, SingleTaskResult
 
 
 @dataclass(frozen=True)
 class Trainer:
-    """What stays the same while a run is trained. held_out: None where there is nothing to measure on."""
+    """Everything that stays the same while a run is trained.
 
-    buckets: DataFrame  # edge_buckets
-    epochs_a_commit: int  # where one task holds the whole model
+    buckets: rows of `edge_buckets`. epochs_a_commit: if one task holds the whole model. validator: None without
+    validation edges.
+    """
+
+    buckets: DataFrame
+    epochs_a_commit: int
     folder: RunFolder
     run: RunSettings
     training: TrainingConfig
-    watch: StoppingRule
-    held_out: Validator | None
+    stopping_rule: StoppingRule
+    validator: Validator | None
 
     def advance(self, before: Manifest) -> Manifest:
-        """Trains up to the next commit, commits, sweeps; returns what was committed.
+        """Train to the next commit, commit it, and delete the files that no longer count; return what is committed.
 
-        Raises TrainingError where a loss is not finite, the disk is full or another driver has taken over; InputError
-        where a state file is damaged.
+        Raises TrainingError if a loss is not finite, the disk is full or another driver has taken over; InputError if a
+        state file is damaged.
         """
         epoch, rounds = max(before.epoch, 0), self._rounds(before, max(before.epoch, 0))
         number = before.round + 1 if before.epoch >= 0 else 0
@@ -46,11 +54,11 @@ class Trainer:
         if before.groups == 1:
             after = self._train_epochs(before, epoch)
         else:
-            this = rounds[number]
-            settings = settings_at_round(self.run.train, self.training, this, len(rounds))
-            after = run_round(self.buckets, replace(self.run, train=settings), this, before)
-            if this is rounds[-1]:
-                after = self._conclude(after)
+            training_round = rounds[number]
+            run = replace(self.run, train=self._settings(training_round, len(rounds)))
+            after = run_round(self.buckets, run, training_round, before)
+            if training_round is rounds[-1]:
+                after = self._end_epoch(after)
         self.folder.commit(after)
         self.folder.sweep(after)
         return after
@@ -58,39 +66,39 @@ class Trainer:
     def _rounds(self, manifest: Manifest, epoch: int) -> list[Round]:
         return rounds_of_epoch(len(manifest.partitions), manifest.groups, manifest.super_groups, self.run.seed, epoch)
 
-    def _conclude(self, after: Manifest) -> Manifest:
-        """The end of an epoch: measures it, and decides whether it is the best, and whether it is the last."""
+    def _settings(self, training_round: Round, rounds: int) -> TrainSettings:
+        return settings_at_round(self.run.train, self.training, training_round, rounds)
+
+    def _end_epoch(self, after: Manifest) -> Manifest:
+        """Measure the epoch, and decide if it is the best one and if it is the last."""
         (report,) = after.reports
-        if self.held_out:
-            spark = self.buckets.sparkSession
-            measured = validate_files(spark, self.run, self.held_out, after, self.watch.wants_ranks)
-            report = replace(report, held_out=measured)
-            if self.watch.decides:
-                after = replace(after, history=[*after.history, self.watch.value(measured)])
-                if self.watch.keep_best and self.watch.best(after.history) == after.epoch:
+        if self.validator:
+            spark, rule = self.buckets.sparkSession, self.stopping_rule
+            result = validate_files(spark, self.run, self.validator, after, rule.needs_ranks)
+            report = replace(report, held_out=result)
+            if rule.decides:
+                after = replace(after, history=[*after.history, rule.value(result)])
+                if rule.keeps_last(after.history):
                     after = replace(after, best=BestEpoch(after.epoch, after.partitions, after.relations))
         return replace(after, reports=[report], complete=self._is_last(after.epoch, after.history))
 
     def _is_last(self, epoch: int, history: list[float]) -> bool:
-        return epoch == self.training.epochs - 1 or self.watch.ends(history)
+        return epoch == self.training.epochs - 1 or self.stopping_rule.ends(history)
 
     def _train_epochs(self, before: Manifest, first: int) -> Manifest:
-        """Trains the epochs up to the next commit in one task, which measures and decides as `_conclude` does."""
+        """Train the epochs to the next commit in one task, which measures and decides as `_end_epoch` does."""
         started = time.monotonic()
         last = min(first + self.epochs_a_commit, self.training.epochs)
-        rounds = [this for epoch in range(first, last) for this in self._rounds(before, epoch)]
-        settings = [settings_at_round(self.run.train, self.training, this, 1) for this in rounds]
-        task = SingleTask(
-            self.run, rounds, settings, before.partitions, before.relations, before.fence, self.watch, before.history
-        )
-        (row,) = place(self.buckets, rounds[0]).mapInArrow(task, RESULT_SCHEMA).collect()
-        result = SingleTaskResult.from_json(row["result"])
-        if result.error is not None:
-            raise failure(result.error, result.exit_code)
+        rounds = [training_round for epoch in range(first, last) for training_round in self._rounds(before, epoch)]
+        settings = [self._settings(training_round, 1) for training_round in rounds]
+        task = SingleTask(self.run, rounds, settings, start_state(before), self.stopping_rule, before.history)
+        rows = assign_blocks(self.buckets, rounds[0]).mapInArrow(task, RESULT_SCHEMA)
+        (row,) = collect_results(rows)
+        result = SingleTaskResult.from_json(row)
         if result.diverged is not None:
-            place_in = result.diverged_in - first
-            raise divergence_error(result.diverged, settings[place_in], rounds[place_in])
-        # What Spark and the files took is shared out over the epochs, so that their seconds add up to the wall's.
+            number = result.diverged_in - first
+            raise divergence_error(result.diverged, settings[number], rounds[number])
+        # The time of Spark and the files is divided among the epochs, so that their seconds add up to the wall time.
         measuring = sum(report.held_out.seconds for report in result.reports if report.held_out)
         share = (time.monotonic() - started - measuring) / sum(report.seconds for report in result.reports)
         epoch = result.reports[-1].epoch

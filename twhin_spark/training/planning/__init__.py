@@ -1,1 +1,1 @@
-"""Planning: groups, memory and seconds of a run, before it runs."""
+"""Planning: the groups, the memory and the seconds of a run, before it runs. It imports `state` alone."""

@@ -1,4 +1,4 @@
-"""How fast this machine trains an edge and moves state: measured in two seconds, by the code that training runs."""
+"""Calibration: the speed at which this machine trains edges and moves state, measured in two seconds."""
 
 from __future__ import annotations
 
@@ -32,32 +32,42 @@ def measure_speed(
     slots: int,
     edge_seconds: float | None = None,
 ) -> Speed:
-    """The speed of one slot, while as many others run as this machine has cores for.
+    """Measure the speed of one slot, by the code of training, while other slots run as well.
 
-    entities: rows that a task holds. output: where state will be; a file is written there, read, and deleted.
-    edge_seconds: of the kernels; None measures them.
+    Parameters
+    ----------
+    settings, relation, dim
+        The training whose edges are timed.
+    entities
+        The number of entities that a task holds.
+    output
+        The output of the run. A file is written there, read, and deleted.
+    slots
+        The number of slots; as many run at the same time as this machine has cores for.
+    edge_seconds
+        The seconds of the kernels for an edge; None measures them.
     """
     rows = max(min(entities, _MOST_BYTES // (4 * dim)), 2)
-    beside = min(slots, os.cpu_count() or 1)
+    processes = min(slots, os.cpu_count() or 1)
     before = {name: os.environ.get(name) for name in _ONE_THREAD}
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))  # BLAS reads it when the processes import numpy
     try:
-        with ProcessPoolExecutor(beside, mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
             arguments = (settings, relation, dim, rows, output, edge_seconds)
-            measured = [job.result() for job in [pool.submit(_measure, *arguments) for _ in range(beside)]]
+            speeds = [job.result() for job in [pool.submit(_measure, *arguments) for _ in range(processes)]]
     finally:
         for name, value in before.items():
             if value is None:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-    return Speed(float(np.mean([one.edge_seconds for one in measured])), min(one.state_bytes for one in measured))
+    return Speed(float(np.mean([speed.edge_seconds for speed in speeds])), min(speed.state_bytes for speed in speeds))
 
 
 def _measure(
     settings: TrainSettings, relation: RelationSettings, dim: int, rows: int, output: str, edge_seconds: float | None
 ) -> Speed:
-    """In a process of its own, whose BLAS runs one thread."""
+    """Measure in a process of its own, whose BLAS runs one thread."""
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((rows, dim), dtype=np.float32)
     state = EntityState(vectors, np.ones(rows, np.float32))

@@ -1,6 +1,6 @@
-"""What training costs: bytes that a task holds, bytes that an epoch moves, seconds that an epoch takes.
+"""Costs of training: the bytes of a task, the bytes that an epoch moves, and the seconds that an epoch takes.
 
-The constants were measured, see docs/plan.md; `make bench-plan` compares what they predict with what training takes.
+The constants were measured, see docs/plan.md. `make bench-plan` compares their forecasts with trainings.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ BATCH_BYTES = 75_000_000  # edges under way from Spark, and freed memory that th
 EDGE_BYTES = 14  # source and target int32, relation int16, weight float32
 EDGE_ORDER_BYTES = 28  # the random order of a pass, in the kernels
 EDGE_LOGQ_BYTES = 34  # the counts behind `logq`
-EDGE_DRAW_BYTES = 20  # how often an edge is taken, where relations are sampled
-SCORE_COPIES = 4  # of the scores that are worked on at once
+EDGE_DRAW_BYTES = 20  # how often an edge is trained, if relations are sampled
+SCORE_COPIES = 4  # of the scores that are computed at once
 VECTOR_COPIES = 4  # of the vectors of a batch, and of their gradients
 
 ROUND_SECONDS = 0.25  # Spark: planning, starting tasks, committing
@@ -27,54 +27,54 @@ NOMINAL_EDGE_SECONDS = 3e-6  # of the kernels beside matrix products
 NOMINAL_BATCH_SECONDS = 0.5e-3  # of a step, however few edges it has
 NOMINAL_STATE_BYTES = 1.2e9  # of state that a task reads or writes in a second, checksums included
 
-COMMIT_SECONDS = 10.0  # of training between commits, where one task trains several epochs
+COMMIT_SECONDS = 10.0  # of training between commits, if one task trains several epochs
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A graph and what training does with an edge."""
+    """The size of a graph and of the work that training does for an edge."""
 
     entities: int
     edges: int
     dim: int
     batch_size: int
     chunk_size: int  # edges that share their negatives
-    uniform_negatives: int  # and what else is a negative without being in the batch, of a chunk on each side
-    two_sided: bool  # whether any relation is
+    uniform_negatives: int  # of a chunk on each side, with all other negatives from outside of its edges
+    two_sided: bool  # any relation is
     logq: bool
     sampling: float = 1.0  # how many times an epoch trains an edge, on average
 
     @property
     def trained(self) -> int:
-        """Edges that an epoch trains, in expectation."""
+        """Expected number of edges that an epoch trains."""
         return round(self.edges * self.sampling)
 
     @property
     def model_bytes(self) -> int:
-        """Vectors and accumulators of all entities."""
+        """Bytes of the vectors and accumulators of all entities."""
         return self.entities * (self.dim + 1) * FLOAT_BYTES
 
     @property
     def nominal_edge_seconds(self) -> float:
-        """Of an edge on one core, by its matrix products: the same on every machine, so that plans do not vary."""
+        """Seconds of an edge on one core, by its matrix products: the same on all machines, as plans must be."""
         sides = 2 if self.two_sided else 1  # a one-sided relation scores its in-batch negatives once for both ends
         flops = 6 * self.dim * (sides * self.chunk_size + 2 * self.uniform_negatives)
         return flops / NOMINAL_FLOPS + NOMINAL_EDGE_SECONDS
 
     @property
     def nominal_task_seconds(self) -> float:
-        """Of an epoch of one task that holds all: steps of few edges take most of it in a tiny graph."""
+        """Seconds of an epoch of one task that holds the whole model. In a tiny graph, small batches take most."""
         return self.trained * (self.nominal_edge_seconds + NOMINAL_BATCH_SECONDS / self.batch_size)
 
     @property
     def epochs_a_commit(self) -> int:
-        """Where one task holds all. By the nominal time, so that it never depends on a clock."""
+        """Epochs between commits if one task holds the whole model. It goes by nominal time, so no clock changes it."""
         return max(1, int(COMMIT_SECONDS / max(self.nominal_task_seconds, 1e-3)))
 
 
 @dataclass(frozen=True)
 class GroupLayout:
-    """How partitions are grouped, see schedule.py."""
+    """Numbers of partitions, of groups and of super-groups, see bucket_schedule.py."""
 
     partitions: int
     groups: int
@@ -86,25 +86,25 @@ class GroupLayout:
 
     @property
     def tasks(self) -> int:
-        """Of a round."""
+        """Tasks of a round."""
         return max(self.super_groups // 2, 1)
 
     @property
     def loads(self) -> int:
-        """Groups that are read, and written, in an epoch."""
+        """Number of times that an epoch reads a group, and writes one."""
         loads = 0
-        for this in rounds_of_epoch(self.groups, self.groups, self.super_groups, seed=0, epoch=0):
-            for walk in this.walks:
-                held: set[int] = set()
+        for training_round in rounds_of_epoch(self.groups, self.groups, self.super_groups, seed=0, epoch=0):
+            for walk in training_round.walks:
+                loaded: set[int] = set()
                 for pair in walk:
-                    loads += len(set(pair) - held)
-                    held = set(pair)
+                    loads += len(set(pair) - loaded)
+                    loaded = set(pair)
         return loads
 
 
 @dataclass(frozen=True)
 class TaskBytes:
-    """What a task holds at its peak, by what it is."""
+    """Peak memory of a task in bytes, by its parts."""
 
     process: int
     entities: int
@@ -116,59 +116,61 @@ class TaskBytes:
         return self.process + self.entities + self.edges + self.kernel
 
     def __str__(self) -> str:
-        return (
-            f"vectors {size(self.entities)}, edges {size(self.edges)}, a batch {size(self.kernel)}, "
-            f"Python itself {size(self.process)}"
-        )
+        parts = {"vectors": self.entities, "edges": self.edges, "a batch": self.kernel, "Python itself": self.process}
+        return ", ".join(f"{name} {format_bytes(count)}" for name, count in parts.items())
 
 
 def task_bytes(work: Workload, layout: GroupLayout) -> TaskBytes:
-    """Of the largest task: group sizes differ by one partition; hashing spreads entities and edges evenly over them."""
+    """Return the peak memory of the largest task.
+
+    The sizes of groups differ by one partition. Hashing spreads entities and edges evenly over the partitions.
+    """
     largest = -(-layout.partitions // layout.groups) / layout.partitions  # share of the entities
     if layout.groups == 1:
         entities, edges = 1.0, 1.0
     else:
         entities = 2 * largest
         edges = 2 * largest**2 * (1 + 1 / max(layout.super_groups - 1, 1))  # between the groups, and a part inside them
-    held, order = EDGE_BYTES, EDGE_ORDER_BYTES + (EDGE_LOGQ_BYTES if work.logq else 0)
-    if work.sampling != 1:  # those that are drawn are beside all of them
-        held, order = held + EDGE_DRAW_BYTES, order + EDGE_BYTES
+    stored, order = EDGE_BYTES, EDGE_ORDER_BYTES + (EDGE_LOGQ_BYTES if work.logq else 0)
+    if work.sampling != 1:  # the drawn edges are copies
+        stored, order = stored + EDGE_DRAW_BYTES, order + EDGE_BYTES
     scores = max(work.chunk_size * (work.chunk_size + 2 * work.uniform_negatives) * FLOAT_BYTES, SLAB_BYTES)
     chunks = work.batch_size // work.chunk_size
     vectors = 2 * (work.batch_size + chunks * work.uniform_negatives) * work.dim * FLOAT_BYTES
     return TaskBytes(
         process=PROCESS_BYTES + BATCH_BYTES,
         entities=round(work.model_bytes * entities),
-        edges=round(min(edges, 1.0) * (work.edges * held + work.trained * order)),
+        edges=round(min(edges, 1.0) * (work.edges * stored + work.trained * order)),
         kernel=SCORE_COPIES * scores + VECTOR_COPIES * vectors,
     )
 
 
 @dataclass(frozen=True)
 class Speed:
-    """edge_seconds: of the kernels, on a slot; state_bytes: that a task reads or writes in a second."""
+    """Speed of one slot: seconds of the kernels for an edge, and bytes of state read or written in a second."""
 
     edge_seconds: float
     state_bytes: float
 
 
 def nominal_speed(work: Workload) -> Speed:
+    """Return the speed that plans go by, which is the same on all machines."""
     return Speed(work.nominal_edge_seconds, NOMINAL_STATE_BYTES)
 
 
 def state_bytes_moved(work: Workload, layout: GroupLayout) -> int:
-    """State that an epoch reads and writes."""
+    """Return the bytes of state that an epoch reads and writes."""
     return 2 * round(work.model_bytes * layout.loads / layout.groups)
 
 
 def edges_sent(work: Workload, layout: GroupLayout) -> int:
-    """Edges that an epoch sends to tasks. Those inside a group are sent in each of its rounds, which train a part."""
+    """Return how many edges an epoch sends to tasks: those inside a group in each of its rounds, which train a part."""
     return round(work.edges * (1 + (max(layout.super_groups - 1, 1) - 1) / layout.groups))
 
 
 def epoch_seconds(work: Workload, layout: GroupLayout, slots: int, speed: Speed) -> float:
-    """Wall time of an epoch, after the first one, which also has Spark read the edges."""
-    waves = layout.rounds * -(-layout.tasks // slots)  # of tasks that run side by side
+    """Return the wall seconds of an epoch after the first, in which Spark also reads the edges."""
+    waves = layout.rounds * -(-layout.tasks // slots)  # of tasks that run at the same time
     runs = layout.rounds * layout.tasks
     kernel = work.trained * speed.edge_seconds / runs
     moving = state_bytes_moved(work, layout) / speed.state_bytes / runs
@@ -177,6 +179,6 @@ def epoch_seconds(work: Workload, layout: GroupLayout, slots: int, speed: Speed)
     return waves * (kernel + moving + sending) + commits * ROUND_SECONDS
 
 
-def size(count: int) -> str:
-    """A number of bytes, to be read."""
+def format_bytes(count: int) -> str:
+    """Return a number of bytes as text, such as '1.00 GB'."""
     return f"{count / 1e9:,.2f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"

@@ -1,4 +1,4 @@
-"""What a run will take, said before it runs: `twhin-spark plan`."""
+"""The forecast of a run, which `twhin-spark plan` prints."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 
 from twhin_spark.config import Config
 from twhin_spark.training.planning.calibration import measure_speed
-from twhin_spark.training.planning.costs import EDGE_BYTES, Speed, epoch_seconds, size
+from twhin_spark.training.planning.costs import EDGE_BYTES, Speed, epoch_seconds, format_bytes
 from twhin_spark.training.planning.plan import GraphSize, Plan, plan_run
 from twhin_spark.training.settings import relation_settings, train_settings
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """A plan and the time that it takes on a cluster of some slots."""
+    """A plan and its expected time on a cluster of some slots."""
 
     plan: Plan
     slots: int
     speed: Speed
-    measured: bool  # whether the kernels' speed was measured here, not given
+    measured: bool  # the kernels' speed was measured here, not given
     epochs: int
 
     @property
@@ -28,30 +28,30 @@ class Forecast:
         return epoch_seconds(self.plan.work, self.plan.layout, self.slots, self.speed)
 
     def lines(self) -> Iterator[str]:
-        """The forecast in words."""
+        """Yield the lines that are printed."""
         plan, layout, task = self.plan, self.plan.layout, self.plan.task
         yield f"graph: {plan.work.entities:,} entities, {plan.work.edges:,} edges, {layout.partitions} partitions"
         if plan.work.sampling != 1:
             yield f"an epoch trains {plan.work.trained:,} edges, as relations are sampled"
-        yield f"model: {size(plan.work.model_bytes)}"
+        yield f"model: {format_bytes(plan.work.model_bytes)}"
         yield (
             f"layout: {layout.groups} groups in {layout.super_groups} super-groups; an epoch is {layout.rounds} rounds "
             f"of {layout.tasks} tasks"
         )
         yield from (f"why: {reason}" for reason in plan.reasons)
-        yield f"a task holds {size(task.total)}: {task}"
-        yield (
-            f"an epoch moves {size(plan.state_bytes_moved)} of state and {size(plan.edges_sent * EDGE_BYTES)} of edges"
-        )
-        how = "measured here" if self.measured else "as given"
+        yield f"a task holds {format_bytes(task.total)}: {task}"
+        state, edges = format_bytes(plan.state_bytes_moved), format_bytes(plan.edges_sent * EDGE_BYTES)
+        yield f"an epoch moves {state} of state and {edges} of edges"
+        source = "measured here" if self.measured else "as given"
         yield (
             f"an epoch takes {self.epoch_seconds:,.1f} s on {self.slots} slots, {self.epochs} take "
             f"{self.epoch_seconds * self.epochs:,.0f} s; a slot trains "
-            f"{1 / self.speed.edge_seconds:,.0f} edges/s ({how})"
+            f"{1 / self.speed.edge_seconds:,.0f} edges/s ({source})"
         )
         yield from (f"warning: {warning}" for warning in plan.warnings)
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the JSON of `twhin-spark plan`."""
         plan = self.plan
         return {
             "job": "plan",
@@ -77,23 +77,39 @@ class Forecast:
 
 
 def forecast(
-    config: Config, counts: GraphSize, *, partitions: int, slots: int, edges_per_second: float | None = None
+    config: Config, size: GraphSize, *, partitions: int, slots: int, edges_per_second: float | None = None
 ) -> Forecast:
-    """The plan of a config's run on `slots` parallel tasks, and what it takes.
+    """Plan a config's run and forecast its time.
 
-    edges_per_second: of one slot; None measures it here, for which the config's negatives are trained a second or two.
+    Parameters
+    ----------
+    config
+        The config.
+    size
+        The size of the graph.
+    partitions
+        The number of the graph's partitions.
+    slots
+        The number of tasks that run at the same time.
+    edges_per_second
+        The edges that the kernels train on one slot; None measures them here, in a second or two.
 
-    Raises ConfigError where a task would not fit its memory.
+    Raises
+    ------
+    ConfigError
+        A task would need more memory than it may use.
     """
-    plan = plan_run(config, counts, partitions=partitions, slots=slots)
+    plan = plan_run(config, size, partitions=partitions, slots=slots)
     layout = plan.layout
-    held = counts.entities if layout.groups == 1 else 2 * counts.entities // layout.groups
-    relation = next((name for name, one in config.relations.items() if one.two_sided), next(iter(config.relations)))
+    entities = size.entities if layout.groups == 1 else 2 * size.entities // layout.groups  # of a task
+    relation = next(
+        (name for name, settings in config.relations.items() if settings.two_sided), next(iter(config.relations))
+    )
     speed = measure_speed(
         train_settings(config),
         relation_settings(config, relation),
         dim=config.training.dim,
-        entities=held,
+        entities=entities,
         output=config.output,
         slots=min(slots, layout.tasks),
         edge_seconds=None if edges_per_second is None else 1 / edges_per_second,

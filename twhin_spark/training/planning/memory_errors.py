@@ -1,4 +1,4 @@
-"""What is said where a task would not fit its memory: what it would hold, and the options with which it would fit."""
+"""The error of a task that needs too much memory: what it would hold, and the options with which it would fit."""
 
 from __future__ import annotations
 
@@ -6,48 +6,63 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from twhin_spark.config.sections import MAX_PARTITIONS
+from twhin_spark.errors import ConfigError
 from twhin_spark.training.planning.costs import GroupLayout, Workload, task_bytes
 from twhin_spark.training.planning.layouts import DEALS, configured_layout
 
 
-def memory_error(work: Workload, layout: GroupLayout, slots: int, limit: int, groups: int | None) -> str:
-    """limit: of a task, in bytes. groups: as configured, or None."""
-    held = task_bytes(work, layout)
-    found = (
-        f"training.task_memory_gb: found {limit / 1e9:g}, but a task would hold {held.total / 1e9:.2f} GB with "
-        f"{layout.groups} groups of {layout.partitions} partitions: {held}"
+def memory_error(work: Workload, layout: GroupLayout, slots: int, limit: int, groups: int | None) -> ConfigError:
+    """Return the error of a layout whose tasks do not fit.
+
+    Parameters
+    ----------
+    work, layout, slots
+        The graph, the layout, and the number of tasks that run at the same time.
+    limit
+        The bytes that a task may hold.
+    groups
+        The config's `training.groups`, or None.
+    """
+    memory = task_bytes(work, layout)
+    options = [f"training.task_memory_gb: {-(-memory.total // 10**7) / 100:g}"]
+    if finer := _finer_layout(work, layout.partitions, slots, limit, groups):
+        options.append(finer)
+    elif _fits(replace(work, batch_size=1, chunk_size=1), _finest_layout(slots), limit):
+        options.append(f"a training.batch_size below {work.batch_size}")
+    return ConfigError(
+        f"training.task_memory_gb is {limit / 1e9:g}, but a task would hold {memory.total / 1e9:.2f} GB with "
+        f"{layout.groups} groups of {layout.partitions} partitions: {memory}; it would fit with {' or '.join(options)}"
     )
-    fits = [f"training.task_memory_gb: {-(-held.total // 10**7) / 100:g}"]
-    if finer := _finer(work, layout.partitions, slots, limit, groups):
-        fits.append(finer)
-    elif _fits(replace(work, batch_size=1, chunk_size=1), _finest(slots), limit):
-        fits.append(f"a training.batch_size below {work.batch_size}")
-    return f"{found}; it would fit with {' or '.join(fits)}"
 
 
-def _finer(work: Workload, partitions: int, slots: int, limit: int, groups: int | None) -> str | None:
-    """As few groups as fit, and the partitions for them; None where not even the most do."""
+def _finer_layout(work: Workload, partitions: int, slots: int, limit: int, groups: int | None) -> str | None:
+    """Return the options of the fewest groups that fit, with more partitions if needed; None if no number fits."""
     if groups is not None:
         for more in range(groups + 1, partitions + 1):
             if _fits(work, configured_layout(partitions, more, slots), limit):
                 return f"training.groups: {more}"
-    for layout in _with_partitions_of_their_own(slots):
+    for layout in _layouts_with_more_partitions(slots):
         if _fits(work, layout, limit):
-            other = f"graph.partitions: {layout.partitions} (in a new output: the first build fixes them)"
-            return other if groups is None else f"training.groups: {layout.groups} and {other}"
+            option = f"graph.partitions: {layout.partitions} (in a new output: the first build fixes them)"
+            return option if groups is None else f"training.groups: {layout.groups} and {option}"
     return None
 
 
-def _with_partitions_of_their_own(slots: int) -> Iterator[GroupLayout]:
+def _layouts_with_more_partitions(slots: int) -> Iterator[GroupLayout]:
+    """Yield layouts of more and more groups, up to MAX_PARTITIONS; not all, as there are thousands."""
     members = 1
     while DEALS * 2 * slots * members <= MAX_PARTITIONS:
-        groups = 2 * slots * members
-        yield GroupLayout(DEALS * groups, groups, 2 * slots)
+        yield _well_mixed_layout(members, slots)
         members += max(members // 16, 1)
 
 
-def _finest(slots: int) -> GroupLayout:
-    groups = 2 * slots * max(MAX_PARTITIONS // (DEALS * 2 * slots), 1)
+def _finest_layout(slots: int) -> GroupLayout:
+    return _well_mixed_layout(max(MAX_PARTITIONS // (DEALS * 2 * slots), 1), slots)
+
+
+def _well_mixed_layout(members: int, slots: int) -> GroupLayout:
+    """Return the layout of this many groups in each super-group, with DEALS partitions in each group."""
+    groups = 2 * slots * members
     return GroupLayout(DEALS * groups, groups, 2 * slots)
 
 

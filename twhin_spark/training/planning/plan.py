@@ -1,4 +1,7 @@
-"""How a run is cut: groups and super-groups, from task slots and memory. Resolved once and stored with the run."""
+"""The plan of a run: its groups and super-groups, by the task slots and their memory.
+
+It is made once, and its numbers are stored with the run.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from dataclasses import dataclass
 from pyspark.sql import functions as F
 
 from twhin_spark.config import Config
-from twhin_spark.errors import ConfigError
 from twhin_spark.graph.graph_version import GraphVersion
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGE_BUCKETS, ENTITIES
@@ -18,19 +20,19 @@ from twhin_spark.training.planning.costs import (
     Workload,
     edges_sent,
     epoch_seconds,
+    format_bytes,
     nominal_speed,
-    size,
     state_bytes_moved,
     task_bytes,
 )
-from twhin_spark.training.planning.layouts import DEALS, configured_layout, layouts
+from twhin_spark.training.planning.layouts import DEALS, configured_layout, layouts_by_size
 from twhin_spark.training.planning.memory_errors import memory_error
 from twhin_spark.training.settings import train_settings
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A layout, and why it is so."""
+    """A layout, with the reasons for it and warnings."""
 
     work: Workload
     layout: GroupLayout
@@ -50,13 +52,13 @@ class Plan:
         layout = self.layout
         return (
             f"{layout.partitions} partitions in {layout.groups} groups, {layout.rounds} rounds of {layout.tasks} "
-            f"tasks; the model has {size(self.work.model_bytes)}, a task holds {size(self.task.total)}"
+            f"tasks; the model has {format_bytes(self.work.model_bytes)}, a task holds {format_bytes(self.task.total)}"
         )
 
 
 @dataclass(frozen=True)
 class GraphSize:
-    """The size of a graph: entities of all types, distinct training edges.
+    """Numbers of a graph's entities, of all types, and of its distinct training edges.
 
     sampling: how many times an epoch trains an edge, on average over the graph.
     """
@@ -67,6 +69,7 @@ class GraphSize:
 
 
 def measure_graph(store: TableStore, graph: GraphVersion, config: Config) -> GraphSize:
+    """Count a graph's entities and training edges."""
     entities = store.read(ENTITIES, graph.tables[ENTITIES.name]).count()
     edges = store.read(EDGE_BUCKETS, graph.tables[EDGE_BUCKETS.name]).agg(F.sum("edges")).first()
     assert edges is not None
@@ -74,7 +77,7 @@ def measure_graph(store: TableStore, graph: GraphVersion, config: Config) -> Gra
 
 
 def mean_sampling(store: TableStore, graph: GraphVersion, config: Config) -> float:
-    """How many times an epoch trains an edge of the graph, on average."""
+    """Return how many times an epoch trains an edge of the graph, on average."""
     sampling = {name: config.relations[name].sampling for name in graph.relations}
     if set(sampling.values()) == {1.0}:
         return 1.0
@@ -84,11 +87,11 @@ def mean_sampling(store: TableStore, graph: GraphVersion, config: Config) -> flo
     return float(sum(sampling[name] * count for name, count in edges.items()) / max(sum(edges.values()), 1))
 
 
-def plan_run(config: Config, counts: GraphSize, *, partitions: int, slots: int) -> Plan:
-    """The plan of a config's run. Raises ConfigError where a task would not fit its memory."""
+def plan_run(config: Config, size: GraphSize, *, partitions: int, slots: int) -> Plan:
+    """Plan a config's run. Raises ConfigError if a task would need more memory than it may use."""
     training = config.training
     return resolve_plan(
-        workload(config, counts),
+        workload(config, size),
         partitions=partitions,
         slots=slots,
         task_memory_gb=training.task_memory_gb,
@@ -96,58 +99,75 @@ def plan_run(config: Config, counts: GraphSize, *, partitions: int, slots: int) 
     )
 
 
-def workload(config: Config, counts: GraphSize) -> Workload:
-    """What the config has training do with a graph of this size."""
+def workload(config: Config, size: GraphSize) -> Workload:
+    """Return the work of training the config's model on a graph of this size."""
     training, settings, relations = config.training, train_settings(config), config.relations.values()
     chunk = min(settings.in_batch_negatives, training.batch_size)
     crossing = settings.cross_negatives and any(relation.source == relation.target for relation in relations)
     return Workload(
-        counts.entities,
-        counts.edges,
+        size.entities,
+        size.edges,
         training.dim,
         training.batch_size,
         chunk,
         training.uniform_negatives + (chunk if crossing else 0),
         two_sided=any(relation.two_sided for relation in relations),
         logq=settings.loss.logq,
-        sampling=counts.sampling,
+        sampling=size.sampling,
     )
 
 
 def resolve_plan(
     work: Workload, *, partitions: int, slots: int, task_memory_gb: float, groups: int | None = None
 ) -> Plan:
-    """The plan for `slots` parallel tasks, each of which may hold `task_memory_gb` in all.
+    """Choose the layout of a run.
 
-    Without a configured number, one group where it fits and one task is no slower than rounds of several; otherwise
-    twice as many super-groups as slots, so that every slot has a pair in each round, of as few groups as let two groups
-    fit a task. Nothing here is measured, so that the same graph on as many slots always gives the same plan.
+    Without a configured number of groups it is one group, if that fits one task and one task is no slower than rounds
+    of several. Otherwise there are twice as many super-groups as slots, so that every slot has a pair in each round,
+    and as few groups in each as let two groups fit a task. Nothing is measured here, so the same graph on as many slots
+    always gets the same plan.
 
-    Raises ConfigError where no number of groups fits.
+    Parameters
+    ----------
+    work
+        The size of the graph and of an edge's work.
+    partitions
+        The number of the graph's partitions.
+    slots
+        The number of tasks that run at the same time.
+    task_memory_gb
+        The memory that a task may use in all.
+    groups
+        The config's `training.groups`; None chooses a number.
+
+    Raises
+    ------
+    ConfigError
+        No layout fits, or not the configured one. The message names options with which one would fit.
     """
     limit = round(task_memory_gb * 1e9)
     if groups is not None:
         layout = configured_layout(partitions, groups, slots)
-        reason = f"{groups} groups: training.groups says so"
+        reason = f"{groups} groups, as training.groups says"
     else:
-        found = _choose(work, partitions, slots, limit)
-        if found is None:
-            raise ConfigError(memory_error(work, list(layouts(partitions, slots))[-1], slots, limit, groups))
-        layout, reason = found
-    held = task_bytes(work, layout)
-    if held.total > limit:
-        raise ConfigError(memory_error(work, layout, slots, limit, groups))
+        choice = _choose(work, partitions, slots, limit)
+        if choice is None:
+            raise memory_error(work, list(layouts_by_size(partitions, slots))[-1], slots, limit, groups)
+        layout, reason = choice
+    memory = task_bytes(work, layout)
+    if memory.total > limit:
+        raise memory_error(work, layout, slots, limit, groups)
     reasons = [reason]
     if layout.super_groups < layout.groups:
         reasons.append(
             f"a task walks the pairs of two super-groups of {layout.groups // layout.super_groups} groups and swaps "
             "one group a step: that moves fewer bytes than a round for each pair"
         )
-    return Plan(work, layout, held, reasons, list(_warnings(layout, slots)))
+    return Plan(work, layout, memory, reasons, list(_warnings(layout, slots)))
 
 
 def _choose(work: Workload, partitions: int, slots: int, limit: int) -> tuple[GroupLayout, str] | None:
-    """The first layout that fits, and why it is taken."""
+    """Return the first layout that fits, and the reason for it."""
     whole, parallel = GroupLayout(partitions, 1, 1), GroupLayout(partitions, *2 * [min(2 * slots, partitions)])
     speed = nominal_speed(work)
     if task_bytes(work, whole).total <= limit:
@@ -159,13 +179,13 @@ def _choose(work: Workload, partitions: int, slots: int, limit: int) -> tuple[Gr
                 f"1 group: the graph is small, one task takes about {alone:.1f} s an epoch, {parallel.rounds} rounds "
                 f"of {parallel.tasks} would take {together:.1f} s"
             )
-    for layout in layouts(partitions, slots):
+    for layout in layouts_by_size(partitions, slots):
         if task_bytes(work, layout).total <= limit:
             reason = f"{layout.groups} groups: twice the {slots} slots, so that each has a pair in every round"
             if layout != parallel:
                 reason += (
                     f", times {layout.groups // layout.super_groups}, so that two groups with their edges fit "
-                    f"{size(limit)}"
+                    f"{format_bytes(limit)}"
                 )
             return layout, reason
     return None

@@ -1,1 +1,4 @@
-"""State: files, manifests and claims, and what is said when they fail."""
+"""State of a run on disk: partition files, manifests, reports, claims, and the errors of all of them.
+
+It imports no other room of `training`; all others import it.
+"""

@@ -1,7 +1,8 @@
-"""Who trains a run: one driver at a time.
+"""Claims: the right of one driver at a time to train a run.
 
-A claim is an append to `training_claims` that Delta commits at most once for a (run, fence): each fence has one owner.
-Manifests bear the fence, and readers take the highest: a driver that was thought dead and wakes up harms nothing.
+A claim is a row of `training_claims` that Delta appends at most once for a run and a fence, so each fence has one
+owner. A manifest has the fence of its claim, and readers take the highest one. So a driver that was taken for dead and
+wakes up does no harm.
 """
 
 from __future__ import annotations
@@ -30,57 +31,67 @@ class Claim:
     folder: RunFolder
 
     def release(self) -> None:
-        """Gives the run free. A driver that dies without it is found out by its process, on the same machine."""
+        """Release the run. If a driver dies before, one on the same machine sees that its process is gone."""
         self.folder.release(self.fence)
 
 
 def claim_run(store: TableStore, folder: RunFolder, *, take_over: bool = False) -> Claim:
-    """Claims a run for this process.
+    """Claim a run for this process.
 
-    take_over: although another claim is held, whose driver is known to be dead.
+    Parameters
+    ----------
+    store
+        The tables of the run's output.
+    folder
+        The folder of the run.
+    take_over
+        Claim it although another driver has a claim; that driver must be dead.
 
-    Raises TrainingError where another driver holds the run.
+    Raises
+    ------
+    TrainingError
+        Another driver has the run.
     """
-    holder = _latest(store, folder.run_id)
-    if holder is not None and not take_over and _may_live(holder, folder):
-        raise TrainingError(_held(holder, folder))
-    fence = 1 if holder is None else holder["fence"] + 1
+    owner = _latest_claim(store, folder.run_id)
+    if owner is not None and not take_over and _may_be_alive(owner, folder):
+        raise TrainingError(_claimed_message(owner, folder))
+    fence = 1 if owner is None else owner["fence"] + 1
     token, process = uuid.uuid4().hex, psutil.Process()
     now = datetime.now(UTC)
     row = (folder.run_id, fence, socket.gethostname(), process.pid, process.create_time(), now, token)
     rows = store.spark.createDataFrame([row], ddl(TRAINING_CLAIMS))
     store.append_once(TRAINING_CLAIMS, rows, series=f"claim {folder.run_id}", number=fence)
-    holder = _latest(store, folder.run_id)
-    assert holder is not None
-    if holder["token"] != token:
-        raise TrainingError(_held(holder, folder))
+    owner = _latest_claim(store, folder.run_id)
+    assert owner is not None
+    if owner["token"] != token:
+        raise TrainingError(_claimed_message(owner, folder))
     return Claim(fence, folder)
 
 
-def _latest(store: TableStore, run_id: str) -> Row | None:
+def _latest_claim(store: TableStore, run_id: str) -> Row | None:
     if not store.exists(TRAINING_CLAIMS):
         return None
     claims = store.read(TRAINING_CLAIMS).where(F.col("run_id") == run_id)
     return claims.orderBy(F.desc("fence")).first()
 
 
-def _may_live(holder: Row, folder: RunFolder) -> bool:
-    """Whether the driver of a claim may still run: always, for all one can tell, on another machine."""
-    if folder.is_released(holder["fence"]):
+def _may_be_alive(owner: Row, folder: RunFolder) -> bool:
+    """Return if the driver of a claim may be running. Of another machine one cannot tell, so it may."""
+    if folder.is_released(owner["fence"]):
         return False
-    if holder["host"] != socket.gethostname():
+    if owner["host"] != socket.gethostname():
         return True
-    if holder["process"] == os.getpid():  # an earlier training of this process, which has ended
+    if owner["process"] == os.getpid():  # an earlier training of this process, which has ended
         return False
     try:
-        began: float = psutil.Process(holder["process"]).create_time()
-        return abs(began - float(holder["process_started"])) < 1
+        started: float = psutil.Process(owner["process"]).create_time()
+        return abs(started - float(owner["process_started"])) < 1
     except psutil.NoSuchProcess:
         return False
 
 
-def _held(holder: Row, folder: RunFolder) -> str:
+def _claimed_message(owner: Row, folder: RunFolder) -> str:
     return (
-        f"run {folder.run_id} is being trained by process {holder['process']} on {holder['host']}, since "
-        f"{holder['claimed_at']:%Y-%m-%d %H:%M:%S} UTC; wait for it, or if it is dead, train with --take-over"
+        f"run {folder.run_id} is being trained by process {owner['process']} on {owner['host']}, since "
+        f"{owner['claimed_at']:%Y-%m-%d %H:%M:%S} UTC; wait for it, or if it is dead, train with --take-over"
     )

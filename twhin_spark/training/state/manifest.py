@@ -1,4 +1,7 @@
-"""What is said of a training's state: its files, what rounds did, and the manifests that commit both."""
+"""Manifests: each commits a round, and lists every state file that counts from then on.
+
+The names of the fields are keys in the manifests on disk.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from twhin_spark.training.state.state_files import StateFile
 
 @dataclass(frozen=True)
 class BestEpoch:
-    """The state after the best epoch until now."""
+    """State after the best epoch so far."""
 
     epoch: int
     partitions: list[StateFile]  # by partition number
@@ -21,37 +24,58 @@ class BestEpoch:
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> BestEpoch:
-        """From what `asdict` made of it."""
-        relations = {name: RelationState(**state) for name, state in fields["relations"].items()}
-        return cls(fields["epoch"], [StateFile(**file) for file in fields["partitions"]], relations)
+        """Return the state that `asdict` turned into these fields."""
+        return cls(fields["epoch"], _state_files(fields), relation_states(fields["relations"]))
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """A committed round: everything that training or a reader needs to go on from there."""
+    """A committed round: everything that training or a reader needs to continue from it."""
 
     run_id: str
-    fence: int  # of the claim under which it was committed; a reader takes the highest
-    epoch: int  # of the round; -1: nothing trained yet
+    fence: int  # of the claim under which it was committed; readers take the highest
+    epoch: int  # of the round; -1: nothing is trained yet
     round: int
     complete: bool  # training has ended with this round
     groups: int
     partitions: list[StateFile]  # by partition number
     relations: dict[str, RelationState]
-    cpu: str  # the kernels' bits hold on one kind of CPU
+    cpu: str  # the kernels give the same bits on one kind of CPU alone
     reports: list[RoundReport] = field(default_factory=list)  # of the rounds since the manifest before
-    super_groups: int = 1  # a divisor of groups, see schedule.py
-    history: list[float] = field(default_factory=list)  # by epoch, the metric that decides; empty where none does
-    best: BestEpoch | None = None  # where the best epoch is kept
+    super_groups: int = 1  # a divisor of groups, see bucket_schedule.py
+    history: list[float] = field(default_factory=list)  # by epoch, the metric that decides; empty if none does
+    best: BestEpoch | None = None  # if the best epoch is to be kept
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> Manifest:
+        """Return the manifest that `asdict` turned into these fields."""
+        return cls(
+            **{
+                **fields,
+                "partitions": _state_files(fields),
+                "relations": relation_states(fields["relations"]),
+                "reports": [RoundReport.from_fields(report) for report in fields["reports"]],
+                "best": fields["best"] and BestEpoch.from_fields(fields["best"]),
+            }
+        )
 
     @property
-    def place(self) -> str:
+    def position(self) -> str:
         """How far training has come, in words."""
         return f"epoch {self.epoch + 1}, round {self.round + 1}" if self.epoch >= 0 else "the first vectors"
 
     @property
     def kept(self) -> Manifest:
-        """As if training had ended with the best epoch, where that is kept: what is evaluated and published."""
+        """The manifest of the model that is evaluated and published: the best epoch's if that is kept, else this."""
         if self.best is None:
             return self
         return replace(self, epoch=self.best.epoch, partitions=self.best.partitions, relations=self.best.relations)
+
+
+def relation_states(fields: Mapping[str, Any]) -> dict[str, RelationState]:
+    """Return the relations, by name, that `asdict` turned into these fields."""
+    return {name: RelationState(**state) for name, state in fields.items()}
+
+
+def _state_files(fields: Mapping[str, Any]) -> list[StateFile]:
+    return [StateFile(**file) for file in fields["partitions"]]

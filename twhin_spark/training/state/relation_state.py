@@ -1,4 +1,4 @@
-"""Relations between rounds: their settings, their parameters, and how the parameters of parallel tasks merge."""
+"""Relations between rounds: their settings, their parameters, and the merge of what parallel tasks made of them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from twhin_spark.kernels.operators import OPERATORS
 
 @dataclass(frozen=True)
 class RelationSettings:
+    """Settings of a relation, which stay the same during a run."""
+
     name: str
     source: str  # entity type
     target: str
@@ -24,9 +26,10 @@ class RelationSettings:
 
 @dataclass(frozen=True)
 class RelationState:
-    """Parameters and their Adagrad accumulators by the side they rank: target, and source where two-sided.
+    """Parameters and Adagrad accumulators of a relation, by the end that they rank.
 
-    The numbers are float32, held as Python floats so that they go through JSON to the last bit.
+    The keys are `target` and, if the relation is two-sided, `source`. The numbers are float32, stored as Python floats
+    so that they pass through JSON to the last bit.
     """
 
     parameters: dict[str, list[float]]
@@ -34,53 +37,63 @@ class RelationState:
 
 
 def initial_state(settings: RelationSettings, dim: int) -> RelationState:
-    """Parameters under which the operator changes nothing."""
-    fresh = OPERATORS[settings.operator].initial_parameters(dim).tolist()
-    sides = ("target", "source") if settings.two_sided else ("target",)
-    return RelationState(dict.fromkeys(sides, fresh), {side: [0.0] * len(fresh) for side in sides})
+    """Return parameters with which the operator changes no vector."""
+    values = OPERATORS[settings.operator].initial_parameters(dim).tolist()
+    ends = ("target", "source") if settings.two_sided else ("target",)
+    return RelationState(dict.fromkeys(ends, values), {end: [0.0] * len(values) for end in ends})
 
 
 def to_kernel(settings: RelationSettings, state: RelationState) -> RelationModel:
-    """The relation as the kernels train it, in arrays of its own."""
-    directions = {
-        side: DirectionParameters(np.array(values, np.float32), np.array(state.accumulators[side], np.float32))
-        for side, values in state.parameters.items()
+    """Return the relation as the kernels train it, in arrays of its own."""
+    parameters = {
+        end: DirectionParameters(np.array(values, np.float32), np.array(state.accumulators[end], np.float32))
+        for end, values in state.parameters.items()
     }
     return RelationModel(
         settings.source,
         settings.target,
         settings.operator,
         settings.weight,
-        directions["target"],
-        directions.get("source"),
+        parameters["target"],
+        parameters.get("source"),
     )
 
 
 def from_kernel(relation: RelationModel) -> RelationState:
-    sides = {"target": relation.forward, "source": relation.backward}
+    """Return the state of a relation that the kernels have trained."""
+    ends = {"target": relation.forward, "source": relation.backward}
     return RelationState(
-        {side: one.values.tolist() for side, one in sides.items() if one is not None},
-        {side: one.accumulators.tolist() for side, one in sides.items() if one is not None},
+        {end: parameters.values.tolist() for end, parameters in ends.items() if parameters is not None},
+        {end: parameters.accumulators.tolist() for end, parameters in ends.items() if parameters is not None},
     )
 
 
 def merge(before: RelationState, after: Sequence[tuple[int, RelationState]]) -> RelationState:
-    """One state from those that parallel tasks reached from `before`, each with the edges it trained.
+    """Merge the states that parallel tasks reached from one state.
 
-    Parameters move by the edge-weighted mean of the tasks' moves: their sum would multiply the step by the number of
-    tasks. Accumulators grow by the sum of what they grew. Float64, in the order given, so the bits do not vary.
+    Parameters move by the mean of the tasks' moves, weighted by edges: their sum would multiply the step by the number
+    of tasks. Accumulators grow by the sum of the tasks' growth. Example: tasks of 300 and 100 edges move a parameter
+    from 1 to 2 and to 5; the merged one is 1 + 0.75 · 1 + 0.25 · 4 = 2.75.
+
+    Parameters
+    ----------
+    before
+        The state that all tasks began with.
+    after
+        Of each task the number of edges that it trained, and the state that it ended with. The sums are float64, in
+        this order, so that their bits do not vary.
     """
     if len(after) == 1:
-        return after[0][1]  # a difference of two floats need not be exact
+        return after[0][1]  # adding a difference of two floats need not give the second one
     edges = np.array([count for count, _ in after], dtype=np.float64)
 
-    def combined(side: str, field: str, factors: np.ndarray) -> list[float]:
-        start = np.array(getattr(before, field)[side])  # (k,)
-        moves = np.array([getattr(state, field)[side] for _, state in after]) - start  # (tasks, k)
-        merged: list[float] = (start + factors @ moves).astype(np.float32).tolist()
-        return merged
+    def merged(end: str, field: str, factors: np.ndarray) -> list[float]:
+        start = np.array(getattr(before, field)[end])  # (k,)
+        moves = np.array([getattr(state, field)[end] for _, state in after]) - start  # (tasks, k)
+        values: list[float] = (start + factors @ moves).astype(np.float32).tolist()
+        return values
 
     return RelationState(
-        {side: combined(side, "parameters", edges / edges.sum()) for side in before.parameters},
-        {side: combined(side, "accumulators", np.ones_like(edges)) for side in before.parameters},
+        {end: merged(end, "parameters", edges / edges.sum()) for end in before.parameters},
+        {end: merged(end, "accumulators", np.ones_like(edges)) for end in before.parameters},
     )

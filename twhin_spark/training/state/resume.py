@@ -1,4 +1,4 @@
-"""Where a training that was stopped goes on."""
+"""Resuming a training that was stopped."""
 
 from __future__ import annotations
 
@@ -11,16 +11,28 @@ from twhin_spark.training.state.run_folder import RunFolder
 
 
 def find_unfinished(folder: RunFolder, model: str, settings: Mapping[str, Any]) -> Manifest | None:
-    """The run's last committed round, or None where nothing of it was committed.
+    """Return the run's last committed round, or None if nothing of it is committed.
 
-    Raises ConfigError where nothing was, but another run of the `model` is unfinished, which had other settings.
+    Parameters
+    ----------
+    folder
+        The folder of the run that is to be resumed.
+    model
+        The config's name, with which the names of its runs begin.
+    settings
+        The settings of this run, see `run_identity`.
+
+    Raises
+    ------
+    ConfigError
+        Nothing is committed, but another run of the model is unfinished: it was begun with other settings.
     """
     if (manifest := folder.latest()) is not None:
         return manifest
     for other in folder.siblings(model):
-        latest, before = other.latest(), other.settings()
-        if latest is not None and not latest.complete and before is not None:
-            changed = "; ".join(_differences(before, settings))
+        latest, begun_with = other.latest(), other.settings()
+        if latest is not None and not latest.complete and begun_with is not None:
+            changed = "; ".join(_differences(begun_with, settings))
             raise ConfigError(
                 f"--resume: the unfinished run {other.run_id} was begun with other settings: {changed}; "
                 "set them back, or train without --resume"
@@ -29,10 +41,10 @@ def find_unfinished(folder: RunFolder, model: str, settings: Mapping[str, Any]) 
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> Iterator[str]:
-    """One line for each value that differs: dotted path, what it was, what it is."""
+    """Say of each value that differs its dotted path, its old value and its new one."""
     for key in sorted({*before, *now}):
-        was, found = before.get(key), now.get(key)
-        if isinstance(was, dict) and isinstance(found, dict):
-            yield from _differences(was, found, f"{path}{key}.")
-        elif was != found:
-            yield f"{path}{key} was {was}, now {found}"
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from _differences(old, new, f"{path}{key}.")
+        elif old != new:
+            yield f"{path}{key} was {old}, now {new}"

@@ -1,4 +1,4 @@
-"""`training_rounds`: what every round did, appended to the table as training goes on."""
+"""The table `training_rounds`: reports of all rounds, appended while training runs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ _SECONDS_BETWEEN_COMMITS = 30.0  # a Delta commit takes a second or more, so sho
 
 
 class RoundLog:
-    """Gathers reports and writes them now and then; the first write replaces what an earlier training left."""
+    """Writer that collects reports and appends them to the table from time to time.
+
+    The first write replaces the rows of an earlier training of the run.
+    """
 
     def __init__(self, store: TableStore, run_id: str, *, first: bool) -> None:
-        """first: the run was never trained before, so that there is nothing to replace."""
+        """Begin a log. `first`: the run was never trained before, so there is nothing to replace."""
         self._store = store
         self._run_id = run_id
         self._replaces = not first
@@ -28,24 +31,24 @@ class RoundLog:
         self._written = time.monotonic()
 
     def add(self, reports: Sequence[RoundReport], *, last: bool) -> None:
-        """Takes reports; writes every half minute, and after the last."""
-        self.take(reports)
+        """Add reports; write at most every half minute, and after the last ones."""
+        self.collect(reports)
         if last or time.monotonic() - self._written > _SECONDS_BETWEEN_COMMITS:
             self._write()
 
-    def take(self, reports: Sequence[RoundReport]) -> None:
-        """Takes reports that are written with the next ones."""
+    def collect(self, reports: Sequence[RoundReport]) -> None:
+        """Add reports that are written together with the next ones."""
         for report in reports:
             self._rows += [(self._run_id, *row) for row in _rows(report)]
 
-    def make_up(self, reports: Sequence[RoundReport]) -> None:
-        """Writes the reports of a complete run where its driver ended between the last commit and the last write."""
+    def complete(self, reports: Sequence[RoundReport]) -> None:
+        """Write the reports of a complete run if its driver ended between its last commit and its last write."""
         last = reports[-1]
         if self._store.version(TRAINING_ROUNDS) is not None:
             rows = self._store.read(TRAINING_ROUNDS).where(F.col("run_id") == self._run_id)
             if not rows.where((F.col("epoch") == last.epoch) & (F.col("round") == last.number)).isEmpty():
                 return
-        self.take(reports)
+        self.collect(reports)
         self._write()
 
     def _write(self) -> None:
@@ -60,22 +63,23 @@ class RoundLog:
 
 
 def _rows(report: RoundReport) -> Iterator[tuple[Any, ...]]:
-    """The columns after run_id, by relation."""
-    held_out = report.held_out
-    measured = held_out.edges if held_out else {}
-    for relation in sorted({*report.edges, *measured}):
-        edges, held = report.edges.get(relation, 0), measured.get(relation)
+    """Return the columns after run_id, a row for each relation."""
+    validation = report.held_out
+    validation_edges = validation.edges if validation else {}
+    for relation in sorted({*report.edges, *validation_edges}):
+        edges, held_out = report.edges.get(relation, 0), validation_edges.get(relation)
         loss = report.loss[relation] / edges if edges else None
-        mean: list[float | None] = [None, None]
-        if held_out and held:
-            mean = [part[relation] / held if part else None for part in (held_out.loss, held_out.reciprocal_ranks)]
+        means: list[float | None] = [None, None]
+        if validation and held_out:
+            sums = validation.loss, validation.reciprocal_ranks
+            means = [part[relation] / held_out if part else None for part in sums]
         rates = report.learning_rate, report.relation_learning_rate
-        place = report.epoch, report.number, relation
-        yield *place, edges, loss, report.seconds, *rates, held, *mean, *_usage(report.tasks)
+        key = report.epoch, report.number, relation
+        yield *key, edges, loss, report.seconds, *rates, held_out, *means, *_usage(report.tasks)
 
 
 def _usage(tasks: Sequence[TaskUsage]) -> tuple[float | None, ...]:
-    """The columns from `tasks` on."""
+    """Return the columns from `tasks` on."""
     if not tasks:
         return (None,) * 10
     seconds = [task.seconds for task in tasks]

@@ -1,4 +1,7 @@
-"""Reports: what a round did, what its tasks used, and what validation measured after it."""
+"""Reports of rounds: the edges and losses, the time and memory of the tasks, and the validation after an epoch.
+
+The names of the fields are keys in the manifests on disk.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ValidationResult:
-    """Sums over a sample's edges by relation; reciprocal_ranks is empty where ranks were not asked for."""
+    """Sums over the validation edges, by relation. `reciprocal_ranks` is empty if ranks were not measured."""
 
     edges: dict[str, int]
     loss: dict[str, float]
@@ -18,11 +21,12 @@ class ValidationResult:
 
     @property
     def held_out_loss(self) -> float:
-        """Mean of the edges, or infinity where the loss of one is not finite."""
+        """Mean loss of an edge; infinite if the loss of any edge is not finite."""
         return sum(self.loss.values()) / sum(self.edges.values())
 
     @property
     def monitor_mrr(self) -> float | None:
+        """Mean reciprocal rank of the edges; None if ranks were not measured."""
         if not self.reciprocal_ranks:
             return None
         return sum(self.reciprocal_ranks.values()) / sum(self.edges.values())
@@ -30,7 +34,7 @@ class ValidationResult:
 
 @dataclass(frozen=True)
 class TaskUsage:
-    """What a task took: wall time in seconds, bytes of state, peak resident bytes of its Python process."""
+    """What one task used: wall time in seconds, state in bytes, and the peak resident memory of its Python process."""
 
     edge_seconds: float  # waiting for edges and unpacking them
     read_seconds: float  # reading state
@@ -47,9 +51,10 @@ class TaskUsage:
 
 @dataclass(frozen=True)
 class RoundReport:
-    """Of one round: wall time in seconds; edges and summed loss by relation; what its tasks took; learning rates.
+    """Report of one round.
 
-    held_out: what the model was worth after the round, where it ended an epoch and there is something to measure on.
+    edges and loss: edges trained and their summed loss, by relation. seconds: wall time.
+    held_out: the validation after the round, if the round ended an epoch and there are validation edges.
     """
 
     epoch: int
@@ -64,7 +69,7 @@ class RoundReport:
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> RoundReport:
-        """From what `asdict` made of it."""
+        """Return the report that `asdict` turned into these fields."""
         held_out = fields["held_out"] and ValidationResult(**fields["held_out"])
         tasks = [TaskUsage(**usage) for usage in fields["tasks"]]
         return cls(**{**fields, "tasks": tasks, "held_out": held_out})

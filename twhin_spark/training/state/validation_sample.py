@@ -7,28 +7,31 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from twhin_spark.graph.entity_location import Locations
 from twhin_spark.kernels.arrays import Floats, Integers
 
 
 @dataclass(frozen=True)
 class ValidationSample:
-    """n validation edges. relation: their index; source, target: places; weight: float32; all (n,).
+    """n validation edges whose ends both have training edges.
 
-    known_edge, known_target: (k,), pairs of an edge's number and the place of an entity that does not count beside its
-    target.
+    relation: (n,), indices in the run's relations. source, target: (n,), entity locations. weight: (n,), float32.
+    known_edge, known_target: (k,), pairs of an edge's index and the location of an entity that is left out of the
+    edge's ranking, such as another training target of its source.
     """
 
     relation: Integers
-    source: Integers
-    target: Integers
+    source: Locations
+    target: Locations
     weight: Floats
     known_edge: Integers
-    known_target: Integers
+    known_target: Locations
 
     def __len__(self) -> int:
         return len(self.relation)
 
     def to_arrow(self) -> pa.Table:
+        """Return a row for each edge, with its known targets as a list."""
         counts = np.bincount(self.known_edge, minlength=len(self))
         order = np.argsort(self.known_edge, kind="stable")
         starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
@@ -38,6 +41,7 @@ class ValidationSample:
 
     @classmethod
     def from_arrow(cls, table: pa.Table) -> ValidationSample:
+        """Return the sample that `to_arrow` turned into this table."""
         columns = [table[name].to_numpy() for name in ("relation", "source", "target", "weight")]
         known = table["known"].combine_chunks()
         edge = np.repeat(np.arange(table.num_rows), known.value_lengths().to_numpy(zero_copy_only=False))

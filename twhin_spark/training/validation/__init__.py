@@ -1,1 +1,4 @@
-"""Validation: the loss of held-out edges after each epoch, and what is decided by it."""
+"""Validation: the loss and the ranks of held-out edges after each epoch, and early stopping, which decides by them.
+
+It imports `state` alone.
+"""

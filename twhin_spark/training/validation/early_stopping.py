@@ -1,4 +1,4 @@
-"""What is decided from the measurements of finished epochs: which one is the best, and when training ends early."""
+"""Early stopping: which epoch is the best one, and when training ends before its last epoch."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ Metric = Literal["held_out_loss", "monitor_mrr"]
 
 @dataclass(frozen=True)
 class StoppingRule:
-    """patience: epochs without an improvement of min_delta that end training; None: it does not end early.
+    """Decisions by a metric of the finished epochs.
 
-    keep_best: the best epoch's state is kept, not just the last one's.
+    patience: epochs without an improvement of `min_delta` after which training ends; None: it does not end early.
+    keep_best: the best epoch's state is kept, not the last one's.
     """
 
     metric: Metric
@@ -25,35 +26,44 @@ class StoppingRule:
 
     @property
     def decides(self) -> bool:
+        """The metric decides anything at all."""
         return self.patience is not None or self.keep_best
 
     @property
-    def wants_ranks(self) -> bool:
-        """Whether monitor_mrr is to be measured, which costs more than the held-out loss."""
+    def needs_ranks(self) -> bool:
+        """The rule needs monitor_mrr, which takes longer to measure than the held-out loss."""
         return self.decides and self.metric == "monitor_mrr"
 
-    def value(self, measured: ValidationResult) -> float:
-        """The metric, of a finished epoch."""
+    def value(self, result: ValidationResult) -> float:
+        """Return the metric of an epoch."""
         if self.metric == "held_out_loss":
-            return measured.held_out_loss
-        assert measured.monitor_mrr is not None  # it was asked for
-        return measured.monitor_mrr
+            return result.held_out_loss
+        assert result.monitor_mrr is not None  # as needs_ranks says
+        return result.monitor_mrr
 
-    def best(self, values: Sequence[float]) -> int:
-        """The first epoch with the best value; at least one value."""
-        return int(max(range(len(values)), key=lambda epoch: self._gain(values[epoch])))
+    def best(self, history: Sequence[float]) -> int:
+        """Return the first epoch with the best value, of one or more."""
+        return int(max(range(len(history)), key=lambda epoch: self._gain(history[epoch])))
 
-    def ends(self, values: Sequence[float]) -> bool:
-        """Whether training ends after these epochs: `patience` of them have passed since the last improvement."""
-        if self.patience is None or not values:
+    def keeps_last(self, history: Sequence[float]) -> bool:
+        """Return if the last of these epochs is the best one so far and is to be kept."""
+        return self.keep_best and self.best(history) == len(history) - 1
+
+    def ends(self, history: Sequence[float]) -> bool:
+        """Return if training ends after these epochs.
+
+        It ends if the last `patience` epochs brought no improvement. Example: with patience 2 and min_delta 0, it ends
+        after the values 0.1, 0.2, 0.15, 0.2 of monitor_mrr, as the last improvement was the second epoch.
+        """
+        if self.patience is None or not history:
             return False
-        best, since = self._gain(values[0]), 0
-        for value in values[1:]:
+        best, epochs_since = self._gain(history[0]), 0
+        for value in history[1:]:
             if self._gain(value) > best + self.min_delta:
-                best, since = self._gain(value), 0
+                best, epochs_since = self._gain(value), 0
             else:
-                since += 1
-        return since >= self.patience
+                epochs_since += 1
+        return epochs_since >= self.patience
 
     def _gain(self, value: float) -> float:
         return value if self.metric == "monitor_mrr" else -value

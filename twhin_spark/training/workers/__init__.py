@@ -1,1 +1,1 @@
-"""Workers: the bodies of training tasks."""
+"""Code of training tasks, which Spark runs on workers. It imports `state` and `validation`."""

@@ -1,4 +1,4 @@
-"""What a task takes: seconds of its parts, and the memory of its process. Runs on workers."""
+"""Metrics of a task: the seconds of its parts and the memory of its process. Used on workers."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ class StopWatch:
 
     @contextmanager
     def __call__(self, part: str) -> Iterator[None]:
+        """Add the time of the block to a part."""
         started = time.perf_counter()
         try:
             yield
@@ -27,18 +28,18 @@ class StopWatch:
             self.seconds[part] += time.perf_counter() - started
 
     def each(self, part: str, items: Iterable[_Item]) -> Iterator[_Item]:
-        """The items, with the time that it takes to get them on the part's account."""
-        waiting = iter(items)
+        """Yield the items and add the time that they take to arrive to a part."""
+        iterator = iter(items)
         while True:
             with self(part):
                 try:
-                    item = next(waiting)
+                    item = next(iterator)
                 except StopIteration:
                     return
             yield item
 
 
 def peak_rss_bytes() -> int:
-    """The most memory that this process has ever had resident."""
+    """Return the most memory that this process has ever had resident."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB

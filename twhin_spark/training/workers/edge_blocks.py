@@ -1,0 +1,85 @@
+"""Edges of a task: from rows of `edge_buckets` in Arrow batches to edges in rows of the partition buffer.
+
+Used on workers.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from twhin_spark.graph.packing import DTYPES
+from twhin_spark.kernels.arrays import Integers
+from twhin_spark.kernels.model import Edges
+from twhin_spark.training.bucket_schedule import Round
+from twhin_spark.training.workers.partition_buffer import PartitionBuffer
+
+
+@dataclass(frozen=True)
+class Block:
+    """A row of `edge_buckets`: arrays of n edges, whose ends are rows of their partitions."""
+
+    source_partition: int
+    target_partition: int
+    source: Integers
+    target: Integers
+    relation: Integers
+    weight: np.ndarray
+
+
+def blocks_by_step(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, deque[Block]]]:
+    """Yield each step of a walk with its blocks, as views of the batches. The rows must be ordered by step."""
+    for step, blocks in itertools.groupby(_blocks(batches), key=lambda numbered: numbered[0]):
+        yield step, deque(block for _, block in blocks)
+
+
+def _blocks(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, Block]]:
+    for batch in batches:
+        for k in range(batch.num_rows):
+            step, source_partition, target_partition = (
+                batch[name][k].as_py() for name in ("step", "source_partition", "target_partition")
+            )
+            arrays = {name: np.frombuffer(batch[name][k].as_buffer(), dtype) for name, dtype in DTYPES.items()}
+            yield step, Block(source_partition, target_partition, **arrays)
+
+
+def edges_in_buffer(
+    blocks: deque[Block], training_round: Round, buffer: PartitionBuffer, relation_ends: Sequence[tuple[int, int]]
+) -> Edges:
+    """Return the edges of some blocks that a round trains, in their order; empties the deque.
+
+    Parameters
+    ----------
+    blocks
+        Blocks of partitions that are in the buffer.
+    training_round
+        The round, which says which edges of a block it trains.
+    buffer
+        The ends of the edges are rows of its `entities()`.
+    relation_ends
+        Of each relation the indices of its source type and of its target type.
+    """
+    first_rows = {partition: first.astype(np.int32) for partition, first in buffer.first_rows().items()}
+    source_type, target_type = np.array(relation_ends, dtype=np.int64).T
+    shares = [training_round.share(block.source_partition, block.target_partition) for block in blocks]
+    counts = [len(range(*share.indices(len(block.weight)))) for share, block in zip(shares, blocks, strict=True)]
+    total = sum(counts)
+    edges = Edges(
+        np.empty(total, np.int32), np.empty(total, np.int32), np.empty(total, np.int16), np.empty(total, np.float32)
+    )
+    begin = 0
+    for share, count in zip(shares, counts, strict=True):
+        block = blocks.popleft()  # its memory is freed as soon as its edges are copied
+        rows = slice(begin, begin + count)
+        relation = block.relation[share]
+        edges.relation[rows] = relation
+        edges.weight[rows] = block.weight[share]
+        np.add(block.source[share], first_rows[block.source_partition][source_type[relation]], out=edges.source[rows])
+        np.add(block.target[share], first_rows[block.target_partition][target_type[relation]], out=edges.target[rows])
+        begin += count
+    return edges
