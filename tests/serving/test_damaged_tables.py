@@ -19,7 +19,7 @@ from tests.support.published_tables import Tables, truncate
 from twhin_spark.representations.errors import StoreError
 from twhin_spark.serving.store import RepresentationStore, StoredFamily
 from twhin_spark.serving.sync_arguments import SyncArguments
-from twhin_spark.serving.sync_store import sync
+from twhin_spark.serving.sync_store import sync_family
 
 
 def served(root: Path) -> str:
@@ -59,7 +59,7 @@ sync_store.main()
 
 def test_a_build_that_is_killed_leaves_nothing(root: Path, tables: Tables) -> None:
     tables.publish("m1", seed=1)
-    assert sync(root, tables.family) == []
+    assert sync_family(root, tables.family) == []
     tables.publish("m2", seed=2)
     process = subprocess.Popen([sys.executable, "-c", STUCK], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin
@@ -76,7 +76,7 @@ def test_a_build_that_is_killed_leaves_nothing(root: Path, tables: Tables) -> No
     assert served(root) == "m1"
 
     started = time.monotonic()
-    assert sync(root, tables.family) == []
+    assert sync_family(root, tables.family) == []
     assert time.monotonic() - started < 30  # the lock ended with its process
     assert list((root / "twhin").glob(".unfinished-*")) == []
     assert served(root) == "m2"
@@ -85,28 +85,28 @@ def test_a_build_that_is_killed_leaves_nothing(root: Path, tables: Tables) -> No
 @pytest.mark.parametrize("part", ["type0.vectors", "type1.hashes", "relations.json", "manifest.json"])
 def test_a_truncated_file_is_found_at_opening(root: Path, tables: Tables, part: str) -> None:
     tables.publish("m1")
-    sync(root, tables.family)
+    sync_family(root, tables.family)
     truncate(current_folder(root) / part)
     with pytest.raises(StoreError, match=rf"{part}.*damaged"):
         RepresentationStore.open(root)
-    assert sync(root, tables.family, verify=False) == []
+    assert sync_family(root, tables.family, verify=False) == []
     assert served(root) == "m1"
 
 
 @pytest.mark.parametrize("part", ["type0.vectors", "type1.ids", "relations.json"])
 def test_a_flipped_bit_is_found_by_the_checksum(root: Path, tables: Tables, part: str) -> None:
     tables.publish("m1")
-    sync(root, tables.family)
+    sync_family(root, tables.family)
     flip_a_bit(current_folder(root) / part)
     with pytest.raises(StoreError, match=rf"{part}.*damaged"):
         RepresentationStore.open(root, verify=True)
-    assert sync(root, tables.family) == []
+    assert sync_family(root, tables.family) == []
     assert RepresentationStore.open(root, verify=True).version().name == "m1"
 
 
 def test_a_missing_file_is_found_at_opening(root: Path, tables: Tables) -> None:
     tables.publish("m1")
-    sync(root, tables.family)
+    sync_family(root, tables.family)
     (current_folder(root) / "type0.rows").unlink()
     with pytest.raises(StoreError, match=r"type0.rows.*incomplete"):
         RepresentationStore.open(root)
@@ -114,36 +114,36 @@ def test_a_missing_file_is_found_at_opening(root: Path, tables: Tables) -> None:
 
 def test_a_damaged_old_version_does_not_harm_the_current_one(root: Path, tables: Tables) -> None:
     first = tables.publish("m1", seed=1)
-    sync(root, tables.family)
+    sync_family(root, tables.family)
     truncate(current_folder(root) / "type0.vectors")
     tables.publish("m2", seed=2)
-    sync(root, tables.family)
+    sync_family(root, tables.family)
     family = StoredFamily.open(root / "twhin")
     assert family.version("current").name == "m2"
     assert "damaged" in only_line(list(family.problems))
     tables.roll_back(first)
-    assert sync(root, tables.family) == []
+    assert sync_family(root, tables.family) == []
     assert served(root) == "m1"
 
 
 def test_a_damaged_catalogue_is_written_anew(root: Path, tables: Tables) -> None:
     tables.publish("m1")
-    sync(root, tables.family)
+    sync_family(root, tables.family)
     truncate(root / "twhin" / "catalogue.json")
     with pytest.raises(StoreError, match=r"catalogue.json.*damaged"):
         RepresentationStore.open(root)
-    assert sync(root, tables.family) == []
+    assert sync_family(root, tables.family) == []
     assert served(root) == "m1"
 
 
 def test_data_files_that_are_gone_or_damaged(root: Path, tables: Tables) -> None:
     tables.publish("m1", seed=1)
-    sync(root, tables.family)
+    sync_family(root, tables.family)
     tables.publish("m2", seed=2)
     truncate(tables.data_files()[0])
-    assert "cannot read the table" in only_line(sync(root, tables.family))
+    assert "cannot read the table" in only_line(sync_family(root, tables.family))
     tables.data_files()[0].unlink()
-    assert "was the table vacuumed?" in only_line(sync(root, tables.family))
+    assert "was the table vacuumed?" in only_line(sync_family(root, tables.family))
     assert served(root) == "m1"
 
 
@@ -153,15 +153,17 @@ def test_a_vacuumed_version_does_not_harm_the_current_one(root: Path, tables: Ta
     tables.publish("m2", seed=2)
     for path in gone:
         path.unlink()
-    problem = only_line(sync(root, tables.family, ["m1"]))
+    problem = only_line(sync_family(root, tables.family, ["m1"]))
     assert problem.startswith("twhin m1: ")
     assert "was the table vacuumed?" in problem
     assert served(root) == "m2"
-    assert "version 'm9' was not published; use one of current, m1, m2" in only_line(sync(root, tables.family, ["m9"]))
+    assert "version 'm9' was not published; use one of current, m1, m2" in only_line(
+        sync_family(root, tables.family, ["m9"])
+    )
 
 
 def test_no_table(root: Path, tables: Tables) -> None:
-    assert "no Delta table" in only_line(sync(root, tables.family))
+    assert "no Delta table" in only_line(sync_family(root, tables.family))
     with pytest.raises(StoreError, match="nothing was stored yet"):
         RepresentationStore.open(root)
 
@@ -186,9 +188,9 @@ def rows(**changes: Any) -> list[dict[str, Any]]:
 )
 def test_rows_that_are_no_version(root: Path, tables: Tables, changes: dict[str, Any], line: str) -> None:
     tables.publish("m1")
-    sync(root, tables.family)
+    sync_family(root, tables.family)
     tables.publish_rows("m2", rows(**changes))
-    problem = only_line(sync(root, tables.family))
+    problem = only_line(sync_family(root, tables.family))
     assert re.search(line, problem), problem
     assert served(root) == "m1"
     assert list((root / "twhin").glob(".unfinished-*")) == []
@@ -197,9 +199,9 @@ def test_rows_that_are_no_version(root: Path, tables: Tables, changes: dict[str,
 def test_a_table_without_rows_or_columns(root: Path, tables: Tables) -> None:
     tables.publish_rows("m1", rows())
     tables.publish_rows("m1", [])
-    assert "no rows with a model version; publish a run" in only_line(sync(root, tables.family))
+    assert "no rows with a model version; publish a run" in only_line(sync_family(root, tables.family))
     write_deltalake(tables.embeddings, pa.table({"entity_id": ["a"]}), mode="overwrite", schema_mode="overwrite")
-    assert "column entity_type, embedding, model_version is missing" in only_line(sync(root, tables.family))
+    assert "column entity_type, embedding, model_version is missing" in only_line(sync_family(root, tables.family))
 
 
 def test_a_full_disk(root: Path, tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,8 +209,8 @@ def test_a_full_disk(root: Path, tables: Tables, monkeypatch: pytest.MonkeyPatch
         raise OSError(errno.ENOSPC, "No space left on device")
 
     tables.publish("m1")
-    sync(root, tables.family)
+    sync_family(root, tables.family)
     tables.publish("m2")
     monkeypatch.setattr("twhin_spark.representations.checked_files.ChecksumWriter.write", fail)
-    assert "No space left on device" in only_line(sync(root, tables.family))
+    assert "No space left on device" in only_line(sync_family(root, tables.family))
     assert served(root) == "m1"

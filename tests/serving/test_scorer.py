@@ -18,7 +18,7 @@ from twhin_spark.serving.neighbours import NeighbourQuery, find_neighbours
 from twhin_spark.serving.scorer import Scorer
 from twhin_spark.serving.signal_features import DAY, UserSignal, window_features
 from twhin_spark.serving.store import RepresentationStore
-from twhin_spark.serving.sync_store import sync
+from twhin_spark.serving.sync_store import sync_family
 from twhin_spark.serving.weighted_ranker import RankingCandidate, RankingInput, rank_candidates
 
 USERS, TWEETS = vectors(0, 20), vectors(1000, 20)
@@ -32,7 +32,7 @@ def store(root: Path, tables: Tables) -> RepresentationStore:
         root.parent / "communities",
         {("user", "u0"): {"a": 1.0, "b": 2.0}, ("tweet", "t0"): {"b": 3.0, "c": 1.0}, ("tweet", "t1"): {}},
     )
-    assert sync(root, tables.family) + sync(root, communities) == []
+    assert sync_family(root, tables.family) + sync_family(root, communities) == []
     return RepresentationStore.open(root)
 
 
@@ -78,7 +78,7 @@ def test_neighbours_through_a_relation_are_those_of_its_comparator(store: Repres
 
 def test_a_version_that_knows_no_comparators_compares_by_dot(root: Path, tables: Tables) -> None:
     tables.publish("m1", comparators=False)
-    assert sync(root, tables.family) == []
+    assert sync_family(root, tables.family) == []
     relations = RepresentationStore.open(root).version().relations
     assert {one.comparator for one in relations.values()} == {"dot"}
 
@@ -214,7 +214,7 @@ def test_neighbours_are_the_sorted_scores(
     users[200:] = users[:100]  # ties
     users[7] = 0
     tables.publish("m1", {"user": {f"u{i}": vector.tolist() for i, vector in enumerate(users)}})
-    sync(root, tables.family)
+    sync_family(root, tables.family)
     rows = RepresentationStore.open(root).version().types["user"].rows
     assert isinstance(rows, DenseRows)
     query = vectors(6, 1)[0].astype(np.float64)

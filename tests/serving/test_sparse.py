@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.published_tables import Weights, publish_sparse
 from twhin_spark.serving.store import RepresentationStore
-from twhin_spark.serving.sync_store import sync
+from twhin_spark.serving.sync_store import sync_family
 
 
 def random_rows(n: int) -> dict[tuple[str, str], Weights]:
@@ -22,7 +22,7 @@ def random_rows(n: int) -> dict[tuple[str, str], Weights]:
 def test_weights_by_the_same_interface(tmp_path: Path) -> None:
     rows = random_rows(500)
     family = publish_sparse(tmp_path / "table", rows)
-    assert sync(tmp_path / "serving", family) == []
+    assert sync_family(tmp_path / "serving", family) == []
     store = RepresentationStore.open(tmp_path / "serving", verify=True)
     assert store.get("user", "1", family="communities") == rows["user", "1"]
     entities = [*list(rows)[::-7], ("user", "nobody"), ("user", "1"), ("user", "1")]
@@ -48,5 +48,5 @@ def test_weights_by_the_same_interface(tmp_path: Path) -> None:
 )
 def test_rows_that_are_no_weights(tmp_path: Path, weights: Weights | None, line: str) -> None:
     family = publish_sparse(tmp_path / "table", {("user", "1"): {"c1": 1.0}, ("user", "2"): weights, ("user", "3"): {}})
-    (problem,) = sync(tmp_path / "serving", family)
+    (problem,) = sync_family(tmp_path / "serving", family)
     assert line in problem

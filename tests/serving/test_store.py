@@ -10,14 +10,14 @@ from tests.support.published_tables import DEGREE, DIM, Tables, vectors
 from twhin_spark.representations.catalogue import Catalogue
 from twhin_spark.representations.errors import NotServedError, RequestError, StoreError
 from twhin_spark.serving.store import RepresentationStore, StoredFamily
-from twhin_spark.serving.sync_store import sync
+from twhin_spark.serving.sync_store import sync_family
 
 LONG = "ü" * 5000
 ODD_IDS = ["", " ", "a/b?c=d", "0", "00", "日本", "\x00", LONG]
 
 
 def opened(root: Path, tables: Tables, *names: str, keep: int = 2) -> RepresentationStore:
-    assert sync(root, tables.family, names, keep=keep) == []
+    assert sync_family(root, tables.family, names, keep=keep) == []
     return RepresentationStore.open(root, verify=True)
 
 
@@ -126,7 +126,7 @@ def test_what_is_open_is_not_opened_again(root: Path, tables: Tables) -> None:
     tables.publish("m1")
     family = opened(root, tables).families["twhin"]
     tables.publish("m2")
-    sync(root, tables.family)
+    sync_family(root, tables.family)
     again = StoredFamily.open(root / "twhin", reuse=family)
     assert again.version("m1") is family.version("m1")
 

@@ -19,10 +19,10 @@ def open_store(config: Config) -> RepresentationStore:
     InputError
         Nothing is published, or a table cannot be read.
     """
-    from twhin_spark.serving.sync_store import sync
+    from twhin_spark.serving.sync_store import sync_family
 
     root = store_folder(config.serving, config.output)
     for family in published_families(config.serving, config.output):
-        if problems := sync(root, family):
+        if problems := sync_family(root, family):
             raise InputError(problems[0])
     return RepresentationStore.open(root)

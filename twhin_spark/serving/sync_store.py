@@ -24,7 +24,7 @@ from twhin_spark.serving.build_store import build_store
 from twhin_spark.serving.sync_arguments import SyncArguments
 
 
-def sync(
+def sync_family(
     root: Path, family: PublishedFamily, names: Sequence[str] = (), *, keep: int = 2, verify: bool = True
 ) -> list[str]:
     """Provide the stores of the current version and of other versions of a family, under ROOT/FAMILY.
@@ -94,7 +94,9 @@ def main() -> None:
     """Read the arguments from stdin, synchronise, and write the problems to stdout."""
     os.nice(10)  # the service's requests come first
     arguments = SyncArguments.model_validate_json(sys.stdin.buffer.read())
-    problems = sync(arguments.root, arguments.family, arguments.names, keep=arguments.keep, verify=arguments.verify)
+    problems = sync_family(
+        arguments.root, arguments.family, arguments.names, keep=arguments.keep, verify=arguments.verify
+    )
     json.dump(problems, sys.stdout)
 
 
