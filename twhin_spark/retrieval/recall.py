@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -31,7 +32,7 @@ from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES
 from twhin_spark.training.state.run_folder import RunFolder
 from twhin_spark.training.trained_run import TrainedRun
 
-Row = dict[str, Any]
+MetricRow = dict[str, Any]
 
 
 def measure_recall(
@@ -41,7 +42,7 @@ def measure_recall(
     queries: Sequence[ResolvedQuery],
     candidates: DataFrame,
     progress: Callable[[str], None],
-) -> list[Row]:
+) -> list[MetricRow]:
     """Measure recall@k of the queries whose `recall` is set, of the blends that contain them, and of baselines.
 
     recall@k is the share of a source's test targets that are among its first k candidates, averaged over the sources
@@ -74,7 +75,8 @@ def measure_recall(
     graph = version.graph
     entities = store.read(ENTITIES, graph.tables["entities"])
     held_out = read_held_out_edges(store.read(EDGES, graph.tables["edges"]), entities, graph.relations)
-    rows: list[Row] = []
+    rows: list[MetricRow] = []
+    baselines = _Baselines(store, config, version, progress)
     for relation in [name for name in graph.relations if name in measured_relations]:
         test = queries_of(held_out[relation, "test"], held_out[relation, "validation"])
         if not len(test):
@@ -87,7 +89,7 @@ def measure_recall(
             ranks = _ranks(candidates.where(F.col("query") == name), entities, test)
             rows += _recall_rows(relation, name, ranks, test, ks)
         validation = queries_of(held_out[relation, "validation"], held_out[relation, "test"])
-        for model, ranks in _baselines(store, config, version, relation, test, validation, progress).items():
+        for model, ranks in baselines.ranks(relation, test, validation).items():
             rows += _recall_rows(relation, model, ranks, test, ks)
         for k in ks:
             values = ", ".join(
@@ -100,15 +102,17 @@ def measure_recall(
 
 
 def recall_at(k: int, ranks: NDArray[np.float64], source: Integers) -> float:
-    """Return the mean over sources of the share of their answers with a rank of at most k.
+    """Return the mean over sources of the share of their positives with a rank of at most k.
 
-    ranks, source: rank of each answer and number of its source, (m,).
+    ranks, source: rank of each positive and number of its source, (m,).
     """
     shares = np.bincount(source, ranks <= k) / np.bincount(source)
     return math.fsum(shares) / len(shares)  # exact, so that the order of the sources does not matter
 
 
-def _recall_rows(relation: str, model: str, ranks: NDArray[np.float64], test: Queries, ks: Sequence[int]) -> list[Row]:
+def _recall_rows(
+    relation: str, model: str, ranks: NDArray[np.float64], test: Queries, ks: Sequence[int]
+) -> list[MetricRow]:
     return [
         {
             "relation": relation,
@@ -122,7 +126,7 @@ def _recall_rows(relation: str, model: str, ranks: NDArray[np.float64], test: Qu
 
 
 def _ranks(candidates: DataFrame, entities: DataFrame, test: Queries) -> NDArray[np.float64]:
-    """Return the rank of each test query's answer (m,) among its source's candidates, infinity if it is not there."""
+    """Return the rank of each test query's positive (m,) among its source's candidates, infinity if it is none."""
     locations = {
         end: entities.select(
             F.col("entity_type").alias(f"{end}_type"),
@@ -135,57 +139,62 @@ def _ranks(candidates: DataFrame, entities: DataFrame, test: Queries) -> NDArray
     pairs = {
         "source_location": test.sources[test.source],
         "candidate_location": test.target,
-        "answer": np.arange(len(test)),
+        "positive": np.arange(len(test)),
     }
-    answers = spark.createDataFrame(pd.DataFrame(pairs))
-    answers = answers.join(locations["source"], "source_location").join(locations["candidate"], "candidate_location")
+    positives = spark.createDataFrame(pd.DataFrame(pairs))
+    positives = positives.join(locations["source"], "source_location").join(
+        locations["candidate"], "candidate_location"
+    )
     ends = ["source_type", "source_id", "candidate_type", "candidate_id"]
-    ranked = candidates.join(F.broadcast(answers), ends).select("answer", "rank").toPandas()
+    ranked = candidates.join(F.broadcast(positives), ends).select("positive", "rank").toPandas()
     ranks = np.full(len(test), np.inf)
-    ranks[ranked["answer"].to_numpy()] = ranked["rank"].to_numpy()
+    ranks[ranked["positive"].to_numpy()] = ranked["rank"].to_numpy()
     return ranks
 
 
-def _baselines(
-    store: TableStore,
-    config: Config,
-    version: PublishedVersion,
-    relation: str,
-    test: Queries,
-    validation: Queries,
-    progress: Callable[[str], None],
-) -> dict[str, NDArray[np.float64]]:
-    """Return the ranks (m,) of the answers by popularity and ALS, which are tuned and ranked as in evaluation."""
-    graph = version.graph
-    folder = RunFolder(config.output, version.model_version)
-    manifest = folder.latest()
-    if manifest is None:
-        raise InputError(
-            f"{folder.location}: the training of version {version.model_version} is missing, and recall requires it"
-        )
-    number = graph.relations.index(relation)
-    ends = config.relations[relation]
-    omits_source = ends.source == ends.target and config.graph.self_loops == "drop"
-    sets = QuerySet("test", number, test, omits_source), QuerySet("tune", number, validation, omits_source)
-    scratch = Scratch(f"{folder.location}/candidates-recall")
-    scratch.remove()
-    try:
-        known_positives = KnownPositives(scratch)
-        buckets = store.read(EDGE_BUCKETS, graph.tables["edge_buckets"])
-        types = [config.relations[name].target for name in graph.relations]
-        targets = write_known_positives(
-            store.read(ENTITIES, graph.tables["entities"]), buckets, known_positives, types, sets
-        )
-        run = TrainedRun(version.model_version, folder, manifest, graph)
-        models = ComparedModels(config, run, buckets, known_positives).for_relation(*sets, progress)
-        del models["twhin"]  # its recall is that of the candidates
-        rank_sets = partial(
-            rank_queries, store.spark, known_positives, partitions=graph.partitions, target_partitions=targets
-        )
-        comparisons = tune_models(
-            [Comparison(relation, *sets, models, config.evaluation.als is not None)], rank_sets, progress
-        )
-        by_model = rank_test_queries(comparisons, rank_sets)[0]
-        return {model: ranks.among_new for model, ranks in by_model.items()}
-    finally:
+@dataclass(frozen=True)
+class _Baselines:
+    """The baselines of one version, which are tuned and ranked as in evaluation."""
+
+    store: TableStore
+    config: Config
+    version: PublishedVersion
+    progress: Callable[[str], None]
+
+    def ranks(self, relation: str, test: Queries, validation: Queries) -> dict[str, NDArray[np.float64]]:
+        """Return the ranks (m,) of the test queries' positives among new candidates, by popularity and by ALS."""
+        store, config, graph = self.store, self.config, self.version.graph
+        run = self._run()
+        number = graph.relations.index(relation)
+        ends = config.relations[relation]
+        excludes_source = ends.source == ends.target and config.graph.self_loops == "drop"
+        sets = QuerySet("test", number, test, excludes_source), QuerySet("tune", number, validation, excludes_source)
+        scratch = Scratch(f"{run.folder.location}/candidates-recall")
         scratch.remove()
+        try:
+            known_positives = KnownPositives(scratch)
+            buckets = store.read(EDGE_BUCKETS, graph.tables["edge_buckets"])
+            types = [config.relations[name].target for name in graph.relations]
+            targets = write_known_positives(
+                store.read(ENTITIES, graph.tables["entities"]), buckets, known_positives, types, sets
+            )
+            models = ComparedModels(config, run, buckets, known_positives).for_relation(*sets, self.progress)
+            del models["twhin"]  # its recall is that of the candidates
+            rank = partial(
+                rank_queries, store.spark, known_positives, partitions=graph.partitions, target_partitions=targets
+            )
+            comparison = Comparison(relation, *sets, models, config.evaluation.als is not None)
+            by_model = rank_test_queries(tune_models([comparison], rank, self.progress), rank)[0]
+            return {model: ranks.among_new for model, ranks in by_model.items()}
+        finally:
+            scratch.remove()
+
+    def _run(self) -> TrainedRun:
+        folder = RunFolder(self.config.output, self.version.model_version)
+        manifest = folder.latest()
+        if manifest is None:
+            raise InputError(
+                f"{folder.location}: the training of version {self.version.model_version} is missing, "
+                "and recall requires it"
+            )
+        return TrainedRun(self.version.model_version, folder, manifest, self.version.graph)
