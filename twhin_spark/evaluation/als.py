@@ -1,4 +1,4 @@
-"""ALS baseline: Spark MLlib's factorisation of one relation's training edges, taken as implicit feedback.
+"""ALS baseline: Spark MLlib's factorisation of one relation's training edges as implicit feedback.
 
 Y. Hu, Y. Koren, C. Volinsky: Collaborative Filtering for Implicit Feedback Datasets, ICDM 2008.
 """
@@ -118,7 +118,7 @@ def _edges(buckets: DataFrame, relation: int, partitions: int) -> Iterator[DataF
 
 
 def _write(factors: DataFrame, side: FactorVectors, partitions: int) -> None:
-    """Write the factors (id, features) of one side to a file for each partition."""
+    """Write the factors of one side, rows of id and features, to a file for each partition."""
 
     def write(rows: pa.Table) -> pa.Table:
         rows = rows.sort_by("row").combine_chunks()

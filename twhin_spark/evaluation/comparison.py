@@ -31,8 +31,8 @@ class ModelSetting:
 class Comparison:
     """The queries of one relation and the compared models, by name, each in one setting or more.
 
-    with_als: if ALS is compared at all. If it is and no source of a query has a training edge of the relation, `models`
-    has no entry for ALS, and the ranks of popularity stand for its own.
+    with_als: true if ALS is compared at all. If it is and no source of a query has a training edge of the relation,
+    `models` has no entry for ALS, and the ranks of popularity take the place of those of ALS.
     """
 
     relation: str

@@ -73,7 +73,7 @@ def metrics_of(totals: Totals) -> list[Metric]:
 
 
 def micro(relations: Sequence[Totals]) -> list[Metric]:
-    """Return all metrics of a model over the queries, or sources, of several relations taken together."""
+    """Return all metrics of a model over the queries, or sources, of several relations pooled."""
     return metrics_of(np.sum(relations, axis=0))
 
 

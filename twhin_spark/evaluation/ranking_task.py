@@ -49,6 +49,7 @@ class RankingTask:
 
     @property
     def scratch(self) -> Scratch:
+        """The folder of the files that the tasks share."""
         return self.known_positives.scratch
 
     def write_vectors(self, units: Sequence[int]) -> Iterator[pa.RecordBatch]:
@@ -102,27 +103,27 @@ class RankingTask:
 
         Filtered counts are the counts among new candidates less those of the source's held-out targets. Scores are
         exact, so both compare alike. If 7 new candidates score above a positive, and 2 of the source's other held-out
-        targets are among them, 5 remain. The positive itself is a held-out target that ties with its own score; it was
-        not counted as a tie, so it must not be subtracted either.
+        targets are among them, 5 remain. The positive is a held-out target that ties with itself; it was not counted as
+        a tie, so it must not be subtracted either.
         """
         queries, candidates = request.query_set.queries, block.vectors
         positive = positions_in(queries.target, block.locations)
         held_out = positions_in(queries.held_out_target, block.locations)
-        pairs = np.flatnonzero(held_out >= 0)
-        pair_source = queries.held_out_source[pairs]  # ascending
+        in_block = np.flatnonzero(held_out >= 0)
+        in_block_source = queries.held_out_source[in_block]  # ascending
         for sources, vectors in self._batches(request):
             batch = queries.of_sources(sources)
             source = queries.source[batch] - sources.start
-            known = _within(block.known_source, sources)
-            excluded = Excluded(block.known_source[known] - sources.start, block.known_candidate[known])
+            pairs = _within(block.known_source, sources)
+            excluded = Excluded(block.known_source[pairs] - sources.start, block.known_candidate[pairs])
             positives = Positives(source, positive[batch], scores[batch])
             greater, equal = count_above(vectors, candidates, positives, excluded)
             counts[0, batch] += greater
             counts[1, batch] += equal
 
-            part = _within(pair_source, sources)
-            held_out_source = pair_source[part] - sources.start
-            held_out_scores = positive_scores(vectors, candidates[held_out[pairs[part]]], held_out_source)
+            part = _within(in_block_source, sources)
+            held_out_source = in_block_source[part] - sources.start
+            held_out_scores = positive_scores(vectors, candidates[held_out[in_block[part]]], held_out_source)
             held_out_counts = compare_within_groups(held_out_source, held_out_scores, source, scores[batch])
             counts[2, batch] += greater - held_out_counts[0]
             counts[3, batch] += equal - (held_out_counts[1] - (positive[batch] >= 0))
@@ -132,10 +133,10 @@ class RankingTask:
         blocks: list[_CandidateBlock] = []
         for number, partition in enumerate(partitions, start=1):
             rows = self.known_positives.candidates(request.query_set.relation, partition)["row"]
-            known = self.known_positives.pairs(request.query_set.name, partition)
+            pairs = self.known_positives.pairs(request.query_set.name, partition)
             vectors = request.model.targets.read(partition, rows)
-            known_candidate = positions_in(known["row"], rows)
-            blocks.append(_CandidateBlock(location_of(partition, rows), vectors, known["source"], known_candidate))
+            known_candidate = positions_in(pairs["row"], rows)
+            blocks.append(_CandidateBlock(location_of(partition, rows), vectors, pairs["source"], known_candidate))
             if number == len(partitions) or sum(len(block.locations) for block in blocks) >= _ENTITIES_TOGETHER:
                 yield _joined(blocks)
                 blocks = []

@@ -24,11 +24,11 @@ _CHARTS = {
     "recall@10": ("recall@10", "share of a source's test targets among its first 10 candidates"),
 }
 _MAX_RELATIONS = 8  # in a chart: as many as there are colours
-Metrics = Sequence[Mapping[str, Any]]  # rows of Evaluation.metrics
+MetricRows = Sequence[Mapping[str, Any]]  # rows of Evaluation.metrics
 
 
 def write_report(
-    store: TableStore, config: Config, run: TrainedRun, metrics: Metrics, cold_share: Mapping[str, float]
+    store: TableStore, config: Config, run: TrainedRun, metrics: MetricRows, cold_share: Mapping[str, float]
 ) -> str:
     """Write report.html to the run's folder, so that a reader never sees half of it; return its path or URI.
 
@@ -44,7 +44,7 @@ def write_report(
 
 
 def _render(
-    store: TableStore, config: Config, run: TrainedRun, metrics: Metrics, cold_share: Mapping[str, float]
+    store: TableStore, config: Config, run: TrainedRun, metrics: MetricRows, cold_share: Mapping[str, float]
 ) -> str:
     graph = run.graph
     entities = store.read(ENTITIES, graph.tables["entities"])
@@ -124,7 +124,7 @@ def _edges(
         yield {"name": name, "source": relation.source, "target": relation.target, "counts": numbers}
 
 
-def _chart(metrics: Metrics, metric: str, drawn: Sequence[str]) -> str:
+def _chart(metrics: MetricRows, metric: str, drawn: Sequence[str]) -> str:
     values: dict[str, dict[str, float]] = {}
     for row in metrics:
         if row["metric"] == metric and row["relation"] in drawn:
@@ -133,7 +133,7 @@ def _chart(metrics: Metrics, metric: str, drawn: Sequence[str]) -> str:
 
 
 def _sections(
-    relations: Sequence[str], names: Sequence[str], metrics: Metrics, cold_share: Mapping[str, float]
+    relations: Sequence[str], names: Sequence[str], metrics: MetricRows, cold_share: Mapping[str, float]
 ) -> Iterator[dict[str, Any]]:
     """Yield the sections of the table of metrics: each relation, then the averages if several were measured."""
     for relation in relations:
@@ -145,7 +145,7 @@ def _sections(
             yield {"name": "all relations", "average": average, "cold_share": None, **_models(names, rows)}
 
 
-def _models(names: Sequence[str], metrics: Metrics) -> dict[str, Any]:
+def _models(names: Sequence[str], metrics: MetricRows) -> dict[str, Any]:
     """Return the measured models with their metrics, and the numbers of queries and sources of these means."""
     row_of = {(row["model"], row["metric"]): row for row in metrics}
     measured = {model: colour for model, colour in MODEL_COLOURS.items() if (model, "mrr") in row_of}

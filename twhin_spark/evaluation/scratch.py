@@ -44,7 +44,7 @@ class Scratch:
             return dict(arrays)
 
     def has(self, name: str) -> bool:
-        """Return if a group was written."""
+        """Return whether a group was written."""
         return bool(self._fs.get_file_info(f"{self._root}/{name}").type == fs.FileType.File)
 
     def remove(self) -> None:

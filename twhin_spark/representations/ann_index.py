@@ -166,11 +166,11 @@ def search_on_one_thread() -> None:
     faiss.omp_set_num_threads(1)
 
 
-def number_of_lists(vectors: int, wanted: int | None) -> int | None:
-    """Return the number of lists for so many vectors: `wanted`, by default 2 √n; None if they are too few for lists."""
+def number_of_lists(vectors: int, configured: int | None) -> int | None:
+    """Return the number of lists for n vectors: `configured`, by default 2 √n; None if n is too small for lists."""
     if vectors < _FEW:
         return None
-    return max(1, min(wanted or int(2 * vectors**0.5), vectors // _TRAINING_VECTORS))
+    return max(1, min(configured or int(2 * vectors**0.5), vectors // _TRAINING_VECTORS))
 
 
 def index_path(output: str, model_version: str, entity_type: str, measure: str, via: str) -> Path:
@@ -200,7 +200,7 @@ def open_or_build_index(
     output
         Path of the config's output.
     parts, sources
-        Functions that return what `AnnIndex.build` requires.
+        Functions that return the arguments of `AnnIndex.build`.
     ids
         Function that returns the ids of the vectors in `parts`.
     description
@@ -265,8 +265,8 @@ def _probe_by_product(index: Any) -> None:
 def _sample(parts: Iterator[Floats], description: IndexDescription) -> Floats:
     """Return enough vectors to train on, spread evenly over all parts."""
     assert description.lists is not None
-    wanted = max(4 * _TRAINING_VECTORS * description.lists, 4096)
-    step = max(1, description.vectors // wanted)
+    sample_size = max(4 * _TRAINING_VECTORS * description.lists, 4096)
+    step = max(1, description.vectors // sample_size)
     first: int = 0
     picked: list[Floats] = []
     for part in parts:

@@ -1,7 +1,7 @@
 """Families of representations: their names, their Delta tables and the latest commit of a table.
 
-This module does not import `published_table`, so that a service that only polls for commits does not load what reads
-whole tables.
+This module does not import `published_table`, so that a service that only polls for commits does not load the code that
+reads whole tables.
 """
 
 from __future__ import annotations

@@ -38,7 +38,8 @@ class TableSnapshot:
 def find_snapshot(family: PublishedFamily, name: str = CURRENT) -> TableSnapshot:
     """Return a version of the family's table by model version or alias.
 
-    CURRENT is what the table holds now. Its rows name the model version, so a restored table is the restored model.
+    CURRENT is the version that the table holds now. Its rows name the model version, so a restored table is the
+    restored model.
 
     Raises
     ------
@@ -74,10 +75,10 @@ def read_relations(snapshot: TableSnapshot) -> list[PublishedRelation]:
     table = snapshot.family.relations
     if table is None:
         return []
-    wanted = (ds.field("model_version") == snapshot.model_version) & (ds.field("side") == "target")
+    of_version = (ds.field("model_version") == snapshot.model_version) & (ds.field("side") == "target")
     with _readable(table):
         relations = DeltaTable(table).to_pyarrow_dataset()
-        rows = relations.to_table(columns=PublishedRelation.columns(relations.schema.names), filter=wanted)
+        rows = relations.to_table(columns=PublishedRelation.columns(relations.schema.names), filter=of_version)
     return sorted((PublishedRelation(**row) for row in rows.to_pylist()), key=lambda relation: relation.relation)
 
 

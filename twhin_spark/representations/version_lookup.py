@@ -24,7 +24,7 @@ Row = TypeVar("Row", bound=Any)
 class PublishedRelation(BaseModel):
     """A relation of a model version: the operator that is applied to a source's vector to rank targets.
 
-    comparator: similarity of the result and a target. Older tables have no comparator; theirs is dot.
+    comparator: similarity of the result and a target. It is dot in older tables, which have no such column.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -16,8 +16,8 @@ from twhin_spark.representations.ann_index import AnnIndex, IndexDescription, nu
 from twhin_spark.retrieval.candidate_task import CandidateFinder, UnitSources
 from twhin_spark.retrieval.published_version import PublishedVersion
 
-_SOURCES = 8192  # about so many sources are sampled to build an index
-_MOST_KNOWN = 1024  # at most so many known targets of a source raise the number of its proposals
+_SAMPLED_SOURCES = 8192  # about as many sources are sampled to build an index
+_MOST_EXCLUDED = 1024  # excluded targets of a source for which it gets more proposals
 
 
 def write_proposals(
@@ -58,7 +58,7 @@ def write_proposals(
 
     def sample_sources() -> Floats:
         total = sum(len(finder.source_positions(unit)) for unit in range(finder.units))
-        step = -(-total // _SOURCES) or 1
+        step = -(-total // _SAMPLED_SOURCES) or 1
         return np.concatenate([finder.sources(unit).vectors[::step] for unit in range(finder.units)])
 
     total = layout.total(query.target)
@@ -91,9 +91,9 @@ def _propose(
     2^s is the least power of two that covers the source's excluded targets and the source itself. Sources with the same
     s are searched together. With k = 10 and `refine` = 8, a source with 5 excluded targets gets 80 + 8 proposals.
     """
-    excluded = sources.known.source[np.isin(sources.known.relation, exclude)]
-    known = np.bincount(excluded, minlength=len(sources.position)).clip(max=_MOST_KNOWN) + 1
-    steps = np.ceil(np.log2(known)).astype(np.int64)
+    excluded = sources.known_edges.source[np.isin(sources.known_edges.relation, exclude)]
+    covered = np.bincount(excluded, minlength=len(sources.position)).clip(max=_MOST_EXCLUDED) + 1
+    steps = np.ceil(np.log2(covered)).astype(np.int64)
     width = k * settings.refine + (1 << int(steps.max(initial=0)))
     positions = np.full((len(sources.position), min(width, index.description.vectors)), NO_POSITION, np.int64)
     for step in np.unique(steps).tolist():

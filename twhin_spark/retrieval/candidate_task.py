@@ -29,13 +29,13 @@ class UnitSources:
         float32 (m, dim), after the relation's operator, in fixed point.
     position
         int64 (m,), among all entities of their type.
-    known
-        Their training edges. `known.source` is an index into these m sources.
+    known_edges
+        Their training edges. `known_edges.source` is an index into these m sources.
     """
 
     vectors: Floats
     position: NDArray[np.int64]
-    known: KnownEdges
+    known_edges: KnownEdges
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,8 @@ class CandidateFinder:
 
     def sources(self, unit: int) -> UnitSources:
         """Read the unit's sources."""
-        parts, known = [], []
-        taken = 0
+        parts, columns_of = [], []
+        first = 0  # index of the partition's first source
         for partition in range(self.bounds[unit], self.bounds[unit + 1]):
             if not self.layout.counts[self.query.source][partition]:
                 continue
@@ -146,10 +146,10 @@ class CandidateFinder:
                 edges = self.files.known_edges(self.query, partition)
                 source = positions_in(edges.source, allowed)
                 kept = source >= 0
-                known.append((source[kept] + taken, edges.partition[kept], edges.row[kept], edges.relation[kept]))
-            taken += len(allowed)
+                columns_of.append((source[kept] + first, edges.partition[kept], edges.row[kept], edges.relation[kept]))
+            first += len(allowed)
         empty = (np.zeros(0, np.int64),) * 4
-        columns = [np.concatenate(column) for column in zip(empty, *known, strict=True)]
+        columns = [np.concatenate(column) for column in zip(empty, *columns_of, strict=True)]
         order = np.argsort(columns[1], kind="stable")
         edges = KnownEdges(*(column[order] for column in columns))
         vectors = np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
@@ -188,13 +188,13 @@ class CandidateFinder:
 
     def _excluded_edges(self, sources: UnitSources, target: TargetPartition) -> tuple[Integers, Integers]:
         """Return source index and target index (e,) of the excluded training edges to a partition of targets."""
-        known = sources.known
-        begin, end = np.searchsorted(known.partition, (target.partition, target.partition + 1))
+        known_edges = sources.known_edges
+        begin, end = np.searchsorted(known_edges.partition, (target.partition, target.partition + 1))
         edges = slice(begin, end)
         by_row = np.argsort(target.row, kind="stable")
-        position = positions_in(known.row[edges], target.row[by_row])
-        kept = np.isin(known.relation[edges], self.query.exclude) & (position >= 0)
-        return known.source[edges][kept], by_row[position[kept]]
+        position = positions_in(known_edges.row[edges], target.row[by_row])
+        kept = np.isin(known_edges.relation[edges], self.query.exclude) & (position >= 0)
+        return known_edges.source[edges][kept], by_row[position[kept]]
 
     def write(self, unit: int, best: BestCandidates) -> None:
         """Write the best candidates of the unit's sources."""

@@ -26,7 +26,7 @@ from twhin_spark.graph.entity_location import positions_in
 from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.retrieval.resolved_query import ResolvedQuery, comparable_vectors, condition_column, entity_types
 
-_LARGEST = 1e15  # largest number in a vector; scores of larger ones come near the end of float32
+_LARGEST = 1e15  # largest number in a vector; scores of larger ones come near the largest float32
 
 
 @dataclass(frozen=True)
@@ -207,11 +207,11 @@ def _known_edges(blocks: Sequence[EdgeBlock], rows: Integers, relations: Sequenc
     by_row = np.argsort(rows, kind="stable")
     parts: list[tuple[Integers, ...]] = [(np.zeros(0, np.int32),) * 4]
     for block in blocks:
-        wanted = np.isin(block.relation, relations)
-        position = positions_in(block.source[wanted], rows[by_row])
+        selected = np.isin(block.relation, relations)
+        position = positions_in(block.source[selected], rows[by_row])
         stored = position >= 0
         partition = np.full(int(stored.sum()), block.target_partition, np.int32)
-        target, relation = block.target[wanted][stored], block.relation[wanted][stored]
+        target, relation = block.target[selected][stored], block.relation[selected][stored]
         parts.append((by_row[position[stored]], partition, target, relation))
     source, partition, row, relation = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     order = np.lexsort((row, source, partition))

@@ -47,7 +47,7 @@ class QueryStats:
     gflops
         10^9 operations a second and task; None if the query does not score all targets.
     share_of_sgemm
-        Speed relative to float32 products alone in the same tasks; None as `gflops`.
+        Speed relative to float32 products alone in the same tasks; None if `gflops` is None.
     index_seconds
         Time of the driver's search in the index; None without an index.
     """
@@ -109,7 +109,7 @@ def find_candidates(spark: SparkSession, config: Config, progress: Callable[[str
     Raises
     ------
     ConfigError
-        The section `retrieval` has no query, or a condition that Spark rejects.
+        The section `retrieval` has no query, or Spark rejects one of its conditions.
     InputError
         The version is not published, or lacks a relation or the vectors of an entity type.
     """
@@ -170,7 +170,7 @@ class _Job:
         return stats
 
     def _run(self, finder: CandidateFinder, work: Callable[[int], UnitStats]) -> list[UnitStats]:
-        """Run the work of each unit in a task of its own."""
+        """Run the work of each unit in a separate task."""
 
         def run(units: Sequence[int]) -> bytes:
             return json.dumps([asdict(work(unit)) for unit in units]).encode()
@@ -214,8 +214,8 @@ def unit_bounds(layout: EntityLayout, queries: Sequence[ResolvedQuery], least: i
     """
     bounds = {}
     for query in queries:
-        wanted = max(least, -(-layout.total(query.source) // SOURCES_IN_UNIT))
-        units = max(1, min(layout.partitions, wanted))
+        most = max(least, -(-layout.total(query.source) // SOURCES_IN_UNIT))
+        units = max(1, min(layout.partitions, most))
         bounds[query.name] = [layout.partitions * i // units for i in range(units + 1)]
     return bounds
 

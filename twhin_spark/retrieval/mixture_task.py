@@ -1,9 +1,9 @@
 """Candidates drawn from mixtures over clusters of targets (kernels/mixtures.py). Tasks run on workers, over files.
 
 The candidates of a cluster for a source are the targets of the cluster with the highest scores under the query. In
-kNN-Embed they are the targets next to the centroid of what the source engaged with in the cluster. With the query's
-score, a task needs only the mixtures of a source's neighbours, and a cluster that only neighbours engaged with has
-candidates, too.
+kNN-Embed they are the targets next to the centroid of those targets in the cluster that the source engaged with. With
+the query's score, a task needs only the mixtures of a source's neighbours, and a cluster that only neighbours engaged
+with has candidates, too.
 
 For example, a source with k = 5 and the mixture {sports: 0.6, music: 0.4} gets the first three targets of sports and
 the first two of music: S1 M1 S2 M2 S3. Each next target has the lowest (rank - 1/2) / weight, which is 0.83, 2.5 and
@@ -99,18 +99,18 @@ class MixtureTask:
         for partition in range(self.finder.bounds[unit], self.finder.bounds[unit + 1]):
             if not (sources := int(layout.counts[query.source][partition])):
                 continue
-            known = self.files.known_edges(query, partition)
-            cluster = np.full(len(known.source), -1)
-            for target_partition in np.unique(known.partition).tolist():
+            known_edges = self.files.known_edges(query, partition)
+            cluster = np.full(len(known_edges.source), -1)
+            for target_partition in np.unique(known_edges.partition).tolist():
                 if target_partition in by_row:
                     rows, labels = by_row[target_partition]
-                    edges = np.flatnonzero(known.partition == target_partition)
-                    position = positions_in(known.row[edges], rows)
+                    edges = np.flatnonzero(known_edges.partition == target_partition)
+                    position = positions_in(known_edges.row[edges], rows)
                     cluster[edges] = np.where(position >= 0, labels[position], -1)
-            engaged = (cluster >= 0) & np.isin(known.relation, query.engaged)
-            own = mixtures(known.source[engaged], cluster[engaged], sources, self.clusters)
+            engaged = (cluster >= 0) & np.isin(known_edges.relation, query.engaged)
+            mixture = mixtures(known_edges.source[engaged], cluster[engaged], sources, self.clusters)
             name = f"mixtures/{query.name}/{partition}"
-            self.files.scratch.write(name, data=own.data, indices=own.indices, indptr=own.indptr)
+            self.files.scratch.write(name, data=mixture.data, indices=mixture.indices, indptr=mixture.indptr)
             count += sources
         return UnitStats(count, 0.0, time.perf_counter() - started, 0.0)
 
@@ -140,10 +140,10 @@ class MixtureTask:
     def _weights(self, unit: int, position: NDArray[np.int64]) -> Sparse:
         """Return the smoothed mixtures (m, clusters) of the sources at some positions."""
         all_mixtures = self._mixtures()
-        own = all_mixtures[position]
+        unsmoothed = all_mixtures[position]
         if not self.neighbours or not self.smoothing:
-            return own
-        return smooth_mixtures(own, self._neighbours(unit, all_mixtures), all_mixtures, self.smoothing)
+            return unsmoothed
+        return smooth_mixtures(unsmoothed, self._neighbours(unit, all_mixtures), all_mixtures, self.smoothing)
 
     def _neighbours(self, unit: int, all_mixtures: Sparse) -> NDArray[np.int64]:
         """Return the positions (m, neighbours) of the nearest sources, by cosine, that engaged with a target."""

@@ -23,7 +23,7 @@ class PublishedVersion:
     Attributes
     ----------
     model_version
-        Its name.
+        Name of the version.
     table_version
         Delta version of `embeddings` that holds it.
     published
@@ -42,7 +42,7 @@ class PublishedVersion:
 
 
 def find_version(store: TableStore, name: str) -> PublishedVersion:
-    """Return a version by model version or alias. `current` is what `embeddings` holds now.
+    """Return a version by model version or alias. `current` is the version that `embeddings` holds now.
 
     Raises
     ------

@@ -15,7 +15,7 @@ from twhin_spark.serving.exact_neighbours import ExactNeighbours, NeighbourIndex
 from twhin_spark.serving.id_index import NOT_FOUND
 from twhin_spark.serving.stored_version import Entity, StoredVersion
 
-MEASURES = ("cosine", "dot")
+NEIGHBOUR_MEASURES = ("cosine", "dot")
 
 IndexLookup = Callable[[StoredVersion, str, str, str], NeighbourIndex]
 """Function of a version, the type of the neighbours, a measure and the kind of source that returns an index. The kind
@@ -29,9 +29,9 @@ class NeighbourQuery:
     Attributes
     ----------
     entity
-        Entity whose neighbours are wanted.
+        Entity whose neighbours are searched.
     vector
-        Vector whose neighbours are wanted, of the version's dimension.
+        Vector whose neighbours are searched, of the version's dimension.
     target_type
         Type of the neighbours; None: the relation's target type, or else the entity's own type.
     relation
@@ -55,7 +55,7 @@ class NeighbourQuery:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """An entity with its score and its degree, if the degree is known."""
+    """An entity with its score, and its degree if the table has one."""
 
     entity: Entity
     score: float
@@ -106,8 +106,8 @@ def find_neighbours(
         The deadline has passed.
     """
     measure = query.measure or default_measure(version.relation(query.relation) if query.relation else None)
-    if measure not in MEASURES:
-        raise RequestError(f"unknown measure '{measure}' for neighbours; use {one_of(MEASURES)}")
+    if measure not in NEIGHBOUR_MEASURES:
+        raise RequestError(f"unknown measure '{measure}' for neighbours; use {one_of(NEIGHBOUR_MEASURES)}")
     target_type = _target_type(version, query)
     source_kind = query.relation or (query.entity[0] if query.entity else target_type)
     index = (exact_index if query.exact else index_lookup)(version, target_type, measure, source_kind)

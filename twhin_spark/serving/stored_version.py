@@ -121,7 +121,7 @@ class StoredVersion:
         ]
 
     def degrees(self, entities: Sequence[Entity]) -> list[int | None]:
-        """Return the degree of each entity, or None if it is unknown."""
+        """Return the degree of each entity, or None if the entity or its degree is unknown."""
         rows = self._find(entities)
         return [
             None if row == NOT_FOUND else self.types[entity_type].degree(row)
@@ -133,12 +133,12 @@ class StoredVersion:
         rows = self._find(entities)
         position = np.full(len(entities), NOT_FOUND, np.int64)
         parts: list[Any] = []
-        taken = 0
+        first = 0  # row of the type's first entity in the matrix
         for entity_type, members in _by_type(entities).items():
             stored = members[rows[members] != NOT_FOUND]
-            position[stored] = taken + np.arange(len(stored))
+            position[stored] = first + np.arange(len(stored))
             parts.append(self.types[entity_type].rows.take(rows[stored]))
-            taken += len(stored)
+            first += len(stored)
         if self.manifest.kind == "sparse":
             return GatheredRows(position, stack_rows(parts, self.manifest.dim))
         return GatheredRows(position, np.concatenate([np.zeros((0, self.manifest.dim), np.float32), *parts]))

@@ -1,4 +1,4 @@
-"""The arguments of `sync_store.sync_family`, as the service passes them to a process of its own."""
+"""The arguments of `sync_store.sync_family`, as the service passes them to a separate process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from twhin_spark.representations.published_family import PublishedFamily
 
 
 class SyncArguments(BaseModel):
-    """The arguments of `sync_family`. They are apart from it, so that the service does not load what builds stores."""
+    """The arguments of `sync_family`.
+
+    They have a module of their own, so that the service does not load the code that builds stores.
+    """
 
     root: Path
     family: PublishedFamily

@@ -1,7 +1,7 @@
 """Synchronisation of a family's stores with its table. A publish and a rollback are the same step.
 
 Run as a module, it is the process that a service starts for a synchronisation: SyncArguments on stdin, the problems as
-a JSON list on stdout. In a process of its own, a build does not take the service's memory or time.
+a JSON list on stdout. In a separate process, a build does not use the service's memory or delay its responses.
 """
 
 from __future__ import annotations
@@ -94,9 +94,7 @@ def main() -> None:
     """Read the arguments from stdin, synchronise, and write the problems to stdout."""
     os.nice(10)  # the service's requests come first
     arguments = SyncArguments.model_validate_json(sys.stdin.buffer.read())
-    problems = sync_family(
-        arguments.root, arguments.family, arguments.names, keep=arguments.keep, verify=arguments.verify
-    )
+    problems = sync_family(**dict(arguments))
     json.dump(problems, sys.stdout)
 
 

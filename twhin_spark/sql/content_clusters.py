@@ -80,8 +80,8 @@ class ContentClusters:
         InputError
             The entity has no vector, or the relation does not lead from its type to the clusters' type.
         """
-        wanted = (F.col("entity_type") == entity_type) & (F.col("entity_id") == entity_id)
-        row = self.version.rows.where(wanted).select("embedding").first()
+        is_entity = (F.col("entity_type") == entity_type) & (F.col("entity_id") == entity_id)
+        row = self.version.rows.where(is_entity).select("embedding").first()
         if row is None:
             raise InputError(f"{entity_type} '{entity_id}' has no vector in version {self.version.model_version}")
         vector = np.array(row["embedding"], np.float32)
@@ -137,9 +137,9 @@ def cluster_content(
         raise InputError(f"unknown entity type '{entity_type}'; use {one_of(types)}")
     drawn = rows.orderBy(F.xxhash64("entity_id", F.lit(seed)), "entity_id").limit(SAMPLE).toArrow()
     sample = vector_matrix(drawn["embedding"].combine_chunks())  # (sample, dim)
-    wanted = min(round(count**0.5), MOST_CLUSTERS) if clusters is None else clusters
+    cluster_count = min(round(count**0.5), MOST_CLUSTERS) if clusters is None else clusters
     try:
-        centroids = spherical_kmeans(sample, wanted, np.random.default_rng(seed)).centroids
+        centroids = spherical_kmeans(sample, cluster_count, np.random.default_rng(seed)).centroids
     except ValueError as error:
         raise InputError(f"clusters: {error}") from None
     members = rows.mapInArrow(_assigner(centroids), "cluster INT, cosine FLOAT, entity_id STRING")
@@ -153,7 +153,7 @@ def cluster_content(
     members_of: dict[int, list[tuple[str, int]]] = {}
     for row in ranked.where(F.col("position") <= typical).orderBy("cluster", "position").collect():
         members_of.setdefault(row["cluster"], []).append((row["entity_id"], row["size"]))
-    described = [_cluster(number, members_of.get(number, [])) for number in range(wanted)]
+    described = [_cluster(number, members_of.get(number, [])) for number in range(cluster_count)]
     return ContentClusters(pinned, entity_type, centroids, described)
 
 

@@ -1,4 +1,4 @@
-"""A version of a family, pinned for a batch: its rows and relations stay, whatever is published meanwhile."""
+"""A pinned version of a family: a batch reads its rows and relations even if another version is published meanwhile."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PinnedVersion:
     Attributes
     ----------
     family, model_version
-        Their names.
+        Names of the family and the version.
     rows
         entity_type, entity_id, embedding, and the other columns of the table.
     relations
@@ -59,7 +59,7 @@ def pin_version(
     spark, config
         The session, and the config whose output is read.
     name
-        Model version or alias. `current` is what the table holds now, as in the service.
+        Model version or alias. `current` is the version that the table holds now, as in the service.
     family
         Family of representations.
 

@@ -81,8 +81,8 @@ def score_pairs(
 def _check(pairs: DataFrame, scores: Sequence[Score]) -> None:
     if missing := [name for name in PAIR_COLUMNS if name not in pairs.columns]:
         raise InputError(f"pairs: column {', '.join(missing)} is required; the columns are {', '.join(pairs.columns)}")
-    if taken := [name for name in SCORE_COLUMNS if name in pairs.columns]:
-        raise InputError(f"pairs: column {', '.join(taken)} is added by scoring; rename your column")
+    if reserved := [name for name in SCORE_COLUMNS if name in pairs.columns]:
+        raise InputError(f"pairs: column {', '.join(reserved)} is added by scoring; rename your column")
     if not scores:
         raise InputError("scores is empty; one or more scores are required")
 

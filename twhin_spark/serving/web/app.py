@@ -103,7 +103,7 @@ def _operation_routes(state: ServiceState, families: Sequence[str]) -> APIRouter
 
     @routes.get("/ready")
     async def ready() -> Response:
-        """Report if every family has a version that is served: status 200, or 503 until then."""
+        """Report whether every family has a version that is served: status 200, or 503 until then."""
         waiting = [name for name in families if name not in state.store.families]
         return json_response({"ready": not waiting, "waiting_for": waiting}, 503 if waiting else 200)
 

@@ -44,7 +44,7 @@ def representations_response(
     representations: Sequence[Representation | None],
     accept: str,
 ) -> Response:
-    """Return the entities' representations in the format that the Accept header asks for.
+    """Return the entities' representations in the format of the Accept header.
 
     The header `X-Model-Version` names the version in each format.
     """

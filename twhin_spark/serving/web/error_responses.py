@@ -31,7 +31,7 @@ def error_response(status: int, line: str) -> Response:
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Make the application answer every error with one line."""
+    """Make the application respond to every error with one line."""
 
     @app.exception_handler(RequestValidationError)
     async def invalid_body(_: Request, error: RequestValidationError) -> Response:
@@ -57,7 +57,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(TimeoutError)
     async def timeout(_: Request, __: TimeoutError) -> Response:
-        return error_response(504, "the request took too long; ask for less, or raise serving.timeout_seconds")
+        return error_response(504, "the request took too long; request less, or raise serving.timeout_seconds")
 
     @app.exception_handler(Exception)
     async def internal_error(_: Request, __: Exception) -> Response:

@@ -14,7 +14,7 @@ from twhin_spark.serving.web.error_responses import HttpError, error_response
 from twhin_spark.serving.web.observability import Metrics, log_event
 
 _GUARDED = ("/v1/", "/metrics")
-_DISCONNECTED = 499  # nginx's status for a request that was never answered
+_DISCONNECTED = 499  # nginx's status for a request without a response
 
 
 class RequestMiddleware:

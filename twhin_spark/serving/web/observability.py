@@ -44,10 +44,10 @@ class Metrics:
             registry=registry,
         )
 
-    def count_read(self, family: str, *, known: int, unknown: int) -> None:
-        """Count requested entities: `known` with a representation and `unknown` without."""
-        self._entities.labels(family, "yes").inc(known)
-        self._entities.labels(family, "no").inc(unknown)
+    def count_read(self, family: str, *, represented: int, missing: int) -> None:
+        """Count requested entities: `represented` with a representation and `missing` without."""
+        self._entities.labels(family, "yes").inc(represented)
+        self._entities.labels(family, "no").inc(missing)
 
     def set_current_version(self, family: str, before: str | None, model_version: str, table_version: int) -> None:
         """Set a family's current version and remove the version `before` it."""

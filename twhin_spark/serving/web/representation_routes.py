@@ -36,7 +36,7 @@ def representation_routes(state: ServiceState) -> APIRouter:
         stored = state.store.version(version, family=family)
         entities = stored.type(entity_type)
         row = stored.row((entity_type, entity_id))
-        state.metrics.count_read(family, known=int(row != NOT_FOUND), unknown=int(row == NOT_FOUND))
+        state.metrics.count_read(family, represented=int(row != NOT_FOUND), missing=int(row == NOT_FOUND))
         if row == NOT_FOUND:
             raise NotServedError(f"{entity_type} '{entity_id}' has no representation in version {stored.name}")
         return json_response(
@@ -61,8 +61,8 @@ def representation_routes(state: ServiceState) -> APIRouter:
         state.check_count("entities", len(body.entities))
         version = state.store.version(body.version, family=body.family)
         representations = version.get_many(body.entities)
-        known = sum(representation is not None for representation in representations)
-        state.metrics.count_read(body.family, known=known, unknown=len(representations) - known)
+        represented = sum(representation is not None for representation in representations)
+        state.metrics.count_read(body.family, represented=represented, missing=len(representations) - represented)
         return representations_response(version, body.entities, representations, accept)
 
     @routes.post("/neighbours", response_model=responses.NeighboursResponse)

@@ -43,7 +43,7 @@ class TablePoller:
         try:
             await self._open(verify=self._state.settings.verify)
         except StoreError as error:
-            log_event("nothing to start with", family=self._family.name, reason=str(error))
+            log_event("no stored version", family=self._family.name, reason=str(error))
 
     async def run(self) -> None:
         """Poll the table until the task is cancelled."""
@@ -58,7 +58,7 @@ class TablePoller:
         """
         try:
             commits = await asyncio.to_thread(self._latest_commits)
-        except Exception as error:  # whatever it is, the served version stays, and the next poll may succeed
+        except Exception as error:  # of any kind: the served version stays, and the next poll may succeed
             self._report([f"{self._family.name}: {first_line(error)}"])
             return
         if commits != self._commits or (self._problems and time.monotonic() >= self._next_try):
@@ -90,7 +90,7 @@ class TablePoller:
         return [latest_commit(table) for table in tables]
 
     async def _sync(self) -> list[str]:
-        """Run `sync_store` in a process of its own; return its problems."""
+        """Run `sync_store` in a separate process; return its problems."""
         settings = self._state.settings
         arguments = SyncArguments(
             root=self._state.root,
@@ -108,14 +108,14 @@ class TablePoller:
         try:
             output, errors = await asyncio.to_thread(process.communicate, arguments.model_dump_json().encode())
         finally:
-            process.kill()  # if the service ends first, the next sync removes what is unfinished
+            process.kill()  # if the service ends first, the next sync removes its unfinished files
         if process.returncode == 0:
             problems: list[str] = json.loads(output)
             return problems
         last_line = errors.decode(errors="replace").strip().rpartition("\n")[2]
         code = process.returncode
         reason = f"signal {-code}" if code < 0 else f"exit code {code}: {last_line}"
-        return [f"{self._family.name}: the building process ended with {reason}; the version before is still served"]
+        return [f"{self._family.name}: the build ended with {reason}; the previous version is still served"]
 
     async def _open(self, *, verify: bool = False) -> None:
         """Open the stores that the catalogue lists now, and serve them."""
