@@ -1,4 +1,4 @@
-"""The index by itself: what it finds, and what becomes of its file."""
+"""The approximate index: its proposals and its files."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def ids() -> pa.Array:
 
 def test_most_of_the_nearest_are_proposed(vectors: Floats, description: IndexDescription) -> None:
     index = AnnIndex.build(lambda: parts(vectors), vectors, description)
-    found = index.search(vectors[:200], 100, 32)
+    proposed = index.search(vectors[:200], 100, 32)
     nearest = np.argsort(-(vectors[:200] @ vectors.T), axis=1)[:, :10]
-    recall = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found.tolist(), nearest.tolist(), strict=True)])
+    recall = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(proposed.tolist(), nearest.tolist(), strict=True)])
     assert recall > 0.9
-    assert (found == np.arange(200)[:, None]).any(axis=1).all()  # a vector is proposed to itself, first or not
+    assert (proposed == np.arange(200)[:, None]).any(axis=1).all()  # a vector is proposed to itself, first or not
     few = index.search(vectors[:200], 100, 1)
     assert np.mean([len(set(a) & set(b)) for a, b in zip(few.tolist(), nearest.tolist(), strict=True)]) < 10 * recall
 
@@ -63,8 +63,8 @@ def test_an_index_of_few_vectors_is_exact(vectors: Floats) -> None:
         few,
         IndexDescription("v-1", 3, "user", "cosine", "user", 300, 32, number_of_lists(300, None)),
     )
-    found = index.search(few, 5, 1)
-    np.testing.assert_array_equal(found[:, 0], np.arange(300))
+    proposed = index.search(few, 5, 1)
+    np.testing.assert_array_equal(proposed[:, 0], np.arange(300))
     assert index.search(few, 1000, 1).shape == (300, 300)
 
 
@@ -74,23 +74,25 @@ def test_an_index_fits_the_sources_that_it_was_built_for(description: IndexDescr
     sources = (rng.normal(size=(500, 32)) + 8 * np.eye(32)[0]).astype(np.float32)  # translated, all in one direction
     nearest = np.argsort(-(sources[:200] @ targets.T), axis=1)[:, :10]
 
-    def hits(looked_at: Floats) -> int:
-        found = AnnIndex.build(lambda: parts(targets), looked_at, replace(description, measure="dot")).search(
+    def hits(sample: Floats) -> int:
+        proposed = AnnIndex.build(lambda: parts(targets), sample, replace(description, measure="dot")).search(
             sources[:200], 40, 8
         )
-        return sum(len(set(a) & set(b)) for a, b in zip(found.tolist(), nearest.tolist(), strict=True))
+        return sum(len(set(a) & set(b)) for a, b in zip(proposed.tolist(), nearest.tolist(), strict=True))
 
     assert hits(sources[200:]) > 1.3 * hits(np.eye(32, dtype=np.float32))
 
 
 @pytest.mark.parametrize("sources", [np.zeros((0, 32)), np.zeros((3, 32)), 1e15 * np.eye(32)])
-def test_sources_that_say_little_do_no_harm(vectors: Floats, description: IndexDescription, sources: Floats) -> None:
+def test_an_uninformative_sample_of_sources_does_no_harm(
+    vectors: Floats, description: IndexDescription, sources: Floats
+) -> None:
     index = AnnIndex.build(lambda: parts(vectors), sources.astype(np.float32), replace(description, measure="dot"))
-    found = index.search(vectors[:200], 100, 32)
-    assert (found == np.arange(200)[:, None]).any(axis=1).mean() > 0.9
+    proposed = index.search(vectors[:200], 100, 32)
+    assert (proposed == np.arange(200)[:, None]).any(axis=1).mean() > 0.9
 
 
-def test_a_file_is_used_again_and_a_damaged_one_is_built_anew(
+def test_a_file_is_reused_and_a_damaged_file_is_rebuilt(
     scratch: Path, vectors: Floats, description: IndexDescription
 ) -> None:
     lines: list[str] = []
@@ -101,9 +103,9 @@ def test_a_file_is_used_again_and_a_damaged_one_is_built_anew(
     path = index_path(str(scratch), "v-1", "user", "cosine", "user")
     assert read_ids(path).to_pylist() == ids().to_pylist()
     path.write_bytes(path.read_bytes()[:1000])
-    mended = open_or_build_index(str(scratch), lambda: parts(vectors), ids, lambda: vectors, description, lines.append)
+    rebuilt = open_or_build_index(str(scratch), lambda: parts(vectors), ids, lambda: vectors, description, lines.append)
     assert len(lines) == 2
-    np.testing.assert_array_equal(first.search(vectors[:9], 5, 8), mended.search(vectors[:9], 5, 8))
+    np.testing.assert_array_equal(first.search(vectors[:9], 5, 8), rebuilt.search(vectors[:9], 5, 8))
     open_or_build_index(
         str(scratch), lambda: parts(vectors), ids, lambda: vectors, replace(description, lists=20), lines.append
     )
@@ -111,7 +113,7 @@ def test_a_file_is_used_again_and_a_damaged_one_is_built_anew(
     open_or_build_index(
         str(scratch), lambda: parts(vectors), ids, lambda: vectors, replace(description, published=4), lines.append
     )
-    assert len(lines) == 4  # the same version, trained and published anew
+    assert len(lines) == 4  # the same version, trained and published again
 
 
 def test_an_index_needs_a_local_output() -> None:

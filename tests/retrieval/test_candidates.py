@@ -1,4 +1,4 @@
-"""The whole job on planted vectors: the candidates are those of a loop over all pairs, for any number of partitions."""
+"""The job `candidates` on planted vectors, compared with a loop over all pairs, for several numbers of partitions."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ PARTITIONS = (1, 4, 7)
 
 @pytest.fixture(scope="module")
 def results(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> dict[int, tuple[Path, RetrievalResult]]:
-    """The job's result, and where it is, by number of partitions."""
-    found = {}
+    """Run the job; return its output folder and its result by number of partitions."""
+    results = {}
     for partitions in PARTITIONS:
-        output = tmp_path_factory.mktemp(f"world{partitions}")
+        output = tmp_path_factory.mktemp(f"planted{partitions}")
         PlantedGraph().publish(spark, output, partitions)
         queries = QUERIES if partitions == 4 else {**QUERIES, "like": {**QUERIES["like"], "recall": None}}
         settings = config(output, partitions, queries=queries, blends=BLENDS, recall_at=[1, 12])
         assert not problems(settings)
-        found[partitions] = output, find_candidates(spark, settings, lambda line: None)
-    return found
+        results[partitions] = output, find_candidates(spark, settings, lambda line: None)
+    return results
 
 
 def rows(spark: SparkSession, output: Path) -> list[tuple[Any, ...]]:
@@ -54,15 +54,15 @@ def rows(spark: SparkSession, output: Path) -> list[tuple[Any, ...]]:
 
 
 def lists(spark: SparkSession, output: Path, query: str) -> dict[str, list[tuple[str, float]]]:
-    found: dict[str, list[tuple[str, float]]] = defaultdict(list)
+    candidates: dict[str, list[tuple[str, float]]] = defaultdict(list)
     for row in rows(spark, output):
         if row[0] == query:
-            assert row[5] == len(found[row[2]]) + 1  # ranks from 1, without a gap
-            found[row[2]].append((row[4], row[6]))
-    return dict(found)
+            assert row[5] == len(candidates[row[2]]) + 1  # ranks from 1, without a gap
+            candidates[row[2]].append((row[4], row[6]))
+    return dict(candidates)
 
 
-def test_any_number_of_partitions_gives_the_same_rows(
+def test_rows_do_not_depend_on_the_number_of_partitions(
     spark: SparkSession, results: dict[int, tuple[Path, RetrievalResult]]
 ) -> None:
     first, *others = (rows(spark, output) for output, _ in results.values())
@@ -98,23 +98,25 @@ def test_candidates_are_those_of_a_loop_over_all_pairs(
 
 def test_cosines_and_conditions(spark: SparkSession, results: dict[int, tuple[Path, RetrievalResult]]) -> None:
     output, _ = results[4]
-    found = lists(spark, output, "similar")
+    by_source = lists(spark, output, "similar")
     loop = loop_candidates(spark, PlantedGraph(), output, relation=None, source="user", target="user", k=5, cosine=True)
-    assert 0 < len(found) < len(loop)
-    for source, candidates in found.items():
+    assert 0 < len(by_source) < len(loop)
+    for source, candidates in by_source.items():
         # The loop's cosines are rounded, so it orders ties by chance: scores are compared, and not ids.
         np.testing.assert_allclose([s for _, s in candidates], [s for _, s in loop[source]], atol=1e-6)
         assert source not in {name for name, _ in candidates}
 
 
-def test_a_relation_says_how_it_compares(spark: SparkSession, results: dict[int, tuple[Path, RetrievalResult]]) -> None:
+def test_a_relation_scores_by_its_comparator(
+    spark: SparkSession, results: dict[int, tuple[Path, RetrievalResult]]
+) -> None:
     output, _ = results[4]
-    found = lists(spark, output, "close")
+    by_source = lists(spark, output, "close")
     loop = loop_candidates(
         spark, PlantedGraph(), output, relation="follow", source="user", target="user", k=5, cosine=True
     )
-    assert found.keys() == loop.keys()
-    for source, candidates in found.items():
+    assert by_source.keys() == loop.keys()
+    for source, candidates in by_source.items():
         np.testing.assert_allclose([s for _, s in candidates], [s for _, s in loop[source]], atol=1e-6)
 
 
@@ -141,7 +143,7 @@ def test_recall_counts_the_test_edges_among_the_candidates(
     spark: SparkSession, results: dict[int, tuple[Path, RetrievalResult]]
 ) -> None:
     output, result = results[4]
-    found = lists(spark, output, "like")
+    by_source = lists(spark, output, "like")
     edges = TableStore(spark, str(output)).read(EDGES)
     by_split: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for row in edges.where("relation = 'like'").collect():
@@ -150,8 +152,8 @@ def test_recall_counts_the_test_edges_among_the_candidates(
     hits = defaultdict(list)
     for source, target in by_split["test"] - by_split["train"]:
         if source in seen and target in seen:
-            hits[source].append(target in {name for name, _ in found[source]})
-    recall = float(np.mean([np.mean(one) for one in hits.values()]))
+            hits[source].append(target in {name for name, _ in by_source[source]})
+    recall = float(np.mean([np.mean(of_source) for of_source in hits.values()]))
     values = {(row["model"], row["metric"]): (row["value"], row["queries"]) for row in result.recall}
     assert values["like", "recall@12"] == (pytest.approx(recall), len(hits))
     assert {model for model, _ in values} == {"like", "popularity", "als"}
@@ -183,18 +185,20 @@ def test_a_broken_condition_is_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_not_published_is_one_line(
+def test_a_missing_version_or_query_is_one_line(
     spark: SparkSession, scratch: Path, results: dict[int, tuple[Path, RetrievalResult]]
 ) -> None:
     with pytest.raises(InputError, match="no published version"):
         find_candidates(spark, config(scratch, 4, queries=QUERIES), lambda line: None)
-    with pytest.raises(InputError, match=r"retrieval.version: version 'v0' was not published; use one of current, w"):
+    with pytest.raises(
+        InputError, match=r"retrieval.version: version 'v0' was not published; use one of current, planted-1"
+    ):
         find_candidates(spark, config(results[4][0], 4, queries=QUERIES, version="v0"), lambda line: None)
     with pytest.raises(ConfigError, match=r"retrieval.queries is empty"):
         find_candidates(spark, config(results[4][0], 4), lambda line: None)
 
 
-def test_the_few_that_an_index_proposes_are_scored_like_all(
+def test_candidates_of_an_index_are_those_of_all_scores(
     spark: SparkSession, results: dict[int, tuple[Path, RetrievalResult]]
 ) -> None:
     """An index of so few vectors proposes them in order of their scores, so only ties at the end may differ."""
@@ -217,13 +221,15 @@ def test_a_mixture_draws_new_targets_in_proportion(
     query = {**QUERIES["like"], "recall": None, "method": "mixture"}
     mixtures = {"clusters": 4, "neighbours": 3, "smoothing": 0.3}
     find_candidates(spark, config(output, 7, queries={"like": query}, mixtures=mixtures), lambda line: None)
-    found = lists(spark, output, "like")
-    assert len(found) > 30
-    for source, candidates in found.items():
-        assert dict(candidates).items() <= dict(scores[source]).items()  # none that is known, and the model's scores
+    by_source = lists(spark, output, "like")
+    assert len(by_source) > 30
+    for source, candidates in by_source.items():
+        assert dict(candidates).items() <= dict(scores[source]).items()  # no training target, and the model's scores
         assert len(dict(candidates)) == len(candidates) <= 12
-    assert any([one for one, _ in found[source]] != [one for one, _ in scores[source][:12]] for source in found)
-    # With one cluster, everyone who engages has the list of the single vector.
+    assert any(
+        [name for name, _ in by_source[source]] != [name for name, _ in scores[source][:12]] for source in by_source
+    )
+    # With one cluster, every source that engages has the candidates of the method exact.
     find_candidates(spark, config(output, 7, queries={"like": query}, mixtures={"clusters": 1}), lambda line: None)
     for source, candidates in lists(spark, output, "like").items():
         assert candidates == scores[source][:12]

@@ -12,13 +12,13 @@ from tests.support.service_client import Caller, running
 
 @pytest.fixture
 def tables(tmp_path: Path) -> Tables:
-    """Empty tables of one output folder."""
+    """Return empty tables under an output folder."""
     return Tables(tmp_path)
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Where the stores are built."""
+    """Return the folder in which the stores are built."""
     return tmp_path / "serving"
 
 
@@ -33,7 +33,7 @@ RANKINGS = {
 
 @pytest.fixture(scope="session")
 def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
-    """A service of a dense and a sparse family that the tests only read from."""
+    """Run a service of a dense and a sparse family that the tests only read from."""
     tables = Tables(tmp_path_factory.mktemp("service"))
     tables.publish("m1")
     weights = {("user", "u0"): {"a": 1.0, "b": 2.0}, ("tweet", "t0"): {"b": 3.0, "c": 1.0}}

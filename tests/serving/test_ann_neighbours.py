@@ -1,4 +1,4 @@
-"""Neighbours by the index that `candidates` has left: nearly those of all vectors, with the same scores."""
+"""Neighbours by an index of the job `candidates`: nearly those of all vectors, with the same scores."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ N, DIM, K = 3000, 16, 20
 
 @pytest.fixture
 def tweets(tables: Tables) -> Mapping[str, Floats]:
-    """What is published as m1: these, and a user who is seen through `favorite`."""
-    found = {f"t{i}": vector for i, vector in enumerate(vectors(1, N, DIM))}
+    """Publish tweets and one user as m1; return the vectors of the tweets by id."""
+    tweets = {f"t{i}": vector for i, vector in enumerate(vectors(1, N, DIM))}
     user = {"u0": vectors(2, 1, DIM)[0].tolist()}
-    tables.publish("m1", {"user": user, "tweet": {name: vector.tolist() for name, vector in found.items()}})
-    return found
+    tables.publish("m1", {"user": user, "tweet": {name: vector.tolist() for name, vector in tweets.items()}})
+    return tweets
 
 
 def write_index(output: Path, rows: Mapping[str, Floats], measure: str, via: str = "favorite") -> Path:
-    """As `candidates` does, in an order that is not the table's."""
+    """Write an index as `candidates` does, in another order than the table's; return its path."""
     names = list(rows)[::-1]
     stacked = np.stack([rows[name] for name in names])
     measured = (unit_vectors if measure == "cosine" else in_fixed_point)(stacked)
@@ -48,42 +48,44 @@ def service(root: Path, tables: Tables, tweets: Mapping[str, Floats]) -> Iterato
         yield caller
 
 
-THROUGH = {"entity": ["user", "u0"], "relation": "favorite", "k": K}
-ALIKE = {"entity": ["tweet", "t7"], "k": K}
+BY_RELATION = {"entity": ["user", "u0"], "relation": "favorite", "k": K}
+BY_SIMILARITY = {"entity": ["tweet", "t7"], "k": K}
 
 
-def scores(answer: Any) -> dict[str, float]:
-    return {neighbour["entity"][1]: neighbour["score"] for neighbour in answer["neighbours"]}
+def scores(content: Any) -> dict[str, float]:
+    return {neighbour["entity"][1]: neighbour["score"] for neighbour in content["neighbours"]}
 
 
-@pytest.mark.parametrize(("measure", "via", "body"), [("dot", "favorite", THROUGH), ("cosine", "tweet", ALIKE)])
-def test_an_index_is_used_once_it_is_there(
+@pytest.mark.parametrize(
+    ("measure", "via", "body"), [("dot", "favorite", BY_RELATION), ("cosine", "tweet", BY_SIMILARITY)]
+)
+def test_an_index_is_used_as_soon_as_it_exists(
     service: Caller, tables: Tables, tweets: Mapping[str, Floats], measure: str, via: str, body: dict[str, Any]
 ) -> None:
     assert service.post("/v1/neighbours", body).json["method"] == "exact"
     write_index(tables.output, tweets, measure, via)
-    answer = service.post("/v1/neighbours", body).json
-    assert (answer["method"], answer["measure"], answer["model_version"]) == ("ann", measure, "m1")
+    response = service.post("/v1/neighbours", body).json
+    assert (response["method"], response["measure"], response["model_version"]) == ("ann", measure, "m1")
     exact = service.post("/v1/neighbours", body | {"exact": True}).json
     assert exact["method"] == "exact"
-    found, best = scores(answer), scores(exact)
-    assert len(found) == K
-    assert list(found.values()) == sorted(found.values(), reverse=True)
-    same = found.keys() & best.keys()
+    approximate, best = scores(response), scores(exact)
+    assert len(approximate) == K
+    assert list(approximate.values()) == sorted(approximate.values(), reverse=True)
+    same = approximate.keys() & best.keys()
     assert len(same) >= 0.8 * K
-    assert {name: found[name] for name in same} == {name: best[name] for name in same}
+    assert {name: approximate[name] for name in same} == {name: best[name] for name in same}
 
 
-def test_where_an_index_finds_too_few_all_are_scored(
+def test_all_vectors_are_scored_if_the_index_proposes_too_few(
     service: Caller, tables: Tables, tweets: Mapping[str, Floats]
 ) -> None:
     write_index(tables.output, {f"gone{name}": vector for name, vector in tweets.items()}, "dot")
-    answer = service.post("/v1/neighbours", THROUGH).json
-    assert answer["neighbours"] == service.post("/v1/neighbours", THROUGH | {"exact": True}).json["neighbours"]
+    response = service.post("/v1/neighbours", BY_RELATION).json
+    assert response["neighbours"] == service.post("/v1/neighbours", BY_RELATION | {"exact": True}).json["neighbours"]
 
 
 def test_a_damaged_index_is_not_used(service: Caller, tables: Tables, tweets: Mapping[str, Floats]) -> None:
     path = write_index(tables.output, tweets, "dot")
     path.write_bytes(path.read_bytes()[:1000])
-    answer = service.post("/v1/neighbours", THROUGH).json
-    assert (answer["method"], len(answer["neighbours"])) == ("exact", K)
+    response = service.post("/v1/neighbours", BY_RELATION).json
+    assert (response["method"], len(response["neighbours"])) == ("exact", K)

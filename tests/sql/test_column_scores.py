@@ -1,4 +1,4 @@
-"""The workers' part, without Spark."""
+"""Scores of Arrow columns as workers compute them, without Spark."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ sparse = st.none() | st.dictionaries(st.sampled_from("abcdef"), st.floats(0, 10,
 
 
 def one_by_one(measure: str, x: pa.Array, y: pa.Array) -> list[float | None]:
-    """Each pair alone."""
+    """Score each pair alone."""
     return [score_columns(measure, x.slice(i, 1), y.slice(i, 1))[0].as_py() for i in range(len(x))]
 
 
@@ -36,8 +36,8 @@ def one_by_one(measure: str, x: pa.Array, y: pa.Array) -> list[float | None]:
 )
 def test_dense_rows_are_scored_by_the_kernel_and_nulls_stay(rows: list, skipped: int, measure: str) -> None:
     x, y = (pa.array([row[side] for row in rows], FLOATS).slice(skipped) for side in (0, 1))
-    found = score_columns(measure, x, y).to_pylist()
-    for (left, right), score in zip(rows[skipped:], found, strict=True):
+    scores = score_columns(measure, x, y).to_pylist()
+    for (left, right), score in zip(rows[skipped:], scores, strict=True):
         if left is None or right is None:
             assert score is None
         else:
@@ -59,7 +59,7 @@ def test_sparse_rows_do_not_depend_on_the_batch(rows: list, skipped: int, measur
     assert [score is None for score in scores.to_pylist()] == [None in row for row in rows[skipped:]]
 
 
-def test_every_row_has_a_relation_of_its_own() -> None:
+def test_rows_may_have_different_relations() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((2, 30, DIM)).astype(np.float32)
     params = {name: rng.standard_normal(op.parameter_count(DIM)).astype(np.float32) for name, op in OPERATORS.items()}
@@ -75,14 +75,14 @@ def test_every_row_has_a_relation_of_its_own() -> None:
         }
         for name in chosen
     ]
-    found = score_by_relation(pa.array(relations), pa.array(x.tolist(), FLOATS), pa.array(y.tolist(), FLOATS))
-    for name, score, source, target in zip(chosen, found.to_pylist(), x, y, strict=True):
+    scores = score_by_relation(pa.array(relations), pa.array(x.tolist(), FLOATS), pa.array(y.tolist(), FLOATS))
+    for name, score, source, target in zip(chosen, scores.to_pylist(), x, y, strict=True):
         if name is None:
             assert score is None
         else:
-            seen = OPERATORS[name].apply(params[name].astype(float), source[None].astype(float))[0]
-            norms = np.linalg.norm(seen) * np.linalg.norm(target.astype(float))
-            assert score == pytest.approx(seen @ target / (norms if comparator[name] == "cosine" else 1))
+            transformed = OPERATORS[name].apply(params[name].astype(float), source[None].astype(float))[0]
+            norms = np.linalg.norm(transformed) * np.linalg.norm(target.astype(float))
+            assert score == pytest.approx(transformed @ target / (norms if comparator[name] == "cosine" else 1))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_every_row_has_a_relation_of_its_own() -> None:
         ("manhattan", [[("a", 1.0)]], [[("a", 1.0)]], "manhattan requires arrays of numbers, not maps"),
     ],
 )
-def test_what_cannot_be_compared_is_a_line(measure: str, x: list, y: list, line: str) -> None:
-    kind = WEIGHTS if measure == "manhattan" else None
+def test_columns_that_cannot_be_compared_are_one_line(measure: str, x: list, y: list, line: str) -> None:
+    column_type = WEIGHTS if measure == "manhattan" else None
     with pytest.raises(InputError, match=line):
-        score_columns(measure, pa.array(x, kind), pa.array(y, kind))
+        score_columns(measure, pa.array(x, column_type), pa.array(y, column_type))

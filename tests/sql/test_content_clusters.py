@@ -15,7 +15,7 @@ TOPICS, EACH, DIM = 4, 12, 4
 def test_users_and_items_are_described_by_clusters_and_their_typical_members(
     spark: SparkSession, tables: Tables
 ) -> None:
-    """Tweets of four topics; a user's vector leads to one only through `favorite`, which adds ones."""
+    """Tweets have four topics. The vector of `fan` points to a topic only after `favorite`, which adds ones."""
     rng = np.random.default_rng(0)
     tweets = {}
     for topic in range(TOPICS):
@@ -24,7 +24,10 @@ def test_users_and_items_are_described_by_clusters_and_their_typical_members(
             tweets[f"t{topic}-{i:02d}"] = np.eye(DIM)[topic] + 0.1 * rng.standard_normal(DIM)
     users = {"fan": 5 * np.eye(DIM)[2] - 1, "other": 5 * np.eye(DIM)[1]}
     entities = {"user": users, "tweet": tweets}
-    tables.publish("m1", {kind: {name: v.tolist() for name, v in own.items()} for kind, own in entities.items()})
+    tables.publish(
+        "m1",
+        {entity_type: {name: v.tolist() for name, v in members.items()} for entity_type, members in entities.items()},
+    )
     config = published_config(tables.output)
     content = cluster_content(spark, config, "tweet", clusters=TOPICS, typical=3)
     assert [cluster.size for cluster in content.clusters] == [EACH] * TOPICS

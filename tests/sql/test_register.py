@@ -19,23 +19,23 @@ FOLDER = Path(twhin_spark.sql.__file__).parent
 def test_one_call_registers_views_and_functions(spark: SparkSession, published: SqlTables) -> None:
     session = spark.newSession()
     names = register(session, published.config)
-    assert register(session, published.config) == names  # again: replaced
+    assert register(session, published.config) == names  # registering again replaces them
     catalogue = {table.name for table in session.catalog.listTables()}
     catalogue |= {function.name for function in session.catalog.listFunctions()}
     assert {*names} <= catalogue
     assert {"twhin_vectors", "twhin_user", "twhin_tweet", "twhin_dot", "twhin_cosine", "twhin_score"} <= {*names}
     row = session.sql(
         "SELECT twhin_dot(array(1, 2), array(3.5D, 4)) AS dot, twhin_cosine(array(0F), array(1F)) AS zero, "
-        "twhin_dot(NULL, array(1F)) AS missing, twhin_score(array(1F), NULL, array(1F)) AS nowhere"
+        "twhin_dot(NULL, array(1F)) AS missing, twhin_score(array(1F), NULL, array(1F)) AS no_relation"
     ).first()
     assert row is not None
-    assert (row["dot"], row["zero"], row["missing"], row["nowhere"]) == (11.5, 0, None, None)
+    assert (row["dot"], row["zero"], row["missing"], row["no_relation"]) == (11.5, 0, None, None)
 
 
 def test_functions_sort_and_filter(spark: SparkSession, published: SqlTables) -> None:
     session = spark.newSession()
     register(session, published.config)
-    found = session.sql(
+    rows = session.sql(
         """
         SELECT t.entity_id, twhin_score(u.embedding, 'favorite', t.embedding) AS score
         FROM twhin_user AS u CROSS JOIN twhin_tweet AS t
@@ -44,13 +44,13 @@ def test_functions_sort_and_filter(spark: SparkSession, published: SqlTables) ->
     ).collect()
     scores = vectors(1002, N).astype(float) @ (vectors(2, N)[3].astype(float) + 1)
     expected = sorted(((score, f"t{i}") for i, score in enumerate(scores) if score > 0), reverse=True)
-    assert [row["entity_id"] for row in found] == [name for _, name in expected]
+    assert [row["entity_id"] for row in rows] == [name for _, name in expected]
     with pytest.raises(PySparkException, match="unknown relation 'likes'; SELECT relation FROM twhin_relations"):
         session.sql("SELECT twhin_score(embedding, 'likes', embedding) FROM twhin_user").collect()
 
 
 def test_the_views_run_without_this_package_and_follow_a_rollback(spark: SparkSession, tables: Tables) -> None:
-    """An analyst's session: Spark, Delta, the files as they are, and the variables that they name."""
+    """Run the files unchanged, with the variables that they name, in a session with Delta alone."""
     first = tables.publish("m1", seed=1, n=N)
     session = spark.newSession()
     session.sql(f"SET tables={tables.output / 'tables'}")
@@ -83,16 +83,16 @@ def test_relations_of_older_tables_compare_by_dot(spark: SparkSession, tables: T
     register(session, config)
     old = dict.fromkeys(("favorite", "same", "stretched", "turned", "twin"), "dot")
 
-    def found() -> tuple[dict[str, str], dict[str, str]]:
+    def comparators() -> tuple[dict[str, str], dict[str, str]]:
         relations = pin_version(session, config).relations
         return dict(session.sql(query).collect()), {name: relation.comparator for name, relation in relations.items()}
 
-    assert found() == (old, old)  # without the column
+    assert comparators() == (old, old)  # without the column
     tables.publish("m2", seed=2, n=N)
     register(session, config)
-    assert found() == (new := {**old, "twin": "cosine"}, new)
+    assert comparators() == (new := {**old, "twin": "cosine"}, new)
     tables.roll_back(first)
-    assert found() == (old, old)  # null in the column
+    assert comparators() == (old, old)  # null in the column
 
 
 def test_nothing_is_published(spark: SparkSession, tmp_path: Path) -> None:

@@ -29,8 +29,8 @@ def test_rows_keep_their_columns_and_versions_are_chosen(spark: SparkSession, pu
     assert [row["score"] for row in missing] == [None, None]
 
 
-def test_what_can_be_told_before_spark_runs(spark: SparkSession, published: SqlTables) -> None:
-    one = pairs(spark, ("user", "u1", "tweet", "t2"))
+def test_invalid_arguments_fail_before_spark_runs(spark: SparkSession, published: SqlTables) -> None:
+    pair = pairs(spark, ("user", "u1", "tweet", "t2"))
     for scores, versions, line in (
         ([Score(measure="jaccard")], {}, "unknown measure 'jaccard' for a dense family; use one of cosine"),
         ([Score(family="communities", measure="manhattan")], {}, "unknown measure 'manhattan' for a sparse family"),
@@ -41,14 +41,14 @@ def test_what_can_be_told_before_spark_runs(spark: SparkSession, published: SqlT
         ([], {}, "scores is empty"),
     ):
         with pytest.raises(InputError, match=line):
-            score_pairs(spark, published.config, one, scores, versions=versions)
+            score_pairs(spark, published.config, pair, scores, versions=versions)
     with pytest.raises(InputError, match="column target_id is required; the columns are source_type, source_id"):
-        score_pairs(spark, published.config, one.drop("target_id"))
+        score_pairs(spark, published.config, pair.drop("target_id"))
     with pytest.raises(InputError, match="column score is added by scoring"):
-        score_pairs(spark, published.config, one.selectExpr("*", "1 AS score"))
+        score_pairs(spark, published.config, pair.selectExpr("*", "1 AS score"))
 
 
-def test_an_end_of_another_type_than_the_relation_allows(spark: SparkSession, published: SqlTables) -> None:
+def test_an_end_of_a_wrong_type_fails_the_job(spark: SparkSession, published: SqlTables) -> None:
     wrong = pairs(spark, ("user", "u1", "tweet", "t2"), ("user", "u1", "user", "u2"))
     with pytest.raises(PySparkException, match="relation 'favorite' requires a target of type 'tweet', not 'user'"):
         score_pairs(spark, published.config, wrong, [Score(relation="favorite")]).collect()

@@ -36,7 +36,7 @@ def config(output: Path | str, partitions: int, **retrieval: Any) -> Config:
     log = {"path": f"{output}/log.csv", "format": "csv", "options": {"header": True}, "select": select}
     return Config.model_validate(
         {
-            "name": "world",
+            "name": "planted",
             "output": str(output),
             "entity_types": ["user", "item"],
             "relations": relations,
@@ -83,20 +83,20 @@ class PlantedGraph:
                 self.vector((row[0], row[1])).tolist(),
                 1.0,
                 row["degree"],
-                "world-1",
+                "planted-1",
             )
             for row in seen
         ]
         store.overwrite(EMBEDDINGS, spark.createDataFrame(rows, ddl(EMBEDDINGS)))
         relations = [
-            ("world-1", name, *ENDS[name], "translation", COMPARATOR[name], 1.0, "target", self.parameters[name])
+            ("planted-1", name, *ENDS[name], "translation", COMPARATOR[name], 1.0, "target", self.parameters[name])
             for name in ENDS
         ]
         store.overwrite(RELATIONS, spark.createDataFrame(relations, ddl(RELATIONS)))
-        version = ("world-1", 0, "world-1", graph.graph_id, datetime.now(UTC), "current", "[]", json.dumps({}))
+        version = ("planted-1", 0, "planted-1", graph.graph_id, datetime.now(UTC), "current", "[]", json.dumps({}))
         store.overwrite(MODEL_VERSIONS, spark.createDataFrame([version], ddl(MODEL_VERSIONS)))
         states = {name: RelationState({"target": p}, {"target": p}) for name, p in self.parameters.items()}
-        RunFolder(str(output), "world-1").commit(Manifest("world-1", 1, 0, 0, True, 1, [], states, ""))
+        RunFolder(str(output), "planted-1").commit(Manifest("planted-1", 1, 0, 0, True, 1, [], states, ""))
         return graph
 
 
