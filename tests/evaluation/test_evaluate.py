@@ -91,9 +91,9 @@ def test_evaluate(spark: SparkSession, scratch: Path) -> None:
     store = TableStore(spark, str(scratch))
     only_train = store.overwrite(EDGES, graph.edges_table(spark).where("split = 'train'"))
     tables = {**run.graph.tables, "edges": only_train}
-    nothing = evaluate(spark, settings, replace(run, graph=replace(run.graph, tables=tables)), lines.append)
-    assert (nothing.metrics, nothing.cold_share) == ([], {})
-    assert "nothing was measured" in Path(nothing.report).read_text()
+    empty = evaluate(spark, settings, replace(run, graph=replace(run.graph, tables=tables)), lines.append)
+    assert (empty.metrics, empty.cold_share) == ([], {})
+    assert "nothing was measured" in Path(empty.report).read_text()
     assert {row["run_id"] for row in store.read(METRICS).collect()} == {"run-0"}
 
 

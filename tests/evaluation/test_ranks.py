@@ -99,7 +99,7 @@ def test_targets_without_factors_come_last(scratch: Path) -> None:
     assert (targets.read(1, np.array([0]))[:, -1] < 0).all()  # a partition without factors
 
 
-def test_compare_within_is_the_loop() -> None:
+def test_comparison_within_groups_equals_a_loop() -> None:
     rng = np.random.default_rng(0)
     group, threshold_group = rng.integers(6, size=80), rng.integers(7, size=50)
     score, threshold = rng.integers(5, size=80) / 2, rng.integers(-1, 6, size=50) / 2
@@ -108,6 +108,6 @@ def test_compare_within_is_the_loop() -> None:
         in_group = score[group == threshold_group[k]]
         assert greater[k] == (in_group > threshold[k]).sum()
         assert equal[k] == (in_group == threshold[k]).sum()
-    nothing = np.empty(0)
-    assert compare_within_groups(nothing.astype(int), nothing, threshold_group, threshold)[0].tolist() == [0] * 50
-    assert len(compare_within_groups(group, score, nothing.astype(int), nothing)[0]) == 0
+    empty = np.empty(0)
+    assert compare_within_groups(empty.astype(int), empty, threshold_group, threshold)[0].tolist() == [0] * 50
+    assert len(compare_within_groups(group, score, empty.astype(int), empty)[0]) == 0

@@ -17,7 +17,7 @@ def svg(uri: str) -> str:
 
 
 def test_charts_keep_every_name_as_text() -> None:
-    """Names may contain letters that Matplotlib's font lacks, or what it would parse as mathematics."""
+    """Names may contain letters that Matplotlib's font lacks, and text that it would parse as mathematics."""
     names = ["follow", "聞く", "a_$x^2$ <b>", "пишет"]
     images = [
         loss_chart({name: [1.0, 0.5] for name in names}),

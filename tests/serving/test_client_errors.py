@@ -1,4 +1,4 @@
-"""Every invalid request gets a 4xx and one line; a limit holds whatever the caller does."""
+"""Invalid requests get a status of 4xx and one line, and requests over a limit end."""
 
 from __future__ import annotations
 
@@ -61,12 +61,10 @@ MANY = b'{"entities": [' + b",".join(b'["user", "%d"]' % i for i in range(1_000_
         ("rankings/home", {"user": ["user", "1"], "candidates": [NO_AGE]}, 422, "candidates.0.features.age is"),
     ],
 )  # fmt: skip
-def test_an_invalid_body_is_answered_with_one_line(
-    caller: Caller, path: str, body: Any, status: int, line: str
-) -> None:
-    answer = caller.post(f"/v1/{path}", body)
-    assert line in answer.error
-    assert answer.status == status
+def test_an_invalid_body_gets_one_line(caller: Caller, path: str, body: Any, status: int, line: str) -> None:
+    response = caller.post(f"/v1/{path}", body)
+    assert line in response.error
+    assert response.status == status
 
 
 def test_an_invalid_path_or_header_gets_one_line(caller: Caller) -> None:
@@ -75,12 +73,12 @@ def test_an_invalid_path_or_header_gets_one_line(caller: Caller) -> None:
         405,
         "GET /v1/neighbours: Method Not Allowed",
     )
-    answer = caller.post("/v1/representations", {"entities": []}, Accept="text/html")
-    assert (answer.status, answer.error[:19]) == (406, "Accept: 'text/html'")
-    answer = caller.post("/v1/representations", {}, **{"Content-Type": "text/plain"})
-    assert (answer.status, answer.error) == (415, "Content-Type is 'text/plain', but it must be application/json")
-    answer = caller.get("/v1/representations/user/nobody")
-    assert (answer.status, answer.error) == (404, "user 'nobody' has no representation in version m1")
+    response = caller.post("/v1/representations", {"entities": []}, Accept="text/html")
+    assert (response.status, response.error[:19]) == (406, "Accept: 'text/html'")
+    response = caller.post("/v1/representations", {}, **{"Content-Type": "text/plain"})
+    assert (response.status, response.error) == (415, "Content-Type is 'text/plain', but it must be application/json")
+    response = caller.get("/v1/representations/user/nobody")
+    assert (response.status, response.error) == (404, "user 'nobody' has no representation in version m1")
 
 
 def test_a_body_without_a_length_is_limited_too(caller: Caller) -> None:
@@ -104,8 +102,8 @@ def test_a_token_guards_the_data(tmp_path: Path) -> None:
             assert stranger.get(path).status == 200
 
 
-class Endless:
-    """An index that finds nothing in time."""
+class EndlessIndex:
+    """An index whose searches do not end before their deadline."""
 
     def search(self, query: Any, k: int, measure: str, deadline: float) -> Any:
         while time.monotonic() < deadline:
@@ -116,7 +114,7 @@ class Endless:
 def test_a_request_ends_in_time(tmp_path: Path) -> None:
     tables = Tables(tmp_path)
     tables.publish("m1")
-    settings = {"timeout_seconds": 0.5, "index_lookup": lambda *_: Endless()}
+    settings = {"timeout_seconds": 0.5, "index_lookup": lambda *_: EndlessIndex()}
     with running(tmp_path / "serving", [tables.family], **settings) as caller:
         caller.wait_for_version("m1")
         slow = socket.create_connection(("127.0.0.1", caller.port))
@@ -127,7 +125,7 @@ def test_a_request_ends_in_time(tmp_path: Path) -> None:
         slow.settimeout(10)
         assert b"504" in slow.recv(100)
         slow.close()
-        answer = caller.post("/v1/neighbours", NEIGHBOURS)
-        assert answer.status == 504
-        assert "took" in answer.error
+        response = caller.post("/v1/neighbours", NEIGHBOURS)
+        assert response.status == 504
+        assert "took" in response.error
         assert caller.get("/v1/representations/user/u1").status == 200

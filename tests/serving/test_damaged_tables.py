@@ -1,4 +1,4 @@
-"""An unfinished, damaged or missing store or table is reported in one line, and the version before is still served."""
+"""An unfinished, damaged or missing store or table is one line, and the previous version is still served."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_build_that_is_killed_leaves_nothing(root: Path, tables: Tables) -> No
 
 
 @pytest.mark.parametrize("part", ["type0.vectors", "type1.hashes", "relations.json", "manifest.json"])
-def test_a_truncated_file_is_found_at_opening(root: Path, tables: Tables, part: str) -> None:
+def test_opening_rejects_a_truncated_file(root: Path, tables: Tables, part: str) -> None:
     tables.publish("m1")
     sync_family(root, tables.family)
     truncate(current_folder(root) / part)
@@ -94,7 +94,7 @@ def test_a_truncated_file_is_found_at_opening(root: Path, tables: Tables, part: 
 
 
 @pytest.mark.parametrize("part", ["type0.vectors", "type1.ids", "relations.json"])
-def test_a_flipped_bit_is_found_by_the_checksum(root: Path, tables: Tables, part: str) -> None:
+def test_the_checksum_rejects_a_flipped_bit(root: Path, tables: Tables, part: str) -> None:
     tables.publish("m1")
     sync_family(root, tables.family)
     flip_a_bit(current_folder(root) / part)
@@ -104,7 +104,7 @@ def test_a_flipped_bit_is_found_by_the_checksum(root: Path, tables: Tables, part
     assert RepresentationStore.open(root, verify=True).version().name == "m1"
 
 
-def test_a_missing_file_is_found_at_opening(root: Path, tables: Tables) -> None:
+def test_opening_rejects_a_missing_file(root: Path, tables: Tables) -> None:
     tables.publish("m1")
     sync_family(root, tables.family)
     (current_folder(root) / "type0.rows").unlink()
@@ -126,7 +126,7 @@ def test_a_damaged_old_version_does_not_harm_the_current_one(root: Path, tables:
     assert served(root) == "m1"
 
 
-def test_a_damaged_catalogue_is_written_anew(root: Path, tables: Tables) -> None:
+def test_a_damaged_catalogue_is_rewritten(root: Path, tables: Tables) -> None:
     tables.publish("m1")
     sync_family(root, tables.family)
     truncate(root / "twhin" / "catalogue.json")
@@ -136,7 +136,7 @@ def test_a_damaged_catalogue_is_written_anew(root: Path, tables: Tables) -> None
     assert served(root) == "m1"
 
 
-def test_data_files_that_are_gone_or_damaged(root: Path, tables: Tables) -> None:
+def test_missing_or_damaged_data_files_are_one_line(root: Path, tables: Tables) -> None:
     tables.publish("m1", seed=1)
     sync_family(root, tables.family)
     tables.publish("m2", seed=2)
@@ -162,16 +162,16 @@ def test_a_vacuumed_version_does_not_harm_the_current_one(root: Path, tables: Ta
     )
 
 
-def test_no_table(root: Path, tables: Tables) -> None:
+def test_a_missing_table_is_one_line(root: Path, tables: Tables) -> None:
     assert "no Delta table" in only_line(sync_family(root, tables.family))
     with pytest.raises(StoreError, match="nothing was stored yet"):
         RepresentationStore.open(root)
 
 
 def rows(**changes: Any) -> list[dict[str, Any]]:
-    """Two good rows and a third one with changes."""
-    good = [{"entity_type": "user", "entity_id": f"u{i}", "embedding": [1.0, 2.0]} for i in range(3)]
-    return [*good[:2], good[2] | changes]
+    """Return two valid rows, and a third with changes."""
+    valid = [{"entity_type": "user", "entity_id": f"u{i}", "embedding": [1.0, 2.0]} for i in range(3)]
+    return [*valid[:2], valid[2] | changes]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def rows(**changes: Any) -> list[dict[str, Any]]:
         ({"model_version": "m3"}, r"rows of model versions \['m2', 'm3'\]; all must be of one"),
     ],
 )
-def test_rows_that_are_no_version(root: Path, tables: Tables, changes: dict[str, Any], line: str) -> None:
+def test_invalid_rows_are_one_line(root: Path, tables: Tables, changes: dict[str, Any], line: str) -> None:
     tables.publish("m1")
     sync_family(root, tables.family)
     tables.publish_rows("m2", rows(**changes))
@@ -196,7 +196,7 @@ def test_rows_that_are_no_version(root: Path, tables: Tables, changes: dict[str,
     assert list((root / "twhin").glob(".unfinished-*")) == []
 
 
-def test_a_table_without_rows_or_columns(root: Path, tables: Tables) -> None:
+def test_a_table_without_rows_or_columns_is_one_line(root: Path, tables: Tables) -> None:
     tables.publish_rows("m1", rows())
     tables.publish_rows("m1", [])
     assert "no rows with a model version; publish a run" in only_line(sync_family(root, tables.family))
@@ -204,7 +204,7 @@ def test_a_table_without_rows_or_columns(root: Path, tables: Tables) -> None:
     assert "column entity_type, embedding, model_version is missing" in only_line(sync_family(root, tables.family))
 
 
-def test_a_full_disk(root: Path, tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_one_line(root: Path, tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -1,4 +1,4 @@
-"""Serving needs no JVM, and a service does not load what only a build needs."""
+"""Serving needs no JVM, and a service does not load the libraries that only a build needs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ print(*{"pyspark", "delta", "py4j", "pandas", "pyarrow.dataset", "matplotlib"} &
 """
 
 
-def test_a_service_carries_neither_spark_nor_pandas() -> None:
+def test_a_service_loads_neither_spark_nor_pandas() -> None:
     loaded = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=True)
     assert loaded.stdout.split() == []
 

@@ -37,16 +37,16 @@ def store(root: Path, tables: Tables) -> RepresentationStore:
 
 
 @pytest.mark.parametrize("measure", DENSE_MEASURES)
-def test_pairs_have_the_order_of_the_question_and_null_for_the_unknown(
+def test_scores_have_the_order_of_the_pairs_and_nan_for_unknown_entities(
     store: RepresentationStore, measure: str
 ) -> None:
     scorer = Scorer(store)
     sources = [("user", "u3"), ("user", "nobody"), ("tweet", "t1"), ("user", "u3"), ("user", "u0")]
     targets = [("tweet", "t1"), ("tweet", "t1"), ("user", "u3"), ("tweet", "nobody"), ("user", "u0")]
     scores = scorer.pairs(Score(measure=measure), sources, targets)
-    one = DENSE_MEASURES[measure](USERS[3:4], TWEETS[1:2])[0]
-    own = DENSE_MEASURES[measure](USERS[:1], USERS[:1])[0]
-    np.testing.assert_allclose(scores, [one, np.nan, one, np.nan, own], rtol=1e-12)
+    u3_t1 = DENSE_MEASURES[measure](USERS[3:4], TWEETS[1:2])[0]
+    u0_u0 = DENSE_MEASURES[measure](USERS[:1], USERS[:1])[0]
+    np.testing.assert_allclose(scores, [u3_t1, np.nan, u3_t1, np.nan, u0_u0], rtol=1e-12)
     assert scorer.model_versions == {"twhin": "m1"}
 
 
@@ -59,7 +59,7 @@ def test_one_source_is_paired_with_all_targets(store: RepresentationStore) -> No
     assert Scorer(store).pairs(Score(), [("user", "u1")], []).shape == (0,)
 
 
-def test_through_a_relation_it_is_the_models_score(store: RepresentationStore) -> None:
+def test_the_score_of_a_relation_is_the_models(store: RepresentationStore) -> None:
     pair = [("user", "u1")], [("tweet", "t2")]
     expected = (USERS[1].astype(float) + 1) @ TWEETS[2]
     np.testing.assert_allclose(Scorer(store).pairs(Score(relation="favorite"), *pair), [expected])
@@ -70,21 +70,21 @@ def test_through_a_relation_it_is_the_models_score(store: RepresentationStore) -
 
 def test_neighbours_through_a_relation_are_those_of_its_comparator(store: RepresentationStore) -> None:
     query = NeighbourQuery(entity=("user", "u1"), relation="twin", k=3)
-    found = find_neighbours(store.version(), query, time.monotonic() + 60)
-    assert found.measure == "cosine"
+    result = find_neighbours(store.version(), query, time.monotonic() + 60)
+    assert result.measure == "cosine"
     cosines = DENSE_MEASURES["cosine"](USERS[1:2] + np.float64(np.float32(0.3)), TWEETS)
-    np.testing.assert_allclose([one.score for one in found.neighbours], np.sort(cosines)[:-4:-1])
+    np.testing.assert_allclose([neighbour.score for neighbour in result.neighbours], np.sort(cosines)[:-4:-1])
 
 
-def test_a_version_that_knows_no_comparators_compares_by_dot(root: Path, tables: Tables) -> None:
+def test_relations_without_a_comparator_compare_by_dot(root: Path, tables: Tables) -> None:
     tables.publish("m1", comparators=False)
     assert sync_family(root, tables.family) == []
     relations = RepresentationStore.open(root).version().relations
-    assert {one.comparator for one in relations.values()} == {"dot"}
+    assert {relation.comparator for relation in relations.values()} == {"dot"}
 
 
 @pytest.mark.parametrize("measure", SPARSE_MEASURES)
-def test_sparse_families_by_the_same_interface(store: RepresentationStore, measure: str) -> None:
+def test_sparse_families_have_the_same_interface(store: RepresentationStore, measure: str) -> None:
     targets = [("tweet", "t0"), ("tweet", "t1"), ("tweet", "t2")]
     scores = Scorer(store).pairs(Score(measure=measure, family="communities"), [("user", "u0")], targets)
     expected = {
@@ -99,8 +99,8 @@ def test_sparse_families_by_the_same_interface(store: RepresentationStore, measu
 
 def test_a_weighted_sum_over_families(store: RepresentationStore) -> None:
     scorer = Scorer(store)
-    specs = [Score(measure="dot", weight=2), Score(measure="dot", family="communities", weight=-1)]
-    total, parts = scorer.weighted(specs, [("user", "u0")], [("tweet", "t0"), ("tweet", "t5")])
+    summands = [Score(measure="dot", weight=2), Score(measure="dot", family="communities", weight=-1)]
+    total, parts = scorer.weighted(summands, [("user", "u0")], [("tweet", "t0"), ("tweet", "t5")])
     dense = USERS[0].astype(float) @ TWEETS[[0, 5]].T
     np.testing.assert_allclose(total, [2 * dense[0] - 6, np.nan])
     np.testing.assert_allclose(parts, [dense, [6, np.nan]])
@@ -123,7 +123,9 @@ def test_a_weighted_sum_over_families(store: RepresentationStore) -> None:
         ({}, ("usr", "tweet"), "unknown entity type 'usr'; use one of tweet, user"),
     ],
 )
-def test_mistakes_are_told(store: RepresentationStore, score: dict[str, Any], pair: tuple[str, str], line: str) -> None:
+def test_invalid_scores_are_one_line(
+    store: RepresentationStore, score: dict[str, Any], pair: tuple[str, str], line: str
+) -> None:
     with pytest.raises(RequestError, match=line):
         Scorer(store).pairs(Score(**score), [(pair[0], "1")], [(pair[1], "1")])
 
@@ -151,7 +153,7 @@ def test_only_the_last_ten_signals_count(store: RepresentationStore) -> None:
     np.testing.assert_allclose([window.max[0], window.average[0], window.signals], [scores.max(), scores.mean(), 10])
 
 
-def test_signals_without_a_representation_are_no_score(store: RepresentationStore) -> None:
+def test_signals_without_a_representation_have_no_score(store: RepresentationStore) -> None:
     unknown = [UserSignal(("tweet", "nobody"), NOW)]
     window = window_features(Scorer(store), Score(), [("user", "u0")], unknown, NOW, [1])[1]
     assert np.isnan(window.max).all()
@@ -193,15 +195,15 @@ def test_a_ranking_adds_up_its_parts(store: RepresentationStore) -> None:
     assert ranked.parts["recent"][2] == 0  # unknown, and `missing` says 0
 
 
-def test_a_log_of_less_than_nothing(store: RepresentationStore) -> None:
+def test_the_log_of_a_negative_feature_is_an_error(store: RepresentationStore) -> None:
     with pytest.raises(RequestError, match="feature 'degree' is -2; its log requires a value of 0 or more"):
         rank_candidates(Scorer(store), RANKING, ranking_input(("t1", {"age_hours": 0, "degree": -2})))
 
 
-def test_parts_of_a_ranking_have_names_of_their_own() -> None:
-    for wrong in ({}, {"scores": {"degree": {}}, "features": {"degree": {"weight": 1}}}):
+def test_parts_of_a_ranking_have_distinct_names() -> None:
+    for invalid in ({}, {"scores": {"degree": {}}, "features": {"degree": {"weight": 1}}}):
         with pytest.raises(ValueError, match="a name of its own"):
-            RankingConfig.model_validate(wrong)
+            RankingConfig.model_validate(invalid)
 
 
 @pytest.mark.parametrize("measure", ["cosine", "dot"])
@@ -218,10 +220,10 @@ def test_neighbours_are_the_sorted_scores(
     rows = RepresentationStore.open(root).version().types["user"].rows
     assert isinstance(rows, DenseRows)
     query = vectors(6, 1)[0].astype(np.float64)
-    found, scores = ExactNeighbours(rows).search(query, k, measure, time.monotonic() + 60)
+    nearest, scores = ExactNeighbours(rows).search(query, k, measure, time.monotonic() + 60)
     expected = DENSE_MEASURES[measure](query[None], users)
     order = np.lexsort((np.arange(300), -expected))[:k]
-    np.testing.assert_array_equal(found, order)
+    np.testing.assert_array_equal(nearest, order)
     np.testing.assert_array_equal(scores, expected[order])
 
 

@@ -1,4 +1,4 @@
-"""What callers get, over a real connection."""
+"""Responses of the service over a real connection."""
 
 from __future__ import annotations
 
@@ -21,48 +21,48 @@ EXPECTED = [TWEETS[3], USERS[1], None, TWEETS[3]]
 
 
 def test_one_representation(caller: Caller) -> None:
-    answer = caller.get("/v1/representations/user/u1")
-    assert answer.status == 200
-    found = answer.json
-    np.testing.assert_array_equal(np.array(found.pop("representation"), np.float32), USERS[1])
-    assert found == {"family": "twhin", "model_version": "m1", "entity": ["user", "u1"], "degree": DEGREE}
+    response = caller.get("/v1/representations/user/u1")
+    assert response.status == 200
+    content = response.json
+    np.testing.assert_array_equal(np.array(content.pop("representation"), np.float32), USERS[1])
+    assert content == {"family": "twhin", "model_version": "m1", "entity": ["user", "u1"], "degree": DEGREE}
     assert caller.get("/v1/representations/user/u1?version=m1").status == 200
 
 
 def test_many_as_json(caller: Caller) -> None:
-    answer = caller.post("/v1/representations", {"entities": ENTITIES})
-    assert answer.headers["x-model-version"] == answer.json["model_version"] == "m1"
-    for found, expected in zip(answer.json["representations"], EXPECTED, strict=True):
-        assert (found is None) == (expected is None)
+    response = caller.post("/v1/representations", {"entities": ENTITIES})
+    assert response.headers["x-model-version"] == response.json["model_version"] == "m1"
+    for vector, expected in zip(response.json["representations"], EXPECTED, strict=True):
+        assert (vector is None) == (expected is None)
         if expected is not None:
-            np.testing.assert_array_equal(np.array(found, np.float32), expected)
+            np.testing.assert_array_equal(np.array(vector, np.float32), expected)
 
 
 def test_many_as_arrow(caller: Caller) -> None:
-    answer = caller.post("/v1/representations", {"entities": ENTITIES}, Accept=f"text/html, {ARROW};q=0.9")
-    assert answer.headers["content-type"] == ARROW
-    table = pa.ipc.open_stream(answer.body).read_all()
+    response = caller.post("/v1/representations", {"entities": ENTITIES}, Accept=f"text/html, {ARROW};q=0.9")
+    assert response.headers["content-type"] == ARROW
+    table = pa.ipc.open_stream(response.body).read_all()
     assert table.schema.metadata == {b"family": b"twhin", b"model_version": b"m1"}
     assert [list(pair) for pair in zip(*table.select([0, 1]).to_pydict().values(), strict=True)] == ENTITIES
     assert table["embedding"].to_pylist() == [row if row is None else row.tolist() for row in EXPECTED]
 
 
 def test_many_as_raw_floats(caller: Caller) -> None:
-    answer = caller.post("/v1/representations", {"entities": ENTITIES}, Accept=RAW)
-    assert (answer.headers["x-shape"], answer.headers["x-model-version"]) == (f"4,{DIM}", "m1")
-    found = np.frombuffer(answer.body, "<f4").reshape(4, DIM)
-    np.testing.assert_array_equal(found, [np.full(DIM, np.nan) if row is None else row for row in EXPECTED])
+    response = caller.post("/v1/representations", {"entities": ENTITIES}, Accept=RAW)
+    assert (response.headers["x-shape"], response.headers["x-model-version"]) == (f"4,{DIM}", "m1")
+    matrix = np.frombuffer(response.body, "<f4").reshape(4, DIM)
+    np.testing.assert_array_equal(matrix, [np.full(DIM, np.nan) if row is None else row for row in EXPECTED])
 
 
-def test_nothing_is_an_answer_too(caller: Caller) -> None:
+def test_an_empty_request_gets_an_empty_response(caller: Caller) -> None:
     for media_type in ("application/json", ARROW, RAW):
         assert caller.post("/v1/representations", {"entities": []}, Accept=media_type).status == 200
     assert caller.post("/v1/scores/pairs", {"pairs": []}).json["scores"] == []
 
 
 def test_sparse_representations(caller: Caller) -> None:
-    one = caller.get("/v1/representations/user/u0?family=communities").json
-    assert one["representation"] == {"a": 1.0, "b": 2.0}
+    single = caller.get("/v1/representations/user/u0?family=communities").json
+    assert single["representation"] == {"a": 1.0, "b": 2.0}
     body = {"family": "communities", "entities": [["user", "u9"], ["user", "u0"]]}
     assert caller.post("/v1/representations", body).json["representations"] == [None, {"a": 1.0, "b": 2.0}]
     table = pa.ipc.open_stream(caller.post("/v1/representations", body, Accept=ARROW).body).read_all()
@@ -85,28 +85,28 @@ def test_neighbours_by_id_and_by_vector(caller: Caller) -> None:
     assert by_vector["neighbours"][1:] == by_id["neighbours"]
 
 
-def test_neighbours_through_a_relation(caller: Caller) -> None:
-    found = caller.post("/v1/neighbours", {"entity": ["user", "u1"], "relation": "favorite", "k": 100}).json
+def test_neighbours_by_a_relation(caller: Caller) -> None:
+    content = caller.post("/v1/neighbours", {"entity": ["user", "u1"], "relation": "favorite", "k": 100}).json
     scores = TWEETS.astype(float) @ (USERS[1].astype(float) + 1)
-    assert [entry["entity"][1] for entry in found["neighbours"]] == [f"t{i}" for i in np.argsort(-scores)]
-    assert found["measure"] == "dot"
+    assert [entry["entity"][1] for entry in content["neighbours"]] == [f"t{i}" for i in np.argsort(-scores)]
+    assert content["measure"] == "dot"
     by_vector = {"vector": USERS[1].tolist(), "relation": "favorite", "k": 100}
-    assert caller.post("/v1/neighbours", by_vector).json["neighbours"] == found["neighbours"]
+    assert caller.post("/v1/neighbours", by_vector).json["neighbours"] == content["neighbours"]
 
 
 def test_scores(caller: Caller) -> None:
     scores = [{"measure": "dot", "relation": "favorite", "weight": 2}, {"measure": "cosine"}]
     pairs = [[["user", "u1"], ["tweet", "t1"]], [["user", "u1"], ["tweet", "x"]], [["user", "u2"], ["tweet", "t1"]]]
-    found = caller.post("/v1/scores/pairs", {"pairs": pairs, "scores": scores, "parts": True}).json
+    content = caller.post("/v1/scores/pairs", {"pairs": pairs, "scores": scores, "parts": True}).json
     dot = [(USERS[i].astype(float) + 1) @ TWEETS[1] for i in (1, 2)]
-    close = cosine(USERS[1:3], TWEETS[1:2])
-    assert found["scores"][1] is found["parts"][0][1] is found["parts"][1][1] is None
-    np.testing.assert_allclose(found["scores"][::2], 2 * np.array(dot) + close)
-    np.testing.assert_allclose(found["parts"][1][::2], close)
+    cosines = cosine(USERS[1:3], TWEETS[1:2])
+    assert content["scores"][1] is content["parts"][0][1] is content["parts"][1][1] is None
+    np.testing.assert_allclose(content["scores"][::2], 2 * np.array(dot) + cosines)
+    np.testing.assert_allclose(content["parts"][1][::2], cosines)
     listed = caller.post(
         "/v1/scores/list", {"source": ["user", "u1"], "targets": [["tweet", "x"], ["tweet", "t1"]], "scores": scores}
     ).json
-    assert listed == {"model_versions": {"twhin": "m1"}, "scores": [None, found["scores"][0]], "parts": None}
+    assert listed == {"model_versions": {"twhin": "m1"}, "scores": [None, content["scores"][0]], "parts": None}
 
 
 def test_signals_in_one_call(caller: Caller) -> None:
@@ -138,11 +138,11 @@ def test_ranking(caller: Caller) -> None:
         {"entity": ["tweet", "t3"], "features": {"age_hours": 100}},
     ]
     body = {"user": ["user", "u1"], "candidates": candidates, "parts": True}
-    found = caller.post("/v1/rankings/home", body).json
+    content = caller.post("/v1/rankings/home", body).json
     affinity = (USERS[1].astype(float) + 1) @ TWEETS[1:4].T
-    np.testing.assert_allclose(found["scores"][::2], [affinity[0] - 1, affinity[2] - 100])
-    assert (found["scores"][1], found["ranks"]) == (None, [1, None, 2])
-    assert found["parts"]["recent"] == [0, 0, 0]
+    np.testing.assert_allclose(content["scores"][::2], [affinity[0] - 1, affinity[2] - 100])
+    assert (content["scores"][1], content["ranks"]) == (None, [1, None, 2])
+    assert content["parts"]["recent"] == [0, 0, 0]
     assert "unknown ranking 'away'; use one of home" in caller.post("/v1/rankings/away", body).error
 
 
@@ -157,7 +157,7 @@ def test_versions_and_pages(caller: Caller) -> None:
     assert caller.get("/ready").json == {"ready": True, "waiting_for": []}
     for path in ("/", "/docs"):
         assert b"<html" in caller.get(path).body
-    assert b"http" not in caller.get("/").body  # it needs nothing from elsewhere
+    assert b"http" not in caller.get("/").body  # the page loads no other file
     paths = caller.get("/openapi.json").json["paths"]
     assert {"/v1/representations", "/v1/neighbours", "/v1/scores/list", "/v1/signals"} < set(paths)
     metrics = caller.get("/metrics").body.decode()

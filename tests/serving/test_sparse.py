@@ -19,7 +19,7 @@ def random_rows(n: int) -> dict[tuple[str, str], Weights]:
     return rows
 
 
-def test_weights_by_the_same_interface(tmp_path: Path) -> None:
+def test_sparse_representations_have_the_same_interface(tmp_path: Path) -> None:
     rows = random_rows(500)
     family = publish_sparse(tmp_path / "table", rows)
     assert sync_family(tmp_path / "serving", family) == []
@@ -46,7 +46,7 @@ def test_weights_by_the_same_interface(tmp_path: Path) -> None:
     ("weights", "line"),
     [(None, "'2' has a null embedding; a map"), ({"c1": float("nan")}, "'2' has a weight that is NaN")],
 )
-def test_rows_that_are_no_weights(tmp_path: Path, weights: Weights | None, line: str) -> None:
+def test_invalid_weights_are_one_line(tmp_path: Path, weights: Weights | None, line: str) -> None:
     family = publish_sparse(tmp_path / "table", {("user", "1"): {"c1": 1.0}, ("user", "2"): weights, ("user", "3"): {}})
     (problem,) = sync_family(tmp_path / "serving", family)
     assert line in problem

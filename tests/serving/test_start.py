@@ -28,7 +28,7 @@ serve(ServingConfig.model_validate_json(sys.argv[1]), sys.argv[2], AnnConfig())
 """
 
 
-def test_it_listens_and_ends(tables: Tables) -> None:
+def test_the_service_listens_and_ends(tables: Tables) -> None:
     tables.publish("m1")
     settings = ServingConfig(port=0, poll_seconds=0.1).model_dump_json()
     command = [sys.executable, "-c", SERVE, settings, str(tables.output)]
@@ -53,32 +53,32 @@ def test_it_listens_and_ends(tables: Tables) -> None:
     assert (tables.output / "serving" / "twhin" / "catalogue.json").exists()
 
 
-def test_what_cannot_be_served_is_told_before(tables: Tables, tmp_path: Path) -> None:
+def test_a_service_that_cannot_start_raises_one_line(tables: Tables, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="embeddings: no Delta table; run `twhin-spark publish` to write it"):
         serve(ServingConfig(), str(tables.output), AnnConfig())
     tables.publish("m1")
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
         with pytest.raises(InputError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
             serve(ServingConfig(port=port), str(tables.output), AnnConfig())
     with pytest.raises(InputError, match=r"cannot listen on no\.such\.host\.invalid:8080"):
         serve(ServingConfig(host="no.such.host.invalid"), str(tables.output), AnnConfig())
 
 
-def test_where_things_are(tmp_path: Path) -> None:
+def test_folders_and_tables_of_a_config(tmp_path: Path) -> None:
     assert store_folder(ServingConfig(), str(tmp_path)) == tmp_path / "serving"
     assert store_folder(ServingConfig(store=str(tmp_path / "x")), "s3://bucket/out") == tmp_path / "x"
     with pytest.raises(ConfigError, match=r"serving\.store is required"):
         store_folder(ServingConfig(), "s3://bucket/out")
     more = ServingConfig.model_validate({"families": {"communities": {"table": "s3://bucket/communities"}}})
-    own, other = published_families(more, "s3://bucket/out/")
-    assert own.table == "s3://bucket/out/tables/embeddings"
+    published, other = published_families(more, "s3://bucket/out/")
+    assert published.table == "s3://bucket/out/tables/embeddings"
     assert (other.name, other.table, other.relations) == ("communities", "s3://bucket/communities", None)
     with pytest.raises(ConfigError, match=r"serving\.families\.twhin is the name"):
         published_families(ServingConfig.model_validate({"families": {"twhin": {"table": "x"}}}), "out")
 
 
-def test_the_token_is_in_a_file(tmp_path: Path) -> None:
+def test_the_token_is_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "token"
     with pytest.raises(ConfigError, match=r"serving\.token_file: cannot read"):
         read_token(ServingConfig(token_file=str(path)))

@@ -35,23 +35,23 @@ def test_every_entity_has_its_own_vector(root: Path, tables: Tables) -> None:
     assert version.manifest.dim == DIM
 
 
-def test_an_answer_has_the_order_of_the_question(root: Path, tables: Tables) -> None:
+def test_representations_have_the_order_of_the_entities(root: Path, tables: Tables) -> None:
     tables.publish("m1")
     users, tweets = vectors(0, 20), vectors(1000, 20)
     entities = [("tweet", "t3"), ("user", "u1"), ("user", "nobody"), ("tweet", "t3"), ("user", "t3"), ("user", "u0")]
     expected = [tweets[3], users[1], None, tweets[3], None, users[0]]
     store = opened(root, tables)
-    for found, wanted in zip(store.get_many(entities), expected, strict=True):
-        np.testing.assert_array_equal(found, wanted)
+    for vector, row in zip(store.get_many(entities), expected, strict=True):
+        np.testing.assert_array_equal(vector, row)
     gathered = store.version().gather(entities)
-    assert (gathered.position == -1).tolist() == [wanted is None for wanted in expected]
+    assert (gathered.position == -1).tolist() == [row is None for row in expected]
     np.testing.assert_array_equal(
         gathered.matrix[gathered.position[[0, 1, 3, 5]]], [tweets[3], users[1], tweets[3], users[0]]
     )
     assert store.get_many([]) == []
 
 
-def test_ids_are_any_text(root: Path, tables: Tables) -> None:
+def test_ids_may_be_any_text(root: Path, tables: Tables) -> None:
     tables.publish("m1", {"user": {name: [i, 0, 0, 1] for i, name in enumerate(ODD_IDS)}})
     store = opened(root, tables)
     for i, name in enumerate(ODD_IDS):
@@ -60,7 +60,9 @@ def test_ids_are_any_text(root: Path, tables: Tables) -> None:
     assert store.get("user", "\ud800") is None
 
 
-def test_ids_whose_hashes_collide_are_told_apart(root: Path, tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ids_whose_hashes_collide_are_distinguished(
+    root: Path, tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("twhin_spark.serving.id_index.xxhash.xxh3_64_intdigest", lambda text: len(text))
     tables.publish("m1", n=200)
     store = opened(root, tables)
@@ -75,7 +77,7 @@ def test_a_vector_cannot_be_changed(root: Path, tables: Tables) -> None:
         opened(root, tables).get("user", "u1")[0] = 1
 
 
-def test_unknown_names_are_mistakes(root: Path, tables: Tables) -> None:
+def test_unknown_names_are_errors(root: Path, tables: Tables) -> None:
     tables.publish("m1")
     store = opened(root, tables)
     with pytest.raises(RequestError, match="unknown entity type 'artist'; use one of tweet, user"):
@@ -112,7 +114,7 @@ def test_a_version_published_again_with_other_rows_is_another_store(root: Path, 
     np.testing.assert_array_equal(new.get("user", "u0", version="m1"), vectors(2, 20)[0])
 
 
-def test_old_stores_go_and_those_with_an_alias_stay(root: Path, tables: Tables) -> None:
+def test_old_stores_are_removed_unless_they_have_an_alias(root: Path, tables: Tables) -> None:
     for i in range(4):
         tables.publish(f"m{i}", seed=i)
         store = opened(root, tables, "m0", keep=2)
@@ -122,7 +124,7 @@ def test_old_stores_go_and_those_with_an_alias_stay(root: Path, tables: Tables) 
     assert {version.name for version in store.families["twhin"].versions.values()} == {"m3"}
 
 
-def test_what_is_open_is_not_opened_again(root: Path, tables: Tables) -> None:
+def test_an_open_version_is_not_opened_again(root: Path, tables: Tables) -> None:
     tables.publish("m1")
     family = opened(root, tables).families["twhin"]
     tables.publish("m2")
@@ -131,7 +133,7 @@ def test_what_is_open_is_not_opened_again(root: Path, tables: Tables) -> None:
     assert again.version("m1") is family.version("m1")
 
 
-def test_no_store_is_one_line(root: Path) -> None:
+def test_a_missing_store_is_one_line(root: Path) -> None:
     with pytest.raises(StoreError, match="no stores"):
         RepresentationStore.open(root)
     assert Catalogue.read(root) == Catalogue()

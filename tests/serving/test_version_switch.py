@@ -1,4 +1,4 @@
-"""A publish and a rollback under load, and what goes wrong in one: no request fails, and none mixes versions."""
+"""Publishes and rollbacks under load, and failures of them: no request fails, and none mixes versions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def publish(tables: Tables, name: str) -> int:
 
 
 class Load(threading.Thread):
-    """A caller that never rests; `versions` counts the versions that answered, `failures` must stay empty."""
+    """A caller that sends requests until `enough` is set. `versions` counts responses; `failures` must stay empty."""
 
     def __init__(self, port: int) -> None:
         super().__init__()
@@ -48,28 +48,28 @@ class Load(threading.Thread):
 
     def _read(self) -> None:
         body = [["user", f"u{i}"] for i in range(N)] + [["tweet", f"t{i}"] for i in range(N)]
-        answer = self._caller.post("/v1/representations", {"entities": body})
-        name = answer.json["model_version"]
+        response = self._caller.post("/v1/representations", {"entities": body})
+        name = response.json["model_version"]
         self.versions[name] += 1
-        found = np.array(answer.json["representations"], np.float32)
-        if not np.array_equal(found, np.concatenate([USERS[name], TWEETS[name]])):
+        returned = np.array(response.json["representations"], np.float32)
+        if not np.array_equal(returned, np.concatenate([USERS[name], TWEETS[name]])):
             self.failures.append(f"vectors that are not those of {name}")
 
     def _score(self) -> None:
         pairs = [[["user", f"u{i}"], ["tweet", f"t{i}"]] for i in range(N)]
         scores = [{"measure": "dot", "relation": "favorite"}, {"measure": "dot"}]
-        answer = self._caller.post("/v1/scores/pairs", {"pairs": pairs, "scores": scores}).json
-        name = answer["model_versions"]["twhin"]
+        response = self._caller.post("/v1/scores/pairs", {"pairs": pairs, "scores": scores}).json
+        name = response["model_versions"]["twhin"]
         expected = np.einsum("nd,nd->n", 2 * USERS[name].astype(float) + 1, TWEETS[name])
-        if not np.allclose(answer["scores"], expected):
+        if not np.allclose(response["scores"], expected):
             self.failures.append(f"scores that are not those of {name}")
 
     def _search(self) -> None:
-        answer = self._caller.post("/v1/neighbours", {"entity": ["user", "u0"], "target_type": "tweet", "k": 1}).json
-        vectors_ = TWEETS[answer["model_version"]].astype(float)
-        nearest = np.argmax(vectors_ @ USERS[answer["model_version"]][0] / np.linalg.norm(vectors_, axis=1))
-        if answer["neighbours"][0]["entity"] != ["tweet", f"t{nearest}"]:
-            self.failures.append(f"neighbours that are not those of {answer['model_version']}")
+        response = self._caller.post("/v1/neighbours", {"entity": ["user", "u0"], "target_type": "tweet", "k": 1}).json
+        vectors_ = TWEETS[response["model_version"]].astype(float)
+        nearest = np.argmax(vectors_ @ USERS[response["model_version"]][0] / np.linalg.norm(vectors_, axis=1))
+        if response["neighbours"][0]["entity"] != ["tweet", f"t{nearest}"]:
+            self.failures.append(f"neighbours that are not those of {response['model_version']}")
 
 
 def test_versions_switch_under_load(root: Path, tables: Tables) -> None:
@@ -93,25 +93,25 @@ def test_versions_switch_under_load(root: Path, tables: Tables) -> None:
     assert set(sum((thread.versions for thread in load), Counter())) == {"m1", "m2", "m3"}
 
 
-def test_the_replaced_version_is_still_there_by_name(root: Path, tables: Tables) -> None:
+def test_the_replaced_version_is_served_by_name(root: Path, tables: Tables) -> None:
     publish(tables, "m1")
     with running(root, [tables.family]) as caller:
         caller.wait_for_version("m1")
         publish(tables, "m2")
         caller.wait_for_version("m2")
         body = {"entities": [["user", "u0"]], "version": "m1"}
-        found = caller.post("/v1/representations", body).json["representations"]
-        np.testing.assert_array_equal(np.array(found, np.float32), USERS["m1"][:1])
+        vectors_ = caller.post("/v1/representations", body).json["representations"]
+        np.testing.assert_array_equal(np.array(vectors_, np.float32), USERS["m1"][:1])
 
 
-def test_what_is_gone_or_damaged_is_told_and_the_old_version_served(root: Path, tables: Tables) -> None:
+def test_a_missing_data_file_is_reported_and_the_old_version_served(root: Path, tables: Tables) -> None:
     publish(tables, "m1")
     with running(root, [tables.family]) as caller:
         caller.wait_for_version("m1")
         publish(tables, "m2")
         # The service may have seen m2 already; the files of m3 are damaged before its commit can be seen.
         caller.wait_for_version("m2")
-        with lock_folder(root / "twhin"):  # no sync goes on meanwhile
+        with lock_folder(root / "twhin"):  # no sync runs meanwhile
             publish(tables, "m3")
             (broken,) = tables.data_files()
             broken.rename(broken.with_suffix(".away"))
@@ -125,7 +125,7 @@ def test_what_is_gone_or_damaged_is_told_and_the_old_version_served(root: Path, 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the building process in /proc")
-def test_a_killed_build_is_told_and_done_again(root: Path, tables: Tables) -> None:
+def test_a_killed_build_is_reported_and_repeated(root: Path, tables: Tables) -> None:
     publish(tables, "m1")
     with running(root, [tables.family]) as caller:
         caller.wait_for_version("m1")
@@ -142,7 +142,7 @@ def test_a_killed_build_is_told_and_done_again(root: Path, tables: Tables) -> No
 
 
 def children() -> list[int]:
-    """The building processes that this one has started and that run; the tests' JVM is a child of it as well."""
+    """Return the running builds among this process's children, of which the tests' JVM is one."""
     tasks = Path("/proc/self/task").glob("*/children")
     started = [int(child) for task in tasks for child in task.read_text().split()]
     return [
@@ -150,7 +150,7 @@ def children() -> list[int]:
     ]
 
 
-def test_a_new_service_starts_with_what_the_last_one_left(root: Path, tables: Tables) -> None:
+def test_a_new_service_starts_with_the_stores_of_the_last(root: Path, tables: Tables) -> None:
     publish(tables, "m1")
     with running(root, [tables.family]) as caller:
         caller.wait_for_version("m1")
@@ -160,7 +160,7 @@ def test_a_new_service_starts_with_what_the_last_one_left(root: Path, tables: Ta
         caller.wait_for(lambda listed: "no Delta table" in "".join(listed["problems"]))
 
 
-def test_a_new_service_builds_a_damaged_store_anew(root: Path, tables: Tables) -> None:
+def test_a_new_service_rebuilds_a_damaged_store(root: Path, tables: Tables) -> None:
     publish(tables, "m1")
     with running(root, [tables.family]) as caller:
         caller.wait_for_version("m1")
@@ -168,11 +168,11 @@ def test_a_new_service_builds_a_damaged_store_anew(root: Path, tables: Tables) -
     truncate(folder / "type0.vectors")
     with running(root, [tables.family]) as caller:
         caller.wait_for_version("m1")
-        found = caller.get("/v1/representations/user/u0").json["representation"]
-        np.testing.assert_array_equal(np.array(found, np.float32), USERS["m1"][0])
+        vector = caller.get("/v1/representations/user/u0").json["representation"]
+        np.testing.assert_array_equal(np.array(vector, np.float32), USERS["m1"][0])
 
 
-def test_a_rollback_to_a_damaged_store_builds_it_anew(root: Path, tables: Tables) -> None:
+def test_a_rollback_rebuilds_a_damaged_store(root: Path, tables: Tables) -> None:
     first = publish(tables, "m1")
     with running(root, [tables.family]) as caller:
         caller.wait_for_version("m1")
@@ -183,8 +183,8 @@ def test_a_rollback_to_a_damaged_store_builds_it_anew(root: Path, tables: Tables
         tables.roll_back(first)
         caller.wait_for_version("m1")
         body = {"entities": [["user", f"u{i}"] for i in range(N)]}
-        found = caller.post("/v1/representations", body).json["representations"]
-        np.testing.assert_array_equal(np.array(found, np.float32), USERS["m1"])
+        vectors_ = caller.post("/v1/representations", body).json["representations"]
+        np.testing.assert_array_equal(np.array(vectors_, np.float32), USERS["m1"])
 
 
 def test_other_versions_are_served_on_demand(root: Path, tables: Tables) -> None:

@@ -1,4 +1,4 @@
-"""A small config for tests, section by section, and what goes with it."""
+"""A small config for tests, with sections that tests replace."""
 
 from __future__ import annotations
 

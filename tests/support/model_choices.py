@@ -1,4 +1,4 @@
-"""Every model that a config can ask for, as one small run each."""
+"""Every model that a config can describe, each as a small run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PENALTIES = (None, *get_args(RegularizationConfig.model_fields["norm"].annotatio
 
 @dataclass(frozen=True)
 class Choice:
-    """One model: the options that a config can combine."""
+    """A model by the options of a config that can be combined."""
 
     operator: str
     comparator: str
@@ -42,9 +42,15 @@ class Choice:
 
     def config(self, output: Path | str = "unused") -> Config:
         relation = {"source": "user", "target": "item", "operator": self.operator, "two_sided": self.two_sided}
-        held = self.penalty and {"norm": self.penalty, "entities": 1e-3, "relations": 1e-3}
+        regularization = self.penalty and {"norm": self.penalty, "entities": 1e-3, "relations": 1e-3}
         batches = {"batch_size": 50, "in_batch_negatives": 25, "uniform_negatives": 10}
-        training = {"dim": DIM, "comparator": self.comparator, "regularization": held, **batches, **LOSSES[self.loss]}
+        training = {
+            "dim": DIM,
+            "comparator": self.comparator,
+            "regularization": regularization,
+            **batches,
+            **LOSSES[self.loss],
+        }
         return small_config(output, relations={"like": relation}, training=training)
 
     def run(self, output: Path | str = "unused") -> RunSettings:

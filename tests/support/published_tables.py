@@ -1,4 +1,4 @@
-"""TableSnapshot tables as the tests need them, written without Spark."""
+"""Published tables for tests, written without Spark."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from twhin_spark.kernels.pair_scores import DENSE_MEASURES
 
 @dataclass
 class Inputs:
-    """Everything that a chunk's loss depends on, with as many ids as asked to be drawn from."""
+    """The inputs of a chunk's loss."""
 
     source: np.ndarray
     target: np.ndarray
@@ -57,7 +57,7 @@ class Inputs:
         )
 
     def gradients(self) -> "Gradients":
-        """Of this one chunk."""
+        """Return the gradients of this chunk."""
         return Gradients.of_chunk(several_chunks([self]), 0)
 
 
@@ -72,14 +72,16 @@ class Gradients:
     backward: np.ndarray | None
 
     @classmethod
-    def of_chunk(cls, found: ChunkGradients, chunk: int) -> "Gradients":
-        assert found.loss is not None
-        backward = None if found.backward is None else found.backward[chunk]
-        return cls(float(found.loss[chunk]), found.source[chunk], found.target[chunk], found.forward[chunk], backward)
+    def of_chunk(cls, stacked: ChunkGradients, chunk: int) -> "Gradients":
+        assert stacked.loss is not None
+        backward = None if stacked.backward is None else stacked.backward[chunk]
+        return cls(
+            float(stacked.loss[chunk]), stacked.source[chunk], stacked.target[chunk], stacked.forward[chunk], backward
+        )
 
 
 def several_chunks(chunks: list[Inputs], *, measure: bool = True) -> ChunkGradients:
-    """Chunks of one shape and of relations that are alike but for their parameters."""
+    """Compute the gradients of chunks of one shape, whose relations differ in their parameters alone."""
 
     def stacked(name: str) -> np.ndarray:
         return np.stack([getattr(chunk, name) for chunk in chunks])
@@ -101,15 +103,15 @@ def several_chunks(chunks: list[Inputs], *, measure: bool = True) -> ChunkGradie
 
 
 def slow_loss(inputs: Inputs, weighed: Inputs | None = None) -> float:
-    """The formula, one edge and one negative at a time.
+    """Compute the loss by its formula, one edge and one negative at a time.
 
-    weighed: the inputs by whose scores negatives are weighed, where the loss does that; None: these inputs.
+    weighed: the inputs whose scores weigh the negatives, if the loss weighs them; None: these inputs.
     """
     total = 0.0
-    for now, then in zip(corruptions(inputs), corruptions(weighed or inputs), strict=True):
-        weight, positive, negatives = now
+    for edge, weighed_edge in zip(corruptions(inputs), corruptions(weighed or inputs), strict=True):
+        weight, positive, negatives = edge
         if isinstance(inputs.settings.loss, Logistic) and (alpha := inputs.settings.loss.adversarial_temperature):
-            powers = [w * math.exp(alpha * f) for w, f in then[2]]
+            powers = [w * math.exp(alpha * f) for w, f in weighed_edge[2]]
             shares = [power * sum(w for w, _ in negatives) / sum(powers) for power in powers]
             negatives = [(share, f) for share, (_, f) in zip(shares, negatives, strict=True)]
         total += weight * slow_edge_loss(inputs.settings.loss, positive, negatives)
@@ -120,16 +122,16 @@ def slow_penalty(inputs: Inputs) -> float:
     penalty, total = inputs.settings.penalty, 0.0
     if penalty is not None:
         for i, weight in enumerate(inputs.weights):
-            for factor, held in (
+            for factor, arrays in (
                 (penalty.entities, [inputs.source[i], inputs.target[i]]),
                 (penalty.relations, [inputs.forward, *([] if inputs.backward is None else [inputs.backward])]),
             ):
-                total += weight * factor * sum(float((np.abs(one) ** penalty.power).sum()) for one in held)
+                total += weight * factor * sum(float((np.abs(array) ** penalty.power).sum()) for array in arrays)
     return total
 
 
 def corruptions(inputs: Inputs) -> Iterator[tuple[float, float, list[tuple[float, float]]]]:
-    """Of each edge, and each of its two ends: its weight, its score, and the weights and scores of its negatives."""
+    """Yield, for each end of each edge, the edge's weight and score, and the weights and scores of its negatives."""
     operator, measure = OPERATORS[inputs.operator], DENSE_MEASURES[inputs.settings.comparator]
 
     def forward(s: np.ndarray, t: np.ndarray) -> float:
@@ -181,15 +183,18 @@ def slow_edge_loss(loss: Loss, positive: float, negatives: list[tuple[float, flo
 def finite_differences(
     inputs: Inputs, values: np.ndarray, loss: Callable[[], float] | None = None, step: float = 1e-5
 ) -> np.ndarray:
-    """Central differences of the loss, by default the inputs', at each of values, which is one of the inputs."""
+    """Return the central differences of the loss at each of the values, an array of the inputs.
+
+    loss: function of the changed inputs; None: their loss.
+    """
     loss = loss or (lambda: inputs.gradients().loss)
     differences = np.zeros_like(values)
     for index in np.ndindex(values.shape):
-        there = values[index]
-        values[index] = there + step
+        value = values[index]
+        values[index] = value + step
         above = loss()
-        values[index] = there - step
+        values[index] = value - step
         below = loss()
-        values[index] = there
+        values[index] = value
         differences[index] = (above - below) / (2 * step)
     return differences

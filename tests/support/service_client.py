@@ -21,7 +21,7 @@ from twhin_spark.serving.web.app import create_app
 
 
 @dataclass(frozen=True)
-class Answer:
+class ServiceResponse:
     status: int
     headers: dict[str, str]
     body: bytes
@@ -46,18 +46,18 @@ class Caller:
         self.headers = headers or {}
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
 
-    def get(self, path: str, **headers: str) -> Answer:
+    def get(self, path: str, **headers: str) -> ServiceResponse:
         return self.send("GET", path, None, headers)
 
-    def post(self, path: str, body: Any, **headers: str) -> Answer:
+    def post(self, path: str, body: Any, **headers: str) -> ServiceResponse:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self.send("POST", path, content, {"Content-Type": "application/json", **headers})
 
-    def send(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
+    def send(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> ServiceResponse:
         self._connection.request(method, path, body, self.headers | headers)
-        answer = self._connection.getresponse()
-        lowered = {name.lower(): value for name, value in answer.getheaders()}
-        return Answer(answer.status, lowered, answer.read())
+        response = self._connection.getresponse()
+        lowered = {name.lower(): value for name, value in response.getheaders()}
+        return ServiceResponse(response.status, lowered, response.read())
 
     def versions(self, family: str = "twhin") -> dict[str, Any]:
         families = self.get("/v1/versions").json["families"]

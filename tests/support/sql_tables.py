@@ -21,7 +21,7 @@ def published_config(output: Path, **serving: object) -> Config:
 
 @dataclass(frozen=True)
 class SqlTables:
-    """A dense family of users u0 to u19 and tweets t0 to t19, and a sparse one of every other of them."""
+    """A dense family of users u0 to u19 and tweets t0 to t19, and a sparse family of the even ones."""
 
     tables: Tables
     communities: PublishedFamily

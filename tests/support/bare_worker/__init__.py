@@ -1,4 +1,4 @@
-"""Python workers of Spark that have numpy, scipy, pyarrow, pandas and pyspark, and nothing else of the driver's."""
+"""Spark workers without the driver's libraries, except numpy, scipy, pyarrow, pandas and pyspark."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ ON_WORKERS = {"numpy", "scipy", "pyarrow", "pandas", "pyspark"}
 def bare_workers() -> dict[str, str]:
     """Return the Spark properties under which workers lack every other requirement of the package."""
     required = {_normalized(line) for line in requires("twhin-spark") or [] if "extra" not in line} - ON_WORKERS
-    lacks = sorted(
+    missing = sorted(
         module
         for module, distributions in packages_distributions().items()
         if module.isidentifier() and required & set(map(_normalized, distributions))
     )
     return {
         "spark.executorEnv.PYTHONPATH": str(Path(__file__).parent),
-        "spark.executorEnv.TWHIN_WORKER_LACKS": ",".join(lacks),
+        "spark.executorEnv.TWHIN_WORKER_LACKS": ",".join(missing),
     }
 
 

@@ -4,4 +4,4 @@ import os
 import sys
 
 if "pyspark.daemon" in sys.orig_argv or "pyspark.worker" in sys.orig_argv:
-    sys.modules.update(dict.fromkeys(os.environ["TWHIN_WORKER_LACKS"].split(",")))  # None: not to be imported
+    sys.modules.update(dict.fromkeys(os.environ["TWHIN_WORKER_LACKS"].split(",")))  # None: imports raise ImportError
