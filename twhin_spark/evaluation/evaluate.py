@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 from pyspark.sql import SparkSession
 
 from twhin_spark.config import Config
-from twhin_spark.evaluation.compared_models import ComparedModels
-from twhin_spark.evaluation.comparison import Comparison, ModelName, rank_test_queries, tune_models
+from twhin_spark.evaluation.comparison import ModelName
 from twhin_spark.evaluation.held_out_edges import HeldOutSplits, read_held_out_edges
-from twhin_spark.evaluation.known_positives import KnownPositives, QuerySet, mirror_buckets, write_known_positives
 from twhin_spark.evaluation.metrics import Metric, Totals, macro, metrics_of, micro, totals_of
 from twhin_spark.evaluation.queries import queries_of
-from twhin_spark.evaluation.ranking import Ranks, concatenate_ranks, rank_queries
+from twhin_spark.evaluation.ranking import Ranks, concatenate_ranks
+from twhin_spark.evaluation.relation_ranking import RelationRanking
 from twhin_spark.evaluation.report import write_report
 from twhin_spark.evaluation.scratch import Scratch
 from twhin_spark.kernels.arrays import Integers
 from twhin_spark.tables.delta import TableStore
-from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES, METRICS, ddl
+from twhin_spark.tables.schemas import EDGES, ENTITIES, METRICS, ddl
 from twhin_spark.training.trained_run import TrainedRun
 
 
@@ -60,7 +58,7 @@ def evaluate(spark: SparkSession, config: Config, run: TrainedRun, progress: Cal
     scratch = Scratch(f"{run.folder.location}/scratch")
     scratch.remove()  # A killed evaluation may have left files.
     try:
-        metrics = _Measurement(store, config, run, scratch, progress).measure(held_out)
+        metrics = _Measurement(RelationRanking(store, config, run, scratch, progress)).measure(held_out)
     finally:
         scratch.remove()
     rows = [(run.run_id, *row.values(), cold_share.get(row["relation"])) for row in metrics]
@@ -70,11 +68,7 @@ def evaluate(spark: SparkSession, config: Config, run: TrainedRun, progress: Cal
 
 @dataclass(frozen=True)
 class _Measurement:
-    store: TableStore
-    config: Config
-    run: TrainedRun
-    scratch: Scratch
-    progress: Callable[[str], None]
+    ranking: RelationRanking
 
     def measure(self, held_out: HeldOutSplits) -> list[dict[str, Any]]:
         """Return the rows of `Evaluation.metrics`: each relation, then the averages over relations.
@@ -82,7 +76,7 @@ class _Measurement:
         If `evaluation.sides` is `both`, a relation's queries are those for its targets and those for its sources.
         """
         sides = [self._rank(held_out, mirrored=False)]
-        if self.config.evaluation.sides == "both":
+        if self.ranking.config.evaluation.sides == "both":
             mirrored = {key: edges.mirrored for key, edges in held_out.items()}
             sides.append(self._rank(mirrored, mirrored=True))
         metrics: list[dict[str, Any]] = []
@@ -100,7 +94,7 @@ class _Measurement:
             cold = held_out[name, "test"].cold_share
             assert cold is not None  # There are queries, so there are test edges.
             values = ", ".join(f"{model} {value:.4f}" for model, value in mrr_of.items())
-            self.progress(
+            self.ranking.progress(
                 f"{name}: test MRR {values}, of {len(source):,} queries; {cold:.1%} of the new test edges are cold "
                 "(an end has no training edge)"
             )
@@ -110,58 +104,17 @@ class _Measurement:
         return metrics
 
     def _rank(self, held_out: HeldOutSplits, *, mirrored: bool) -> dict[str, _TestRanks]:
-        """Tune the models and rank the test queries' positives, for each relation that has test queries."""
-        graph = self.run.graph
-        query_sets = self._query_sets(held_out)
-        if not query_sets:
-            return {}
-        known_positives = KnownPositives(self.scratch.folder("mirrored") if mirrored else self.scratch)
-        buckets = self.store.read(EDGE_BUCKETS, graph.tables["edge_buckets"])
-        if mirrored:
-            buckets = mirror_buckets(buckets)
-        relations = [self.config.relations[name] for name in graph.relations]
-        target_partitions = write_known_positives(
-            self.store.read(ENTITIES, graph.tables["entities"]),
-            buckets,
-            known_positives,
-            [relation.source if mirrored else relation.target for relation in relations],
-            [query_set for pair in query_sets.values() for query_set in pair],
-        )
-        models = ComparedModels(self.config, self.run, buckets, known_positives, mirrored)
-        with_als = self.config.evaluation.als is not None
-        comparisons = [
-            Comparison(name, test, validation, models.for_relation(test, validation, self.progress), with_als)
-            for name, (test, validation) in query_sets.items()
-        ]
-        rank = partial(
-            rank_queries,
-            self.store.spark,
-            known_positives,
-            partitions=graph.partitions,
-            target_partitions=target_partitions,
-        )
-        comparisons = tune_models(comparisons, rank, self.progress)
-        return {
-            comparison.relation: _TestRanks(comparison.test.queries.source, ranks)
-            for comparison, ranks in zip(comparisons, rank_test_queries(comparisons, rank), strict=True)
-        }
-
-    def _query_sets(self, held_out: HeldOutSplits) -> dict[str, tuple[QuerySet, QuerySet]]:
-        """Return the test and the validation queries of every relation that has test queries."""
+        """Rank the test queries' positives of each relation that has test queries."""
         query_sets = {}
-        for number, name in enumerate(self.run.graph.relations):
+        for name in self.ranking.run.graph.relations:
             test, validation = held_out[name, "test"], held_out[name, "validation"]
             queries = queries_of(test, validation)
             if len(queries):
-                relation = self.config.relations[name]
-                excludes_source = relation.source == relation.target and self.config.graph.self_loops == "drop"
-                query_sets[name] = (
-                    QuerySet(f"test-{number}", number, queries, excludes_source),
-                    QuerySet(f"tune-{number}", number, queries_of(validation, test), excludes_source),
-                )
+                query_sets[name] = self.ranking.query_sets(name, queries, queries_of(validation, test))
             else:
-                self.progress(f"{name}: no new test edge with both ends in training, so no metrics")
-        return query_sets
+                self.ranking.progress(f"{name}: no new test edge with both ends in training, so no metrics")
+        ranks = self.ranking.rank(query_sets, mirrored=mirrored)
+        return {name: _TestRanks(test.queries.source, ranks[name]) for name, (test, _) in query_sets.items()}
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,19 +14,17 @@ from pyspark.sql import functions as F
 
 from twhin_spark.config import Config
 from twhin_spark.errors import InputError
-from twhin_spark.evaluation.compared_models import ComparedModels
-from twhin_spark.evaluation.comparison import Comparison, rank_test_queries, tune_models
+from twhin_spark.evaluation.comparison import ModelName
 from twhin_spark.evaluation.held_out_edges import read_held_out_edges
-from twhin_spark.evaluation.known_positives import KnownPositives, QuerySet, write_known_positives
 from twhin_spark.evaluation.queries import Queries, queries_of
-from twhin_spark.evaluation.ranking import rank_queries
+from twhin_spark.evaluation.relation_ranking import QuerySets, RelationRanking
 from twhin_spark.evaluation.scratch import Scratch
 from twhin_spark.graph.entity_location import location_column
 from twhin_spark.kernels.arrays import Integers
 from twhin_spark.retrieval.published_version import PublishedVersion
 from twhin_spark.retrieval.resolved_query import ResolvedQuery
 from twhin_spark.tables.delta import TableStore
-from twhin_spark.tables.schemas import EDGE_BUCKETS, EDGES, ENTITIES
+from twhin_spark.tables.schemas import EDGES, ENTITIES
 from twhin_spark.training.state.run_folder import RunFolder
 from twhin_spark.training.trained_run import TrainedRun
 
@@ -76,7 +72,6 @@ def measure_recall(
     entities = store.read(ENTITIES, graph.tables["entities"])
     held_out = read_held_out_edges(store.read(EDGES, graph.tables["edges"]), entities, graph.relations)
     rows: list[MetricRow] = []
-    baselines = _Baselines(store, config, version, progress)
     for relation in [name for name in graph.relations if name in measured_relations]:
         test = queries_of(held_out[relation, "test"], held_out[relation, "validation"])
         if not len(test):
@@ -89,7 +84,9 @@ def measure_recall(
             ranks = _ranks(candidates.where(F.col("query") == name), entities, test)
             rows += _recall_rows(relation, name, ranks, test, ks)
         validation = queries_of(held_out[relation, "validation"], held_out[relation, "test"])
-        for model, ranks in baselines.ranks(relation, test, validation).items():
+        ranking = _baseline_ranking(store, config, version, progress)
+        sets = ranking.query_sets(relation, test, validation)
+        for model, ranks in _baseline_ranks(ranking, relation, sets).items():
             rows += _recall_rows(relation, model, ranks, test, ks)
         for k in ks:
             values = ", ".join(
@@ -152,49 +149,25 @@ def _ranks(candidates: DataFrame, entities: DataFrame, test: Queries) -> NDArray
     return ranks
 
 
-@dataclass(frozen=True)
-class _Baselines:
-    """The baselines of one version, which are tuned and ranked as in evaluation."""
+def _baseline_ranking(
+    store: TableStore, config: Config, version: PublishedVersion, progress: Callable[[str], None]
+) -> RelationRanking:
+    """Return the ranking of the version's run. Raises InputError if its training is missing."""
+    folder = RunFolder(config.output, version.model_version)
+    manifest = folder.latest()
+    if manifest is None:
+        raise InputError(
+            f"{folder.location}: the training of version {version.model_version} is missing, and recall requires it"
+        )
+    run = TrainedRun(version.model_version, folder, manifest, version.graph)
+    return RelationRanking(store, config, run, Scratch(f"{folder.location}/candidates-recall"), progress)
 
-    store: TableStore
-    config: Config
-    version: PublishedVersion
-    progress: Callable[[str], None]
 
-    def ranks(self, relation: str, test: Queries, validation: Queries) -> dict[str, NDArray[np.float64]]:
-        """Return the ranks (m,) of the test queries' positives among new candidates, by popularity and by ALS."""
-        store, config, graph = self.store, self.config, self.version.graph
-        run = self._run()
-        number = graph.relations.index(relation)
-        ends = config.relations[relation]
-        excludes_source = ends.source == ends.target and config.graph.self_loops == "drop"
-        sets = QuerySet("test", number, test, excludes_source), QuerySet("tune", number, validation, excludes_source)
-        scratch = Scratch(f"{run.folder.location}/candidates-recall")
-        scratch.remove()
-        try:
-            known_positives = KnownPositives(scratch)
-            buckets = store.read(EDGE_BUCKETS, graph.tables["edge_buckets"])
-            types = [config.relations[name].target for name in graph.relations]
-            targets = write_known_positives(
-                store.read(ENTITIES, graph.tables["entities"]), buckets, known_positives, types, sets
-            )
-            models = ComparedModels(config, run, buckets, known_positives).for_relation(*sets, self.progress)
-            del models["twhin"]  # its recall is that of the candidates
-            rank = partial(
-                rank_queries, store.spark, known_positives, partitions=graph.partitions, target_partitions=targets
-            )
-            comparison = Comparison(relation, *sets, models, config.evaluation.als is not None)
-            by_model = rank_test_queries(tune_models([comparison], rank, self.progress), rank)[0]
-            return {model: ranks.among_new for model, ranks in by_model.items()}
-        finally:
-            scratch.remove()
-
-    def _run(self) -> TrainedRun:
-        folder = RunFolder(self.config.output, self.version.model_version)
-        manifest = folder.latest()
-        if manifest is None:
-            raise InputError(
-                f"{folder.location}: the training of version {self.version.model_version} is missing, "
-                "and recall requires it"
-            )
-        return TrainedRun(self.version.model_version, folder, manifest, self.version.graph)
+def _baseline_ranks(ranking: RelationRanking, relation: str, sets: QuerySets) -> dict[ModelName, NDArray[np.float64]]:
+    """Return the ranks (m,) of the test queries' positives among new candidates, by popularity and by ALS."""
+    ranking.scratch.remove()
+    try:
+        by_model = ranking.rank({relation: sets}, baselines_only=True)[relation]
+        return {model: ranks.among_new for model, ranks in by_model.items()}
+    finally:
+        ranking.scratch.remove()
