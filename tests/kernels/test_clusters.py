@@ -46,5 +46,5 @@ def test_zero_vectors_have_no_say() -> None:
     found = spherical_kmeans(vectors, 2, np.random.default_rng(0))
     assert sorted(found.centroids.tolist()) == [[0, 1], [1, 0]]
     assert nearest_centroids(vectors, found.centroids)[1].tolist() == [0, 1, 0, 1]
-    with pytest.raises(ValueError, match="found 2 vectors with a direction for 3 clusters"):
+    with pytest.raises(ValueError, match="must be from 1 to 2, the number of vectors that are not zero, but is 3"):
         spherical_kmeans(vectors, 3, np.random.default_rng(0))

@@ -51,7 +51,7 @@ def test_users_and_items_are_described_by_clusters_and_their_typical_members(
         (lambda: cluster_content(spark, config, "bot"), "unknown entity type 'bot'; use one of tweet, user"),
         (
             lambda: cluster_content(spark, config, "user", clusters=3),
-            "clusters: found 2 vectors with a direction for 3",
+            "clusters: the number of clusters must be from 1 to 2, the number of vectors that are not zero, but is 3",
         ),
     ):
         with pytest.raises(InputError, match=line):

@@ -36,7 +36,10 @@ def spherical_kmeans(
     unit = unit_rows(vectors)
     unit = unit[np.any(unit != 0, axis=1)]
     if not 1 <= clusters <= len(unit):
-        raise ValueError(f"found {len(unit):,} vectors with a direction for {clusters:,} clusters; allowed: as many")
+        raise ValueError(
+            f"the number of clusters must be from 1 to {len(unit):,}, the number of vectors that are not zero, "
+            f"but is {clusters:,}"
+        )
     centroids = _first_centroids(unit, clusters, rng)
     closeness: list[float] = []
     for _ in range(iterations):
