@@ -58,7 +58,7 @@ def evaluate(spark: SparkSession, config: Config, run: TrainedRun, progress: Cal
     scratch = Scratch(f"{run.folder.location}/scratch")
     scratch.remove()  # A killed evaluation may have left files.
     try:
-        metrics = _Measurement(RelationRanking(store, config, run, scratch, progress)).measure(held_out)
+        metrics = _measure(RelationRanking(store, config, run, scratch, progress), held_out)
     finally:
         scratch.remove()
     rows = [(run.run_id, *row.values(), cold_share.get(row["relation"])) for row in metrics]
@@ -66,55 +66,52 @@ def evaluate(spark: SparkSession, config: Config, run: TrainedRun, progress: Cal
     return Evaluation(metrics, cold_share, write_report(store, config, run, metrics, cold_share))
 
 
-@dataclass(frozen=True)
-class _Measurement:
-    ranking: RelationRanking
+def _measure(ranking: RelationRanking, held_out: HeldOutSplits) -> list[dict[str, Any]]:
+    """Return the rows of `Evaluation.metrics`: each relation, then the averages over relations.
 
-    def measure(self, held_out: HeldOutSplits) -> list[dict[str, Any]]:
-        """Return the rows of `Evaluation.metrics`: each relation, then the averages over relations.
+    If `evaluation.sides` is `both`, a relation's queries are those for its targets and those for its sources.
+    """
+    sides = [_rank(ranking, held_out, mirrored=False)]
+    if ranking.config.evaluation.sides == "both":
+        mirrored = {key: edges.mirrored for key, edges in held_out.items()}
+        sides.append(_rank(ranking, mirrored, mirrored=True))
+    metrics: list[dict[str, Any]] = []
+    totals: dict[ModelName, list[Totals]] = {}
+    for name in sides[0]:
+        parts = [side[name] for side in sides]
+        source = _numbered([part.source for part in parts])
+        mrr_of = {}
+        for model in parts[0].ranks:
+            sums = totals_of(concatenate_ranks([part.ranks[model] for part in parts]), source)
+            measured = metrics_of(sums)
+            metrics += _rows(measured, model, relation=name)
+            totals.setdefault(model, []).append(sums)
+            mrr_of[model] = measured[0].value
+        cold = held_out[name, "test"].cold_share
+        assert cold is not None  # There are queries, so there are test edges.
+        values = ", ".join(f"{model} {value:.4f}" for model, value in mrr_of.items())
+        ranking.progress(
+            f"{name}: test MRR {values}, of {len(source):,} queries; {cold:.1%} of the new test edges are cold "
+            "(an end has no training edge)"
+        )
+    for average, over in {"micro": micro, "macro": macro}.items():
+        for model, of_relations in totals.items():
+            metrics += _rows(over(of_relations), model, average=average)
+    return metrics
 
-        If `evaluation.sides` is `both`, a relation's queries are those for its targets and those for its sources.
-        """
-        sides = [self._rank(held_out, mirrored=False)]
-        if self.ranking.config.evaluation.sides == "both":
-            mirrored = {key: edges.mirrored for key, edges in held_out.items()}
-            sides.append(self._rank(mirrored, mirrored=True))
-        metrics: list[dict[str, Any]] = []
-        totals: dict[ModelName, list[Totals]] = {}
-        for name in sides[0]:
-            parts = [side[name] for side in sides]
-            source = _numbered([part.source for part in parts])
-            mrr_of = {}
-            for model in parts[0].ranks:
-                sums = totals_of(concatenate_ranks([part.ranks[model] for part in parts]), source)
-                measured = metrics_of(sums)
-                metrics += _rows(measured, model, relation=name)
-                totals.setdefault(model, []).append(sums)
-                mrr_of[model] = measured[0].value
-            cold = held_out[name, "test"].cold_share
-            assert cold is not None  # There are queries, so there are test edges.
-            values = ", ".join(f"{model} {value:.4f}" for model, value in mrr_of.items())
-            self.ranking.progress(
-                f"{name}: test MRR {values}, of {len(source):,} queries; {cold:.1%} of the new test edges are cold "
-                "(an end has no training edge)"
-            )
-        for average, over in {"micro": micro, "macro": macro}.items():
-            for model, of_relations in totals.items():
-                metrics += _rows(over(of_relations), model, average=average)
-        return metrics
 
-    def _rank(self, held_out: HeldOutSplits, *, mirrored: bool) -> dict[str, _TestRanks]:
-        """Rank the test queries' positives of each relation that has test queries."""
-        query_sets = {}
-        for name in self.ranking.run.graph.relations:
-            test, validation = held_out[name, "test"], held_out[name, "validation"]
-            queries = queries_of(test, validation)
-            if len(queries):
-                query_sets[name] = self.ranking.query_sets(name, queries, queries_of(validation, test))
-            else:
-                self.ranking.progress(f"{name}: no new test edge with both ends in training, so no metrics")
-        ranks = self.ranking.rank(query_sets, mirrored=mirrored)
-        return {name: _TestRanks(test.queries.source, ranks[name]) for name, (test, _) in query_sets.items()}
+def _rank(ranking: RelationRanking, held_out: HeldOutSplits, *, mirrored: bool) -> dict[str, _TestRanks]:
+    """Rank the test queries' positives of each relation that has test queries."""
+    query_sets = {}
+    for name in ranking.run.graph.relations:
+        test, validation = held_out[name, "test"], held_out[name, "validation"]
+        queries = queries_of(test, validation)
+        if len(queries):
+            query_sets[name] = ranking.query_sets(name, queries, queries_of(validation, test))
+        else:
+            ranking.progress(f"{name}: no new test edge with both ends in training, so no metrics")
+    ranks = ranking.rank(query_sets, mirrored=mirrored)
+    return {name: _TestRanks(test.queries.source, ranks[name]) for name, (test, _) in query_sets.items()}
 
 
 @dataclass(frozen=True)
