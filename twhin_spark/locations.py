@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def is_uri(location: str) -> bool:
-    """Return if the location has a scheme, so that it is not a path of this machine."""
+    """Return whether the location has a scheme, so that it is not a path of this machine."""
     return "://" in location
 
 

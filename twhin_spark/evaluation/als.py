@@ -58,6 +58,10 @@ def fit_als(
         The graph's number of partitions.
     seed
         The seed of the initial factors.
+
+    Returns
+    -------
+    A model for each of the settings, in their order.
     """
     with _edges(buckets, relation, partitions) as edges:
         # The bits of the factors depend on the number of blocks, so it depends on the data alone, not on the cluster.

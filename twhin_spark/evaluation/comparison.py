@@ -47,7 +47,20 @@ def tune_models(
 ) -> list[Comparison]:
     """Choose the setting of each model that has the best validation MRR.
 
-    The first setting is chosen among equals, and if there is no validation query.
+    The first of equals is chosen, and the first setting if there is no validation query.
+
+    Parameters
+    ----------
+    comparisons
+        The relations with their models, each in one setting or more.
+    rank
+        Function that ranks the positives of each request's queries, such as `rank_queries` with its first arguments.
+    progress
+        Function that is called with a line for each relation that has validation queries.
+
+    Returns
+    -------
+    The comparisons, with one setting of each model.
     """
     tuned = []
     for comparison, ranks_of in zip(comparisons, _ranks(comparisons, "validation", rank), strict=True):

@@ -66,6 +66,10 @@ def rank_queries(
         The graph's number of partitions, over which the sources are spread.
     target_partitions
         The partitions that have files of known positives, ascending.
+
+    Returns
+    -------
+    The ranks of each request, in the order of its queries.
     """
     if not requests:
         return []
