@@ -8,15 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.small_spark import write_spark_conf
+
 ROOT = Path(__file__).parents[1]
-SMALL = "spark.master local[2]\nspark.driver.memory 2g\nspark.ui.enabled false\nspark.sql.shuffle.partitions 2\n"
 
 
 def test_the_flow_on_dataframes_and_then_a_reader_without_java(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    (tmp_path / "conf").mkdir()
-    (tmp_path / "conf" / "spark-defaults.conf").write_text(SMALL)
-    flow = run(tmp_path, "dataframes.py", SPARK_CONF_DIR=str(tmp_path / "conf"))
+    flow = run(tmp_path, "dataframes.py", SPARK_CONF_DIR=str(write_spark_conf(tmp_path / "conf")))
     assert "twhin: MRR 0." in flow
     assert "|   song-0|" in flow
     liked = run(tmp_path, "read_without_java.py", JAVA_HOME="/none", PATH="/none").removeprefix("user-0 likes best: ")

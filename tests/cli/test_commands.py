@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -81,6 +82,22 @@ def test_plan_needs_no_spark_where_counts_are_given() -> None:
         "100,000 edges/s (as given)",
     ):
         assert said in done.stderr
+
+
+@pytest.mark.parametrize(("options", "printed"), [((), False), (("--json",), True)])
+def test_a_terminal_gets_the_result_only_if_it_is_asked_for(options: tuple[str, ...], printed: bool) -> None:
+    ours, terminal = os.openpty()
+    counts = ("--entities", "100", "--edges", "100", "--slots", "1", "--edges-per-second", "100")
+    command = [sys.executable, "-c", "from twhin_spark.cli import main; main()", "plan", "--config", "conf/demo.yaml"]
+    done = subprocess.run([*command, *counts, *options], cwd=ROOT, stdout=terminal, stderr=subprocess.PIPE, check=True)
+    os.close(terminal)
+    assert b"an epoch takes" in done.stderr
+    try:
+        shown = os.read(ours, 1 << 16)
+    except OSError:  # Linux: the terminal was closed, and nothing is left to read
+        shown = b""
+    assert (b'"job": "plan"' in shown) == printed
+    os.close(ours)
 
 
 def test_a_plan_that_cannot_fit_names_an_option_that_would() -> None:
