@@ -1,4 +1,4 @@
-"""The contract of every model that a config can ask for: gradients, a loss that falls, ranks, state that comes back."""
+"""Contract of every model that a config can choose: gradients, a falling loss, ranks, state that can be stored."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def test_gradients_are_those_of_the_formula(choice: Choice) -> None:
     settings = choice.run().train.loss
     inputs = Inputs.random(settings.loss, choice.operator, choice.two_sided, edges=2, uniform=1, seed=1)
     inputs.settings = settings
-    there, found = copy.deepcopy(inputs), inputs.gradients()
-    assert found.loss == pytest.approx(slow_loss(inputs))
+    original, gradients = copy.deepcopy(inputs), inputs.gradients()
+    assert gradients.loss == pytest.approx(slow_loss(inputs))
     for name in ["source", "target", "forward"] + (["backward"] if choice.two_sided else []):
-        expected = finite_differences(inputs, getattr(inputs, name), lambda: slow_loss(inputs, weighed=there))
-        np.testing.assert_allclose(getattr(found, name), expected, rtol=1e-6, atol=1e-8, err_msg=name)
+        expected = finite_differences(inputs, getattr(inputs, name), lambda: slow_loss(inputs, weighed=original))
+        np.testing.assert_allclose(getattr(gradients, name), expected, rtol=1e-6, atol=1e-8, err_msg=name)
 
 
 @each_choice
-def test_the_loss_falls_planted_edges_rank_first_and_all_of_it_is_kept(choice: Choice, tmp_path: Path) -> None:
+def test_the_loss_falls_planted_edges_rank_first_and_state_can_be_stored(choice: Choice, tmp_path: Path) -> None:
     run = choice.run(str(tmp_path))
     (relation,) = run.relations
     rng = np.random.default_rng(0)
@@ -50,36 +50,36 @@ def test_the_loss_falls_planted_edges_rank_first_and_all_of_it_is_kept(choice: C
         {0: to_kernel(relation, initial_state(relation, DIM))},
     )
     source = rng.integers(USERS, size=EDGES, dtype=np.int32)
-    target = (2 * rng.integers(ITEMS // 2, size=EDGES) + source % 2).astype(np.int32)  # of the user's half
+    target = (2 * rng.integers(ITEMS // 2, size=EDGES) + source % 2).astype(np.int32)  # an item of the user's half
     edges = Edges(source, target, np.zeros(EDGES, np.int16), np.ones(EDGES, np.float32))
     passes = [train_edges(model, edges, run.train, rng) for _ in range(EPOCHS)]
-    assert all(done.edges == {0: EDGES} and done.non_finite is None for done in passes)
+    assert all(result.edges == {0: EDGES} and result.non_finite is None for result in passes)
     assert passes[-1].loss[0] < 0.97 * passes[0].loss[0]
 
-    loaded = kept(run, model)
+    loaded = stored_and_loaded(run, model)
     for side, scores in scores_of(choice, loaded).items():
-        assert in_order(scores) > 0.93, side
+        assert ordered_share(scores) > 0.93, side
     np.testing.assert_array_equal(scores_of(choice, loaded)["target"], scores_of(choice, model)["target"])
-    again = [train_edges(one, edges, run.train, np.random.default_rng(7)) for one in (model, loaded)]
-    assert again[0] == again[1]  # with their accumulators
+    results = [train_edges(state, edges, run.train, np.random.default_rng(7)) for state in (model, loaded)]
+    assert results[0] == results[1]  # accumulators are stored, too
 
 
-def kept(run: RunSettings, model: Model) -> Model:
-    """The model, written as a task writes it, committed, and read again."""
+def stored_and_loaded(run: RunSettings, model: Model) -> Model:
+    """Write a model as a task does, commit it, and read it again."""
     folder = RunFolder(run.output, run.run_id)
     state = {name: EntityState(rows.vectors, rows.accumulators) for name, rows in model.entities.items()}
     file = folder.write_partition("p0", {name: state[name] for name in run.entity_types})
-    states = {one.name: from_kernel(model.relations[i]) for i, one in enumerate(run.relations)}
+    states = {settings.name: from_kernel(model.relations[i]) for i, settings in enumerate(run.relations)}
     folder.commit(Manifest(run.run_id, 1, 0, 0, True, 1, [file], states, "cpu"))
     latest = folder.latest()
     assert latest is not None
     entities = folder.read_partition(latest.partitions[0], run.entity_types)
-    relations = {i: to_kernel(one, latest.relations[one.name]) for i, one in enumerate(run.relations)}
-    return Model({name: EntityRows(one.vectors, one.accumulators) for name, one in entities.items()}, relations)
+    relations = {i: to_kernel(settings, latest.relations[settings.name]) for i, settings in enumerate(run.relations)}
+    return Model({name: EntityRows(state.vectors, state.accumulators) for name, state in entities.items()}, relations)
 
 
 def scores_of(choice: Choice, model: Model) -> Mapping[str, np.ndarray]:
-    """The scores by which targets are ranked (USERS, ITEMS), and by which sources are, where they differ."""
+    """Return the scores that rank targets, (USERS, ITEMS), and those that rank sources, if they differ."""
     relation, operator = model.relations[0], OPERATORS[choice.operator]
     users, items = model.entities["user"].vectors, model.entities["item"].vectors
 
@@ -92,7 +92,7 @@ def scores_of(choice: Choice, model: Model) -> Mapping[str, np.ndarray]:
     return scores
 
 
-def in_order(scores: np.ndarray) -> float:
-    """The share of triples of a user, an item of their half and one of the other that are in order."""
-    own, other = (np.stack([row[(i + k) % 2 :: 2] for i, row in enumerate(scores)]) for k in (0, 1))
-    return float((own[:, :, None] > other[:, None, :]).mean())
+def ordered_share(scores: np.ndarray) -> float:
+    """Return the share of triples (user, item of the same half, item of the other half) that are in this order."""
+    same_half, other_half = (np.stack([row[(i + k) % 2 :: 2] for i, row in enumerate(scores)]) for k in (0, 1))
+    return float((same_half[:, :, None] > other_half[:, None, :]).mean())

@@ -1,3 +1,5 @@
+"""Adagrad against loops, its bound on norms, and gradients that are not finite."""
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,7 @@ from twhin_spark.kernels.adagrad import EPSILON, RowStep, sum_rows, update_param
 
 
 @given(rows=st.lists(st.integers(0, 9), max_size=40), seed=st.integers(0, 100))
-def test_sum_rows_is_add_at(rows: list[int], seed: int) -> None:
+def test_sum_rows_equals_add_at(rows: list[int], seed: int) -> None:
     gradients = np.random.default_rng(seed).standard_normal((len(rows), 3))
     expected = np.zeros((10, 3))
     np.add.at(expected, np.array(rows, int), gradients)
@@ -17,7 +19,7 @@ def test_sum_rows_is_add_at(rows: list[int], seed: int) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_row_steps_are_the_loop(dtype: type) -> None:
+def test_row_steps_equal_a_loop(dtype: type) -> None:
     rng = np.random.default_rng(0)
     vectors, accumulators = rng.standard_normal((6, 4)).astype(dtype), rng.random(6).astype(dtype)
     expected, squares = vectors.copy(), accumulators.copy()
@@ -55,7 +57,7 @@ def test_a_row_without_gradient_stays() -> None:
 
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf])
-def test_a_step_knows_whether_it_is_finite_before_it_is_taken(poison: float) -> None:
+def test_a_step_knows_whether_it_is_finite_before_it_is_applied(poison: float) -> None:
     accumulators, gradients = np.zeros(3, np.float32), np.ones((2, 3), np.float32)
     assert RowStep.from_gradients(accumulators, np.array([0, 2]), gradients).is_finite
     gradients[1, 1] = poison
@@ -63,7 +65,7 @@ def test_a_step_knows_whether_it_is_finite_before_it_is_taken(poison: float) -> 
     assert not accumulators.any()
 
 
-def test_update_parameters_is_the_loop() -> None:
+def test_update_parameters_equals_a_loop() -> None:
     parameters, accumulators = np.array([[5.0, 5.0], [1.0, 2.0]]), np.array([[1.0, 1.0], [0.0, 4.0]])
     update_parameters(parameters, accumulators, np.array([1, 1]), np.array([[-2.0, 1.0], [-1.0, 1.0]]), 0.5)
     np.testing.assert_allclose(accumulators, [[1, 1], [9, 8]])

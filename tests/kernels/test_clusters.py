@@ -1,3 +1,5 @@
+"""Spherical k-means on planted clusters, duplicates and zero vectors."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -9,7 +11,7 @@ from twhin_spark.kernels.clusters import nearest_centroids, spherical_kmeans
 
 
 def planted(seed: int, clusters: int, each: int, dim: int = 16) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors of any length about orthogonal directions, and their clusters."""
+    """Return vectors of any length around orthogonal directions, and their clusters."""
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.repeat(np.arange(clusters), each))
     vectors = np.eye(dim)[labels] + 0.05 * rng.standard_normal((len(labels), dim))
@@ -19,11 +21,11 @@ def planted(seed: int, clusters: int, each: int, dim: int = 16) -> tuple[np.ndar
 @pytest.mark.parametrize("seed", range(5))
 def test_planted_directions_are_found_whatever_the_lengths(seed: int) -> None:
     vectors, labels = planted(seed, clusters=8, each=40)
-    found = spherical_kmeans(vectors, 8, np.random.default_rng(seed))
-    numbers, cosines = nearest_centroids(vectors, found.centroids)
+    clustering = spherical_kmeans(vectors, 8, np.random.default_rng(seed))
+    numbers, cosines = nearest_centroids(vectors, clustering.centroids)
     assert len({*zip(labels.tolist(), numbers.tolist(), strict=True)}) == 8  # a one-to-one map
-    np.testing.assert_allclose(np.linalg.norm(found.centroids, axis=1), 1, rtol=1e-5)
-    assert found.closeness[-1] == pytest.approx(cosines.mean(), abs=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(clustering.centroids, axis=1), 1, rtol=1e-5)
+    assert clustering.closeness[-1] == pytest.approx(cosines.mean(), abs=1e-5)
     assert cosines.min() > 0.7
 
 
@@ -41,10 +43,10 @@ def test_closeness_never_falls_and_the_same_seed_gives_the_same_bits(
     assert np.all(np.diff(first.closeness) > -1e-5)
 
 
-def test_zero_vectors_have_no_say() -> None:
+def test_zero_vectors_are_left_out() -> None:
     vectors = np.array([[0, 0], [3, 0], [0, 0], [0, 2]], np.float32)
-    found = spherical_kmeans(vectors, 2, np.random.default_rng(0))
-    assert sorted(found.centroids.tolist()) == [[0, 1], [1, 0]]
-    assert nearest_centroids(vectors, found.centroids)[1].tolist() == [0, 1, 0, 1]
+    clustering = spherical_kmeans(vectors, 2, np.random.default_rng(0))
+    assert sorted(clustering.centroids.tolist()) == [[0, 1], [1, 0]]
+    assert nearest_centroids(vectors, clustering.centroids)[1].tolist() == [0, 1, 0, 1]
     with pytest.raises(ValueError, match="must be from 1 to 2, the number of vectors that are not zero, but is 3"):
         spherical_kmeans(vectors, 3, np.random.default_rng(0))

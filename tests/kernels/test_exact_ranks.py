@@ -1,3 +1,5 @@
+"""Exact ranks against loops, in parts of the candidates, and the exactness of fixed point."""
+
 import math
 
 import numpy as np
@@ -24,25 +26,25 @@ from twhin_spark.kernels.exact_ranks import (
     excluded=st.integers(0, 40),
     seed=st.integers(0, 10_000),
 )
-def test_counts_are_the_loop_with_ties(queries: int, candidates: int, positives: int, excluded: int, seed: int) -> None:
+def test_counts_equal_a_loop_with_ties(queries: int, candidates: int, positives: int, excluded: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     q = rng.integers(-1, 2, (queries, 2)).astype(np.float32)  # so small that most scores tie
     c = rng.integers(-1, 2, (candidates, 2)).astype(np.float32)
     query, candidate = rng.integers(queries, size=positives), rng.integers(candidates, size=positives)
-    hidden = Excluded(rng.integers(queries, size=excluded), rng.integers(candidates, size=excluded))
+    excluded_pairs = Excluded(rng.integers(queries, size=excluded), rng.integers(candidates, size=excluded))
     answers = Positives(query, candidate, positive_scores(q, c[candidate], query))
-    greater, equal = count_above(q, c, answers, hidden)
+    greater, equal = count_above(q, c, answers, excluded_pairs)
 
-    pairs = set(zip(hidden.query.tolist(), hidden.candidate.tolist(), strict=True))
+    pairs = set(zip(excluded_pairs.query.tolist(), excluded_pairs.candidate.tolist(), strict=True))
     for k in range(positives):
         others = [q[query[k]] @ c[j] for j in range(candidates) if j != candidate[k] and (query[k], j) not in pairs]
-        own = q[query[k]] @ c[candidate[k]]
-        assert greater[k] == sum(score > own for score in others)
-        assert equal[k] == sum(score == own for score in others)
+        score_of_positive = q[query[k]] @ c[candidate[k]]
+        assert greater[k] == sum(score > score_of_positive for score in others)
+        assert equal[k] == sum(score == score_of_positive for score in others)
 
 
 def ranked(parts: list[np.ndarray], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """The counts of 900 positives of 300 queries among candidates that are dealt into parts (arrays of numbers)."""
+    """Count for 900 positives of 300 queries among candidates in parts, which are arrays of candidate numbers."""
     rng = np.random.default_rng(seed)
     total = sum(len(part) for part in parts)
     queries, candidates = rng.standard_normal((2, total, 24)).astype(np.float32)
@@ -53,11 +55,11 @@ def ranked(parts: list[np.ndarray], seed: int = 0) -> tuple[np.ndarray, np.ndarr
     scores = positive_scores(queries, candidates[candidate], query)
     greater, equal = np.zeros((2, 900), np.int64)
     for part in parts:
-        place = np.full(total, -1)
-        place[part] = np.arange(len(part))
-        inside = place[hidden_candidate] >= 0
-        excluded = Excluded(hidden_query[inside], place[hidden_candidate][inside])
-        more = count_above(queries, candidates[part], Positives(query, place[candidate], scores), excluded)
+        row_in_part = np.full(total, -1)
+        row_in_part[part] = np.arange(len(part))
+        inside = row_in_part[hidden_candidate] >= 0
+        excluded = Excluded(hidden_query[inside], row_in_part[hidden_candidate][inside])
+        more = count_above(queries, candidates[part], Positives(query, row_in_part[candidate], scores), excluded)
         greater += more[0]
         equal += more[1]
     return greater, equal
@@ -67,11 +69,11 @@ def ranked(parts: list[np.ndarray], seed: int = 0) -> tuple[np.ndarray, np.ndarr
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_partitions_and_order_of_candidates_do_not_matter(parts: int, shuffled: bool) -> None:
     total = 3 * CANDIDATE_TILE + 100
-    whole = ranked([np.arange(total)])
+    undivided = ranked([np.arange(total)])
     order = np.random.default_rng(1).permutation(total) if shuffled else np.arange(total)
-    split = ranked(np.array_split(order, parts))
-    np.testing.assert_array_equal(whole, split)
-    assert (whole[1] >= 1).mean() > 0.9  # the doubles tie to the last bit
+    divided = ranked(np.array_split(order, parts))
+    np.testing.assert_array_equal(undivided, divided)
+    assert (undivided[1] >= 1).mean() > 0.9  # the doubles tie to the last bit
 
 
 @pytest.mark.parametrize("dim", [1, 7, 64, 128, 300])
@@ -100,11 +102,11 @@ def test_many_positives_of_one_query_and_no_candidates() -> None:
     candidates = np.arange(1000, dtype=np.float32)[:, None] * np.ones(2, np.float32)
     query, candidate = np.zeros(1000, np.int64), np.arange(1000)
     positives = Positives(query, candidate, positive_scores(queries, candidates, query))
-    nobody = Excluded(np.array([], int), np.array([], int))
-    greater, equal = count_above(queries, candidates, positives, nobody)
+    no_pairs = Excluded(np.array([], int), np.array([], int))
+    greater, equal = count_above(queries, candidates, positives, no_pairs)
     np.testing.assert_array_equal(greater, 999 - np.arange(1000))
     assert not equal.any()
-    greater, equal = count_above(queries, candidates[:0], positives, nobody)
+    greater, equal = count_above(queries, candidates[:0], positives, no_pairs)
     assert not greater.any()
     assert not equal.any()
 

@@ -1,4 +1,4 @@
-"""The loss of a chunk against its formula in slow Python, and its gradients against finite differences."""
+"""Loss of a chunk against its formula in slow Python, and its gradients against finite differences."""
 
 import copy
 import math
@@ -49,7 +49,8 @@ def test_negatives_are_divided_by_their_expected_weight(loss: Loss, two_sided: b
 
 
 @settings(max_examples=100, deadline=None)
-@example(loss=Softmax(), two_sided=False, edges=2, uniform=1, distinct=1, seed=0)  # any order in memory is this one's
+# This shape makes arrays that are contiguous in either order of their axes.
+@example(loss=Softmax(), two_sided=False, edges=2, uniform=1, distinct=1, seed=0)
 @given(
     loss=st.sampled_from([*LOSSES, ADVERSARIAL]),
     two_sided=st.booleans(),
@@ -88,25 +89,25 @@ def test_weights_by_score_are_constants_to_the_gradient(
     two_sided: bool, comparator: str, edges: int, uniform: int
 ) -> None:
     inputs = Inputs.random(ADVERSARIAL, "diagonal", two_sided, edges, uniform, seed=3, comparator=comparator)
-    there, gradients = copy.deepcopy(inputs), inputs.gradients()
+    original, gradients = copy.deepcopy(inputs), inputs.gradients()
     names = ["source", "target", "forward"] + (["backward"] if two_sided else [])
     for name in names:
-        expected = finite_differences(inputs, getattr(inputs, name), lambda: slow_loss(inputs, weighed=there))
+        expected = finite_differences(inputs, getattr(inputs, name), lambda: slow_loss(inputs, weighed=original))
         np.testing.assert_allclose(getattr(gradients, name), expected, rtol=1e-6, atol=1e-8, err_msg=name)
 
 
 @each_sidedness
-def test_weights_by_score_stay_what_they_are_in_all(two_sided: bool) -> None:
-    """In the limits α → 0, all negatives weigh alike, and α → ∞, where the hardest one has all the weight."""
+def test_weights_by_score_keep_their_sum(two_sided: bool) -> None:
+    """As α → 0, weights are those of the plain loss; as α → ∞, the negative with the highest score has all weight."""
     inputs = Inputs.random(Logistic(), "translation", two_sided)
-    alike = inputs.gradients()
+    plain = inputs.gradients()
     inputs.settings = replace(inputs.settings, loss=Logistic(adversarial_temperature=1e-9))
-    np.testing.assert_allclose(inputs.gradients().target, alike.target, rtol=1e-6)
+    np.testing.assert_allclose(inputs.gradients().target, plain.target, rtol=1e-6)
     inputs.settings = replace(inputs.settings, loss=Logistic(adversarial_temperature=1e6))
     expected = 0.0
     for weight, positive, negatives in corruptions(inputs):
-        in_all, hardest = sum(w for w, _ in negatives) / len(negatives), max(f for _, f in negatives)
-        expected += weight * (math.log1p(math.exp(-positive)) + in_all * math.log1p(math.exp(hardest)))
+        total, hardest = sum(w for w, _ in negatives) / len(negatives), max(f for _, f in negatives)
+        expected += weight * (math.log1p(math.exp(-positive)) + total * math.log1p(math.exp(hardest)))
     assert inputs.gradients().loss == pytest.approx(expected)
 
 
@@ -118,25 +119,25 @@ def test_a_penalty_is_the_formula_and_its_gradients_finite_differences(
 ) -> None:
     inputs = Inputs.random(Softmax(), operator, two_sided)
     inputs.settings = replace(inputs.settings, penalty=Penalty(power, entities=0.3, relations=0.7))
-    found = inputs.gradients()
-    assert found.loss == pytest.approx(slow_loss(inputs))
+    gradients = inputs.gradients()
+    assert gradients.loss == pytest.approx(slow_loss(inputs))
     for name in ["source", "target", "forward"] + (["backward"] if two_sided else []):
         expected = finite_differences(inputs, getattr(inputs, name))
-        np.testing.assert_allclose(getattr(found, name), expected, rtol=1e-6, atol=1e-7, err_msg=name)
+        np.testing.assert_allclose(getattr(gradients, name), expected, rtol=1e-6, atol=1e-7, err_msg=name)
 
 
 @each_loss
-def test_one_sided_is_two_sided_where_both_directions_score_alike(loss: Loss) -> None:
-    one = Inputs.random(loss, "identity", two_sided=False).gradients()
-    two = Inputs.random(loss, "identity", two_sided=True).gradients()
-    assert one.loss == pytest.approx(two.loss)
-    np.testing.assert_allclose(one.source, two.source)
-    np.testing.assert_allclose(one.target, two.target)
+def test_one_sided_equals_two_sided_if_both_directions_score_alike(loss: Loss) -> None:
+    one_sided = Inputs.random(loss, "identity", two_sided=False).gradients()
+    two_sided = Inputs.random(loss, "identity", two_sided=True).gradients()
+    assert one_sided.loss == pytest.approx(two_sided.loss)
+    np.testing.assert_allclose(one_sided.source, two_sided.source)
+    np.testing.assert_allclose(one_sided.target, two_sided.target)
 
 
 @each_sidedness
 @each_loss_and_adversarial
-def test_an_edge_without_negatives_has_only_its_own_loss(loss: Loss, two_sided: bool) -> None:
+def test_an_edge_without_negatives_has_only_the_positive_term(loss: Loss, two_sided: bool) -> None:
     inputs = Inputs.random(loss, "translation", two_sided, edges=4, uniform=3, distinct=1)
     gradients = inputs.gradients()
     if isinstance(loss, Softmax):
@@ -151,7 +152,7 @@ def test_an_edge_without_negatives_has_only_its_own_loss(loss: Loss, two_sided: 
 @each_sidedness
 @each_loss_and_adversarial
 @pytest.mark.parametrize("kind", ["in_batch", "uniform"])
-def test_a_kind_of_weight_zero_takes_no_part(loss: Loss, two_sided: bool, kind: str) -> None:
+def test_negatives_of_weight_zero_have_no_effect(loss: Loss, two_sided: bool, kind: str) -> None:
     inputs = Inputs.random(loss, "translation", two_sided, distinct=50)
     weights = {"in_batch_weight": 1.0, "uniform_weight": 1.0, f"{kind}_weight": 0.0}
     inputs.settings = LossSettings(loss, **weights)
@@ -181,7 +182,7 @@ def test_scores_of_ten_thousand_stay_finite_in_float32(loss: Loss, operator: str
     assert np.abs(inputs.source @ inputs.target.T).max() > 1e4
     gradients = inputs.gradients()
     assert np.isfinite(gradients.loss)
-    assert gradients.loss > 0 or isinstance(loss, CosineContrastive)  # which is of cosines
+    assert gradients.loss > 0 or isinstance(loss, CosineContrastive)  # whose loss of large scores may be below 0
     for gradient in (gradients.source, gradients.target, gradients.forward):
         assert gradient.dtype == np.float32
         assert np.isfinite(gradient).all()
@@ -195,32 +196,32 @@ def test_chunks_do_not_touch_each_other(loss: Loss, operator: str, comparator: s
     chunks = [Inputs.random(loss, operator, two_sided, seed=seed, comparator=comparator) for seed in range(3)]
     together = several_chunks(chunks)
     for number, chunk in enumerate(chunks):
-        alone, found = chunk.gradients(), Gradients.of_chunk(together, number)
-        assert found.loss == pytest.approx(alone.loss, rel=1e-12)
+        alone, member = chunk.gradients(), Gradients.of_chunk(together, number)
+        assert member.loss == pytest.approx(alone.loss, rel=1e-12)
         for name in ["source", "target", "forward"] + (["backward"] if two_sided else []):
-            np.testing.assert_allclose(getattr(found, name), getattr(alone, name), rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(getattr(member, name), getattr(alone, name), rtol=1e-9, atol=1e-12)
 
 
 @each_sidedness
 @each_comparator
 @each_operator
 @each_loss_and_adversarial
-def test_filling_a_chunk_up_changes_nothing(loss: Loss, operator: str, comparator: str, two_sided: bool) -> None:
+def test_filling_up_a_chunk_changes_nothing(loss: Loss, operator: str, comparator: str, two_sided: bool) -> None:
     edges, filled = 5, 8
     chunk = Inputs.random(loss, operator, two_sided, edges=edges, uniform=4, comparator=comparator)
     alone = chunk.gradients()
-    place = np.concatenate([np.minimum(np.arange(filled), edges - 1), np.arange(edges, edges + 4)])
+    rows = np.concatenate([np.minimum(np.arange(filled), edges - 1), np.arange(edges, edges + 4)])
     for name in ("source", "target", "source_ids", "target_ids"):
-        setattr(chunk, name, getattr(chunk, name)[place])
+        setattr(chunk, name, getattr(chunk, name)[rows])
     chunk.weights = np.append(chunk.weights, np.zeros(filled - edges))
-    found = chunk.gradients()
-    assert found.loss == pytest.approx(alone.loss, rel=1e-12)
+    padded = chunk.gradients()
+    assert padded.loss == pytest.approx(alone.loss, rel=1e-12)
     for name in ("source", "target"):
-        gradients = getattr(found, name)
+        gradients = getattr(padded, name)
         assert not gradients[edges:filled].any()
         kept = np.concatenate([gradients[:edges], gradients[filled:]])
         np.testing.assert_allclose(kept, getattr(alone, name), rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(found.forward, alone.forward, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(padded.forward, alone.forward, rtol=1e-9, atol=1e-12)
 
 
 @each_sidedness

@@ -1,3 +1,5 @@
+"""Initial vectors: a function of key and seed alone, uniform and uncorrelated."""
+
 import numpy as np
 
 from twhin_spark.kernels.initial_vectors import ROWS_AT_ONCE, initial_vectors

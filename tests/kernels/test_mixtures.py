@@ -1,4 +1,4 @@
-"""Mixtures and merged lists, against loops."""
+"""Mixtures, lists drawn from them, and rank fusion, against loops."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def test_mixtures_and_their_smoothing() -> None:
     own = mixtures(np.array([0, 0, 0, 2]), np.array([1, 1, 0, 2]), 4, 3)
     np.testing.assert_allclose(own.toarray(), [[1 / 3, 2 / 3, 0], [0, 0, 0], [0, 0, 1], [0, 0, 0]])
     neighbours = np.array([[2, 1], [0, 2], [-1, -1], [1, -1]])
-    found = smooth_mixtures(own, neighbours, own, 0.25).toarray()
-    np.testing.assert_allclose(found[0], [0.25, 0.5, 0.25])  # a neighbour without a mixture has no say
-    np.testing.assert_allclose(found[1], [1 / 6, 1 / 3, 1 / 2])
-    np.testing.assert_allclose(found[2], [0, 0, 1])
-    np.testing.assert_allclose(found[3], 0)
+    smoothed = smooth_mixtures(own, neighbours, own, 0.25).toarray()
+    np.testing.assert_allclose(smoothed[0], [0.25, 0.5, 0.25])  # a neighbour without a mixture is left out
+    np.testing.assert_allclose(smoothed[1], [1 / 6, 1 / 3, 1 / 2])
+    np.testing.assert_allclose(smoothed[2], [0, 0, 1])
+    np.testing.assert_allclose(smoothed[3], 0)
     np.testing.assert_array_equal(smooth_mixtures(own, neighbours, own, 0).toarray(), own.toarray())
     np.testing.assert_allclose(smooth_mixtures(own, neighbours, own, 1).toarray()[0], [0, 0, 1])
 
@@ -35,13 +35,13 @@ def test_every_beginning_of_a_list_has_the_clusters_in_proportion(seed: int, k: 
     weight = np.maximum(weights[row, cluster], 1e-9)
     picked = draw_in_proportion(row, weight, rank + 1, rng.normal(size=len(row)), k)
     for source in range(3):
-        mine = picked[row[picked] == source]
-        assert len(mine) == k
+        positions = picked[row[picked] == source]
+        assert len(positions) == k
         for size in range(1, k + 1):
-            counts = np.bincount(cluster[mine[:size]], minlength=weights.shape[1])
+            counts = np.bincount(cluster[positions[:size]], minlength=weights.shape[1])
             assert np.all(np.abs(counts - weights[source] * size) < weights.shape[1])
-        for one in np.unique(cluster[mine]):
-            ranks = rank[mine][cluster[mine] == one]
+        for number in np.unique(cluster[positions]):
+            ranks = rank[positions][cluster[positions] == number]
             assert ranks.tolist() == list(range(len(ranks)))
 
 
@@ -61,20 +61,35 @@ def test_fusion_adds_reciprocal_ranks(seed: int, k: int, count: int) -> None:
     key = rng.permutation(12)
     fused = fuse(lists, weights.tolist(), 60, k, key)
     for source in range(4):
-        mine = np.flatnonzero(fused.source == source)
+        positions = np.flatnonzero(fused.source == source)
         loop = sorted(((-v, key[t], t) for (s, t), v in expected.items() if s == source))[:k]
-        assert fused.target[mine].tolist() == [t for _, _, t in loop]
-        assert fused.rank[mine].tolist() == list(range(1, len(loop) + 1))
-        np.testing.assert_allclose(fused.score[mine], [-v for v, _, _ in loop])
+        assert fused.target[positions].tolist() == [t for _, _, t in loop]
+        assert fused.rank[positions].tolist() == list(range(1, len(loop) + 1))
+        np.testing.assert_allclose(fused.score[positions], [-v for v, _, _ in loop])
     for i in range(len(fused.source)):
         tags = slice(fused.starts[i], fused.starts[i + 1])
         for number, rank in zip(fused.lists[tags], fused.ranks[tags], strict=True):
-            one = lists[number]
-            at = (one.source == fused.source[i]) & (one.target == fused.target[i])
-            assert one.rank[at].tolist() == [rank]
+            ranked = lists[number]
+            is_named = (ranked.source == fused.source[i]) & (ranked.target == fused.target[i])
+            assert ranked.rank[is_named].tolist() == [rank]
 
 
-def test_csr_of_no_engagement() -> None:
+def test_mixtures_without_engagements() -> None:
     empty = csr_array((2, 3))
     none = np.zeros((2, 0), np.int64)
     np.testing.assert_array_equal(smooth_mixtures(empty, none, empty, 0.5).toarray(), np.zeros((2, 3)))
+
+
+def test_the_examples_of_the_docstrings() -> None:
+    row, cluster, rank = np.zeros(5, int), np.array([0, 0, 0, 1, 1]), np.array([1, 2, 3, 1, 2])
+    picked = draw_in_proportion(row, np.array([2 / 3, 1 / 3])[cluster], rank, np.zeros(5), 5)
+    assert cluster[picked].tolist() == [0, 1, 0, 0, 1]
+    ranks = np.array([1, 2])
+    lists = [RankedCandidates(np.zeros(2, int), np.array(targets), ranks) for targets in ([0, 1], [1, 2])]
+    fused = fuse(lists, [1, 1], 60, 3, np.arange(3))
+    assert fused.target.tolist() == [1, 0, 2]
+    assert (fused.starts.tolist(), fused.lists.tolist(), fused.ranks.tolist()) == (
+        [0, 2, 3, 4],
+        [0, 1, 0, 1],
+        [2, 1, 1, 2],
+    )

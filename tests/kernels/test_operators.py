@@ -1,3 +1,5 @@
+"""Operators: their identity, their values, and the complex product."""
+
 import numpy as np
 import pytest
 
@@ -5,7 +7,7 @@ from twhin_spark.kernels.operators import OPERATORS
 
 
 @pytest.mark.parametrize("name", OPERATORS)
-def test_fresh_parameters_change_nothing(name: str) -> None:
+def test_initial_parameters_change_nothing(name: str) -> None:
     operator = OPERATORS[name]
     x = np.random.default_rng(0).standard_normal((5, 6)).astype(np.float32)
     params = operator.initial_parameters(6)
@@ -14,13 +16,13 @@ def test_fresh_parameters_change_nothing(name: str) -> None:
     np.testing.assert_array_equal(operator.apply(params, x), x)
 
 
-def test_values() -> None:
+def test_translation_and_diagonal_by_hand() -> None:
     x, params = np.array([[1.0, 2.0, 3.0, 4.0]]), np.array([5.0, 6.0, 7.0, 8.0])
     np.testing.assert_array_equal(OPERATORS["translation"].apply(params, x), [[6, 8, 10, 12]])
     np.testing.assert_array_equal(OPERATORS["diagonal"].apply(params, x), [[5, 12, 21, 32]])
 
 
-def test_complex_is_the_product_of_complex_numbers() -> None:
+def test_complex_equals_the_product_of_complex_numbers() -> None:
     rng = np.random.default_rng(1)
     x, params = rng.standard_normal((5, 6)), rng.standard_normal(6)
     product = OPERATORS["complex"].apply(params, x)

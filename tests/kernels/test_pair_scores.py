@@ -1,3 +1,5 @@
+"""Scores of pairs against plain Python."""
+
 import math
 from collections.abc import Callable
 
@@ -14,7 +16,7 @@ def _dot(x: Row, y: Row) -> float:
     return math.fsum(a * b for a, b in zip(x, y, strict=True))
 
 
-def _held(x: Row) -> set[int]:
+def _members(x: Row) -> set[int]:
     return {i for i, value in enumerate(x) if value}
 
 
@@ -23,14 +25,14 @@ PLAIN: dict[str, Callable[[Row, Row], float]] = {
     "cosine": lambda x, y: _dot(x, y) / (math.hypot(*x) * math.hypot(*y)),
     "euclidean": math.dist,
     "manhattan": lambda x, y: math.fsum(abs(a - b) for a, b in zip(x, y, strict=True)),
-    "jaccard": lambda x, y: len(_held(x) & _held(y)) / len(_held(x) | _held(y)),
+    "jaccard": lambda x, y: len(_members(x) & _members(y)) / len(_members(x) | _members(y)),
     "log_cosine": lambda x, y: _dot(x, y) / (math.log(1 + _dot(x, x)) * math.log(1 + _dot(y, y))),
     "exp_scaled_cosine": lambda x, y: _dot(x, y) / (_dot(x, x) ** 0.3 * _dot(y, y) ** 0.3),
 }
 
 
 def rows(seed: int, n: int = 20, dim: int = 12) -> np.ndarray:
-    """float32 (n, dim), about half of it zero."""
+    """Return float32 (n, dim), about half of it zero."""
     rng = np.random.default_rng(seed)
     values = rng.standard_normal((n, dim)) * rng.integers(0, 2, (n, dim))
     values[:, 0] += 2
@@ -75,12 +77,12 @@ def test_one_sparse_row_is_paired_with_all(measure: str) -> None:
 
 
 def test_a_zero_vector_has_a_score_and_no_warning() -> None:
-    zero, one = np.zeros((1, 4), np.float32), np.ones((1, 4), np.float32)
+    zeros, ones = np.zeros((1, 4), np.float32), np.ones((1, 4), np.float32)
     with np.errstate(all="raise"):
-        assert DENSE_MEASURES["cosine"](zero, one) == 0
+        assert DENSE_MEASURES["cosine"](zeros, ones) == 0
         for measure in SPARSE_MEASURES.values():
-            assert measure(csr_array(zero), csr_array(one)) == 0
-            assert measure(csr_array(zero), csr_array(zero)) == 0
+            assert measure(csr_array(zeros), csr_array(ones)) == 0
+            assert measure(csr_array(zeros), csr_array(zeros)) == 0
 
 
 def test_a_weight_of_zero_is_no_member() -> None:
@@ -103,6 +105,6 @@ def test_a_relation_changes_the_source() -> None:
     assert score(apply_relation("identity", parameters[:0], source), target) == 3 + 8
 
 
-def test_a_missing_part_is_a_missing_sum() -> None:
+def test_the_sum_with_a_missing_score_is_missing() -> None:
     total = weighted_sum([np.array([1.0, np.nan]), np.array([2.0, 2.0])], [0.5, -1])
     np.testing.assert_array_equal(total, [-1.5, np.nan])

@@ -1,3 +1,5 @@
+"""Similarity measures of training: values, and gradients of very short and long vectors."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,10 +15,10 @@ def test_products_are_the_measure_of_that_name(name: str, length: float) -> None
     rng = np.random.default_rng(0)
     x, y = (length * rng.standard_normal((2, 20, 8))).astype(np.float32)
     left, right = COMPARATORS[name](x), COMPARATORS[name](y)
-    found = np.einsum("nd,nd->n", left.vectors, right.vectors)
-    assert found.dtype == np.float32
+    products = np.einsum("nd,nd->n", left.vectors, right.vectors)
+    assert products.dtype == np.float32
     exact = DENSE_MEASURES[name](x, y)
-    np.testing.assert_allclose(found, exact, atol=1e-6 * np.abs(exact).max())
+    np.testing.assert_allclose(products, exact, atol=1e-6 * np.abs(exact).max())
     assert np.linalg.norm(left.vectors, axis=1).max() <= left.greatest_norm() * (1 + 1e-6)
 
 

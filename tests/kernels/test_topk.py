@@ -1,4 +1,4 @@
-"""The best k against a sort of all exact scores, in parts of any number, with ties, exclusions and extremes."""
+"""Top k against a sort of all exact scores, in any parts, with ties, excluded pairs and extreme values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from twhin_spark.kernels.topk import NO_POSITION, BestCandidates, Candidates, To
 
 
 def brute_force(queries: Floats, candidates: Candidates, k: int, excluded: Excluded) -> BestCandidates:
-    """All scores in float64, one sort a query."""
+    """Sort the float64 scores of all candidates, query by query."""
     scores = queries.astype(np.float64) @ candidates.vectors.astype(np.float64).T
     allowed = np.ones(scores.shape, bool)
     allowed[excluded.query, excluded.candidate] = False
@@ -28,17 +28,18 @@ def brute_force(queries: Floats, candidates: Candidates, k: int, excluded: Exclu
 
 
 def in_parts(queries: Floats, candidates: Candidates, k: int, excluded: Excluded, cuts: Integers) -> BestCandidates:
+    """Search in the parts of the candidates between the cuts."""
     top = TopK(queries, k)
     for begin, end in zip([0, *cuts], [*cuts, len(candidates.vectors)], strict=True):
         part = Candidates(candidates.vectors[begin:end], candidates.key[begin:end], candidates.position[begin:end])
-        mine = (excluded.candidate >= begin) & (excluded.candidate < end)
-        top.add(part, Excluded(excluded.query[mine], excluded.candidate[mine] - begin))
+        inside = (excluded.candidate >= begin) & (excluded.candidate < end)
+        top.add(part, Excluded(excluded.query[inside], excluded.candidate[inside] - begin))
     return top.best()
 
 
-def assert_same(found: BestCandidates, expected: BestCandidates) -> None:
-    np.testing.assert_array_equal(found.positions, expected.positions)
-    np.testing.assert_array_equal(found.scores, expected.scores)
+def assert_same(best: BestCandidates, expected: BestCandidates) -> None:
+    np.testing.assert_array_equal(best.positions, expected.positions)
+    np.testing.assert_array_equal(best.scores, expected.scores)
 
 
 @settings(max_examples=60, deadline=None)
@@ -49,13 +50,13 @@ def test_the_best_k_are_those_of_a_full_sort(seed: int, m: int, n: int, k: int, 
     values = int(rng.integers(1, 4))  # few values: many scores tie, and many candidates are the same vector
     queries = in_fixed_point(rng.integers(-values, values + 1, (m, dim)).astype(np.float32))
     vectors = rng.integers(-values, values + 1, (n, dim)).astype(np.float32)
-    vectors[rng.random(n) < 0.3] += rng.normal(0, 1e-7)  # and many nearly do
+    vectors[rng.random(n) < 0.3] += rng.normal(0, 1e-7)  # and many nearly tie
     vectors = in_fixed_point(vectors)
     candidates = Candidates(vectors, rng.integers(0, max(n // 2, 1), n), rng.permutation(n))
     pairs = rng.integers(0, (m, max(n, 1)), (min(n, 1) * 200, 2))
     excluded = Excluded(pairs[:, 0], pairs[:, 1])
-    found = in_parts(queries, candidates, k, excluded, np.sort(rng.integers(0, n + 1, cuts)))
-    assert_same(found, brute_force(queries, candidates, k, excluded))
+    best = in_parts(queries, candidates, k, excluded, np.sort(rng.integers(0, n + 1, cuts)))
+    assert_same(best, brute_force(queries, candidates, k, excluded))
 
 
 @pytest.mark.parametrize("measure", [in_fixed_point, unit_vectors])
@@ -68,15 +69,15 @@ def test_any_parts_and_any_order_of_queries_give_the_same_bits(measure: object) 
         measure((rng.normal(size=(5000, 64)) * scale).astype(np.float32)), rng.permutation(5000), np.arange(5000)
     )
     none = Excluded(np.zeros(0, np.int64), np.zeros(0, np.int64))
-    whole = in_parts(queries, candidates, 50, none, np.zeros(0, np.int64))
-    assert_same(whole, brute_force(queries, candidates, 50, none))
-    assert_same(in_parts(queries, candidates, 50, none, np.array([7, 7, 1500, 4990])), whole)
+    undivided = in_parts(queries, candidates, 50, none, np.zeros(0, np.int64))
+    assert_same(undivided, brute_force(queries, candidates, 50, none))
+    assert_same(in_parts(queries, candidates, 50, none, np.array([7, 7, 1500, 4990])), undivided)
     order = rng.permutation(300)
-    turned = in_parts(queries[order], candidates, 50, none, np.array([2500]))
-    assert_same(turned, BestCandidates(whole.scores[order], whole.positions[order]))
+    reordered = in_parts(queries[order], candidates, 50, none, np.array([2500]))
+    assert_same(reordered, BestCandidates(undivided.scores[order], undivided.positions[order]))
 
 
-def test_equal_vectors_by_the_thousand_are_told_apart_by_their_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_thousands_of_equal_vectors_are_ordered_by_their_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topk, "_SLACK", 2)
     vectors = np.ones((5000, 3), np.float32)
     keys = np.random.default_rng(2).permutation(5000)
@@ -86,7 +87,7 @@ def test_equal_vectors_by_the_thousand_are_told_apart_by_their_keys(monkeypatch:
     np.testing.assert_array_equal(top.best().positions, [order[1:5], order[:4]])
 
 
-def test_a_zero_vector_has_the_cosine_0_and_a_vector_with_itself_1() -> None:
+def test_unit_vectors_have_norm_1_and_a_zero_vector_0() -> None:
     vectors = np.array([[0, 0], [3e-30, 4e-30], [-3e30, 4e30]], np.float32)
     units = unit_vectors(vectors)
     np.testing.assert_allclose(np.linalg.norm(units, axis=1), [0, 1, 1], atol=1e-6)

@@ -1,3 +1,5 @@
+"""Training passes on planted blocks: falling loss, directions, weights, bounds, reproducibility."""
+
 from dataclasses import replace
 
 import numpy as np
@@ -24,7 +26,7 @@ def fresh_relation(source: str, target: str, operator: str, two_sided: bool, wei
 
 
 def two_blocks(operator: str = "translation", two_sided: bool = False) -> tuple[Model, Edges]:
-    """Users follow users and favorite tweets of their own half (even or odd rows)."""
+    """Return a model and edges by which users follow users and favorite tweets of their own half (even or odd rows)."""
     model = Model(
         {
             "user": EntityRows(initial_vectors(np.arange(USERS), DIM, 0.1, 0), np.zeros(USERS, np.float32)),
@@ -84,10 +86,8 @@ def test_vectors_grow_to_the_bound_and_no_further() -> None:
 
 @pytest.mark.parametrize("two_sided", [False, True])
 @pytest.mark.parametrize(("loss", "logq"), [(Logistic(), False), (Softmax(), True)], ids=str)
-def test_cross_negatives_keep_an_entity_from_answering_its_own_question(
-    loss: Loss, logq: bool, two_sided: bool
-) -> None:
-    """Half of the users follow the other half: nothing else says that they do not follow themselves."""
+def test_cross_negatives_rank_an_entity_below_its_targets(loss: Loss, logq: bool, two_sided: bool) -> None:
+    """Half of the users follow the other half; only cross negatives show that users do not follow themselves."""
     shares = []
     for crossing in (False, True):
         users = EntityRows(initial_vectors(np.arange(USERS), DIM, 0.1, 0), np.zeros(USERS, np.float32))
@@ -99,21 +99,23 @@ def test_cross_negatives_keep_an_entity_from_answering_its_own_question(
         for _ in range(5):
             train_edges(model, edges, chosen, rng)
         scores = (users.vectors[: USERS // 2] + model.relations[0].forward.values) @ users.vectors.T
-        own = scores.diagonal()
-        shares.append(np.mean(scores[:, USERS // 2 :] > own[:, None]))
+        self_scores = scores.diagonal()
+        shares.append(np.mean(scores[:, USERS // 2 :] > self_scores[:, None]))
     assert shares[1] > shares[0]
     assert shares[1] > 0.7
 
 
-def test_cross_negatives_are_of_relations_that_join_a_type_with_itself() -> None:
-    found = []
+def test_only_relations_that_join_a_type_with_itself_have_cross_negatives() -> None:
+    vectors = []
     for crossing in (False, True):
         model, edges = two_blocks()
-        own = edges.relation == 5  # from users to tweets
-        kept = Edges(edges.source[own], edges.target[own], edges.relation[own], edges.weight[own])
+        favorites = edges.relation == 5
+        kept = Edges(
+            edges.source[favorites], edges.target[favorites], edges.relation[favorites], edges.weight[favorites]
+        )
         train_edges(model, kept, replace(settings(Softmax()), cross_negatives=crossing), np.random.default_rng(0))
-        found.append(model.entities["user"].vectors)
-    np.testing.assert_array_equal(*found)
+        vectors.append(model.entities["user"].vectors)
+    np.testing.assert_array_equal(*vectors)
 
 
 def test_the_same_generator_gives_the_same_bits() -> None:
@@ -149,7 +151,7 @@ def test_edge_weight_times_relation_weight() -> None:
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf])
 @pytest.mark.parametrize("loss", [Logistic(), Softmax()], ids=str)
-def test_a_loss_that_is_not_finite_stops_the_pass_at_its_relation(loss: Loss, poison: float) -> None:
+def test_a_gradient_that_is_not_finite_ends_the_pass_at_its_relation(loss: Loss, poison: float) -> None:
     model, edges = two_blocks()
     model.entities["tweet"].vectors[:] = poison
     result = train_edges(model, edges, settings(loss), np.random.default_rng(0))
@@ -171,7 +173,7 @@ def test_a_cosine_learns_beside_vectors_of_any_length(scale: float) -> None:
     assert passes[-1].loss[5] < passes[0].loss[5]
     for rows in model.entities.values():
         assert np.isfinite(rows.accumulators).all()
-        assert (np.linalg.norm(rows.vectors[:9], axis=1) > 0.01).all()  # the shortest ones have moved
+        assert (np.linalg.norm(rows.vectors[:9], axis=1) > 0.01).all()  # the shortest vectors have moved
 
 
 def test_no_edges() -> None:

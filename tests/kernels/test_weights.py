@@ -1,4 +1,4 @@
-"""An edge of weight 1, and two of weight 0.5 between the same ends, are worth the same in expectation over batches."""
+"""Weights of edges: one edge of weight 1 has the expected gradients of two edges of weight 0.5 with the same ends."""
 
 import numpy as np
 import pytest
@@ -13,9 +13,9 @@ ENTITIES, DIM, CHUNK, PASSES = 199, 4, 10, 400
 
 
 def _expected_gradients(loss: Loss, weights: list[float]) -> tuple[Floats, Floats]:
-    """The gradients of a pass at the first edge's source and target, (DIM,) each: means over many passes.
+    """Average the gradients of passes at the first edge's source and target, (DIM,) each.
 
-    Edge i goes from source i to target i. weights: of the first edge's copies; the others are there once, of weight 1.
+    Edge i goes from source i to target i. The first edge has a copy for each of `weights`; the others have weight 1.
     """
     rng = np.random.default_rng(0)
     sources, targets = rng.standard_normal((2, ENTITIES, DIM)) / 2
@@ -26,7 +26,7 @@ def _expected_gradients(loss: Loss, weights: list[float]) -> tuple[Floats, Float
         (batch,) = deal_batches(relation, np.zeros(1, int), CHUNK, len(entity), rng)
         ids = entity[batch.edges]  # (C, CHUNK)
         filled = np.arange(CHUNK) < batch.sizes[:, None]
-        found = chunk_gradients(
+        gradients = chunk_gradients(
             Ends(sources[ids], ids),
             Ends(targets[ids], ids),
             weight[batch.edges] * filled,
@@ -34,8 +34,8 @@ def _expected_gradients(loss: Loss, weights: list[float]) -> tuple[Floats, Float
             None,
             LossSettings(loss),
         )
-        mine = (ids == 0) & filled
-        sums += found.source[mine].sum(axis=0), found.target[mine].sum(axis=0)
+        is_first_edge = (ids == 0) & filled
+        sums += gradients.source[is_first_edge].sum(axis=0), gradients.target[is_first_edge].sum(axis=0)
     return sums[0] / PASSES, sums[1] / PASSES
 
 

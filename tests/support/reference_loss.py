@@ -1,4 +1,4 @@
-"""The inputs of a chunk's loss, the loss in slow Python, and its gradients by finite differences."""
+"""Reference implementation of a chunk's loss: inputs, the loss in slow Python, gradients by finite differences."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -14,7 +14,25 @@ from twhin_spark.kernels.pair_scores import DENSE_MEASURES
 
 @dataclass
 class Inputs:
-    """The inputs of a chunk's loss."""
+    """Everything that the loss of a chunk depends on.
+
+    Attributes
+    ----------
+    source, target
+        Vectors of the edges' ends, then of the uniform negatives, (B + U, dim).
+    forward, backward
+        Parameters of the directions, (k,); `backward` is None for a one-sided relation.
+    source_ids, target_ids
+        Numbers of the entities, (B + U,).
+    weights
+        Weights of the edges, (B,).
+    operator
+        A name in OPERATORS.
+    settings
+        The loss and its weights.
+    source_expected, target_expected
+        Divisors of the negatives' weights, (B + U,), or None.
+    """
 
     source: np.ndarray
     target: np.ndarray
@@ -42,6 +60,7 @@ class Inputs:
         distinct: int = 6,
         comparator: str = "dot",
     ) -> "Inputs":
+        """Draw inputs of dim 4 with `distinct` entities at each end."""
         rng = np.random.default_rng(seed)
         count = OPERATORS[operator].parameter_count(4)
         return cls(
@@ -57,13 +76,13 @@ class Inputs:
         )
 
     def gradients(self) -> "Gradients":
-        """Return the gradients of this chunk."""
+        """Compute the gradients of this chunk by the kernels."""
         return Gradients.of_chunk(several_chunks([self]), 0)
 
 
 @dataclass
 class Gradients:
-    """A chunk's loss and gradients, without the axis of chunks."""
+    """The loss and gradients of a chunk, without the axis of chunks."""
 
     loss: float
     source: np.ndarray
@@ -72,16 +91,20 @@ class Gradients:
     backward: np.ndarray | None
 
     @classmethod
-    def of_chunk(cls, stacked: ChunkGradients, chunk: int) -> "Gradients":
-        assert stacked.loss is not None
-        backward = None if stacked.backward is None else stacked.backward[chunk]
+    def of_chunk(cls, gradients: ChunkGradients, chunk: int) -> "Gradients":
+        """Take the loss and gradients of a chunk, by its number."""
+        assert gradients.loss is not None
         return cls(
-            float(stacked.loss[chunk]), stacked.source[chunk], stacked.target[chunk], stacked.forward[chunk], backward
+            float(gradients.loss[chunk]),
+            gradients.source[chunk],
+            gradients.target[chunk],
+            gradients.forward[chunk],
+            None if gradients.backward is None else gradients.backward[chunk],
         )
 
 
 def several_chunks(chunks: list[Inputs], *, measure: bool = True) -> ChunkGradients:
-    """Compute the gradients of chunks of one shape, whose relations differ in their parameters alone."""
+    """Compute the gradients of chunks of one shape, whose relations differ in their parameters only."""
 
     def stacked(name: str) -> np.ndarray:
         return np.stack([getattr(chunk, name) for chunk in chunks])
@@ -105,13 +128,19 @@ def several_chunks(chunks: list[Inputs], *, measure: bool = True) -> ChunkGradie
 def slow_loss(inputs: Inputs, weighed: Inputs | None = None) -> float:
     """Compute the loss by its formula, one edge and one negative at a time.
 
-    weighed: the inputs whose scores weigh the negatives, if the loss weighs them; None: these inputs.
+    Parameters
+    ----------
+    inputs
+        Inputs of the loss.
+    weighed
+        Inputs whose scores weigh the negatives of an adversarial loss; by default, `inputs`.
     """
     total = 0.0
-    for edge, weighed_edge in zip(corruptions(inputs), corruptions(weighed or inputs), strict=True):
-        weight, positive, negatives = edge
+    for (weight, positive, negatives), (_, _, weighing) in zip(
+        corruptions(inputs), corruptions(weighed or inputs), strict=True
+    ):
         if isinstance(inputs.settings.loss, Logistic) and (alpha := inputs.settings.loss.adversarial_temperature):
-            powers = [w * math.exp(alpha * f) for w, f in weighed_edge[2]]
+            powers = [w * math.exp(alpha * f) for w, f in weighing]
             shares = [power * sum(w for w, _ in negatives) / sum(powers) for power in powers]
             negatives = [(share, f) for share, (_, f) in zip(shares, negatives, strict=True)]
         total += weight * slow_edge_loss(inputs.settings.loss, positive, negatives)
@@ -119,6 +148,7 @@ def slow_loss(inputs: Inputs, weighed: Inputs | None = None) -> float:
 
 
 def slow_penalty(inputs: Inputs) -> float:
+    """Compute the penalty by its formula, one edge at a time."""
     penalty, total = inputs.settings.penalty, 0.0
     if penalty is not None:
         for i, weight in enumerate(inputs.weights):
@@ -126,12 +156,12 @@ def slow_penalty(inputs: Inputs) -> float:
                 (penalty.entities, [inputs.source[i], inputs.target[i]]),
                 (penalty.relations, [inputs.forward, *([] if inputs.backward is None else [inputs.backward])]),
             ):
-                total += weight * factor * sum(float((np.abs(array) ** penalty.power).sum()) for array in arrays)
+                total += weight * factor * sum(float((np.abs(values) ** penalty.power).sum()) for values in arrays)
     return total
 
 
 def corruptions(inputs: Inputs) -> Iterator[tuple[float, float, list[tuple[float, float]]]]:
-    """Yield, for each end of each edge, the edge's weight and score, and the weights and scores of its negatives."""
+    """Yield for each end of each edge: the edge's weight and score, and the weights and scores of its negatives."""
     operator, measure = OPERATORS[inputs.operator], DENSE_MEASURES[inputs.settings.comparator]
 
     def forward(s: np.ndarray, t: np.ndarray) -> float:
@@ -146,7 +176,7 @@ def corruptions(inputs: Inputs) -> Iterator[tuple[float, float, list[tuple[float
     edges = len(inputs.weights)
     for i in range(edges):
         s, t = inputs.source[i], inputs.target[i]
-        sides = [
+        ends = [
             (forward(s, t), inputs.target_ids, [forward(s, other) for other in inputs.target], inputs.target_expected),
             (
                 backward(s, t),
@@ -155,7 +185,7 @@ def corruptions(inputs: Inputs) -> Iterator[tuple[float, float, list[tuple[float
                 inputs.source_expected,
             ),
         ]
-        for positive, ids, scores, expected in sides:
+        for positive, ids, scores, expected in ends:
             negatives = []
             for n, score in enumerate(scores):
                 if ids[n] == ids[i]:
@@ -167,6 +197,7 @@ def corruptions(inputs: Inputs) -> Iterator[tuple[float, float, list[tuple[float
 
 
 def slow_edge_loss(loss: Loss, positive: float, negatives: list[tuple[float, float]]) -> float:
+    """Compute the loss of an edge of weight 1 from its score and the weights and scores of its negatives."""
     if isinstance(loss, Softmax):
         e = math.exp(positive / loss.temperature)
         return -math.log(e / (e + sum(weight * math.exp(f / loss.temperature) for weight, f in negatives)))
@@ -183,9 +214,18 @@ def slow_edge_loss(loss: Loss, positive: float, negatives: list[tuple[float, flo
 def finite_differences(
     inputs: Inputs, values: np.ndarray, loss: Callable[[], float] | None = None, step: float = 1e-5
 ) -> np.ndarray:
-    """Return the central differences of the loss at each of the values, an array of the inputs.
+    """Estimate the gradient of a loss by central differences.
 
-    loss: function of the changed inputs; None: their loss.
+    Parameters
+    ----------
+    inputs
+        Inputs of the loss.
+    values
+        The array of the inputs at which the gradient is wanted; its elements are changed and restored.
+    loss
+        Function of the current inputs; by default, their loss by the kernels.
+    step
+        Difference of an element in either direction.
     """
     loss = loss or (lambda: inputs.gradients().loss)
     differences = np.zeros_like(values)

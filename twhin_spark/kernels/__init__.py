@@ -1,1 +1,1 @@
-"""The mathematics of training and ranking in plain NumPy: nothing here knows Spark, files or configuration."""
+"""Mathematics of training, ranking and scoring in plain NumPy, without Spark, files or configuration."""

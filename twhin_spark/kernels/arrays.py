@@ -1,4 +1,4 @@
-"""The array types of the kernels' signatures, and what several of them need. Docstrings give shapes and dtypes."""
+"""Array types of the kernels' signatures, and small array functions that several kernels need."""
 
 from typing import Any, TypeAlias
 
@@ -10,6 +10,17 @@ Integers: TypeAlias = NDArray[np.integer[Any]]
 
 
 def number_within(ascending: Integers) -> Integers:
-    """Each element's number, from 0, among those equal to it: (n,) of ascending numbers (n,) of at least 0."""
+    """Number equal elements from 0: [2, 2, 5, 7, 7, 7] gives [0, 1, 0, 0, 1, 2].
+
+    Parameters
+    ----------
+    ascending
+        Sorted integers (n,) of at least 0.
+    """
     sizes = np.bincount(ascending)
     return np.arange(len(ascending)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+
+
+def transposed(matrices: Floats) -> Floats:
+    """Return the transposes (C, n, m) of matrices (C, m, n), as a view."""
+    return matrices.transpose(0, 2, 1)

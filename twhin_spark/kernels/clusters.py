@@ -1,6 +1,7 @@
-"""Spherical k-means: clusters of directions, each with a unit centroid (I. Dhillon and D. Modha, 2001).
+"""Spherical k-means: clusters of vectors by direction, each with a unit centroid.
 
-The closeness of a vector to a centroid is their cosine. A zero vector has no direction and moves no centroid.
+I. Dhillon, D. Modha: Concept Decompositions for Large Sparse Text Data using Clustering, Machine Learning 2001. The
+closeness of a vector to a centroid is their cosine. A zero vector has no direction and is left out.
 """
 
 from __future__ import annotations
@@ -18,7 +19,15 @@ _BLOCK_ROWS = 16_384  # vectors that are compared with all centroids at a time
 
 @dataclass(frozen=True)
 class Clustering:
-    """centroids: unit vectors, float32 (clusters, dim). closeness: the mean cosine after each iteration."""
+    """A result of `spherical_kmeans`.
+
+    Attributes
+    ----------
+    centroids
+        Unit vectors, float32 (clusters, dim).
+    closeness
+        The mean cosine of the vectors to their nearest centroids in each iteration.
+    """
 
     centroids: Floats
     closeness: list[float]
@@ -27,11 +36,28 @@ class Clustering:
 def spherical_kmeans(
     vectors: Floats, clusters: int, rng: np.random.Generator, *, iterations: int = 30, tolerance: float = 1e-4
 ) -> Clustering:
-    """Clusters vectors (n, dim), until the mean cosine gains less than `tolerance` or after so many iterations.
+    """Cluster vectors by direction.
 
-    The first centroids are drawn as in k-means++ (D. Arthur and S. Vassilvitskii, 2007). A cluster that loses its last
-    vector takes the one that is farthest from its centroid. Raises ValueError where fewer vectors than clusters have a
-    direction.
+    The first centroids are drawn as in k-means++ (D. Arthur and S. Vassilvitskii, SODA 2007). A cluster that loses its
+    last vector takes the one that is farthest from its centroid.
+
+    Parameters
+    ----------
+    vectors
+        (n, dim).
+    clusters
+        Number of clusters, from 1.
+    rng
+        Generator of the first centroids.
+    iterations
+        The most iterations.
+    tolerance
+        The search ends when an iteration raises the mean cosine by less.
+
+    Raises
+    ------
+    ValueError
+        If fewer vectors than clusters have a direction.
     """
     unit = unit_rows(vectors)
     unit = unit[np.any(unit != 0, axis=1)]
@@ -47,12 +73,25 @@ def spherical_kmeans(
         closeness.append(float(cosines.mean()))
         if len(closeness) > 1 and closeness[-1] - closeness[-2] < tolerance:
             break
-        centroids = _moved(unit, labels, cosines, clusters)
+        centroids = _mean_directions(unit, labels, cosines, clusters)
     return Clustering(centroids, closeness)
 
 
 def nearest_centroids(vectors: Floats, centroids: Floats) -> tuple[Integers, Floats]:
-    """The nearest of unit centroids (clusters, dim) to each vector (n, dim): its number and the cosine, both (n,)."""
+    """Assign each vector to its nearest centroid.
+
+    Parameters
+    ----------
+    vectors
+        (n, dim), of any length.
+    centroids
+        Unit vectors (clusters, dim).
+
+    Returns
+    -------
+    labels, cosines
+        The number of the nearest centroid, int64 (n,), and the cosine to it, float32 (n,).
+    """
     labels = np.zeros(len(vectors), np.int64)
     cosines = np.zeros(len(vectors), np.float32)
     for first in range(0, len(vectors), _BLOCK_ROWS):
@@ -64,7 +103,7 @@ def nearest_centroids(vectors: Floats, centroids: Floats) -> tuple[Integers, Flo
 
 
 def unit_rows(vectors: Floats) -> Floats:
-    """The vectors (n, dim) over their norms, float32; a zero vector stays zero."""
+    """Return vectors (n, dim) over their norms, float32; a zero vector stays zero."""
     vectors = vectors.astype(np.float32, copy=False)
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit: Floats = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
@@ -72,35 +111,35 @@ def unit_rows(vectors: Floats) -> Floats:
 
 
 def _first_centroids(unit: Floats, clusters: int, rng: np.random.Generator) -> Floats:
-    """Vectors drawn one after the other, with a chance proportional to 1 - cosine to the nearest one drawn so far.
+    """Draw vectors one after the other, with a chance proportional to 1 - cosine to the nearest one drawn so far.
 
-    Of a few draws the one stays that leaves the least distance (greedy k-means++).
+    Of a few draws, the one that leaves the least total distance is taken (greedy k-means++).
     """
     draws = 2 + int(np.log(clusters))
     chosen = [int(rng.integers(len(unit)))]
-    far = _distances(unit, chosen)[:, 0]
+    distances = _distances(unit, chosen)[:, 0]  # (n,) to the nearest one drawn
     while len(chosen) < clusters:
-        far[chosen] = 0
-        if not far.any():  # what is left are copies of what was drawn
+        distances[chosen] = 0
+        if not distances.any():  # the remaining vectors are copies of drawn ones
             chosen.append(int(np.setdiff1d(np.arange(len(unit)), chosen)[0]))
             continue
-        weights = np.cumsum(far, dtype=np.float64)
+        weights = np.cumsum(distances, dtype=np.float64)
         drawn = np.searchsorted(weights, rng.random(draws) * weights[-1], side="right")
-        left = np.minimum(far[:, None], _distances(unit, drawn))  # (n, draws)
+        left = np.minimum(distances[:, None], _distances(unit, drawn))  # (n, draws)
         best = int(left.sum(axis=0).argmin())
         chosen.append(int(drawn[best]))
-        far = left[:, best]
+        distances = left[:, best]
     return unit[chosen]
 
 
 def _distances(unit: Floats, rows: Sequence[int] | Integers) -> Floats:
-    """1 - cosine of all unit vectors to some of them, not below zero: (n, len(rows))."""
+    """Return 1 - cosine of all unit vectors to those of some rows, at least 0, (n, len(rows))."""
     distances: Floats = np.maximum(1 - unit @ unit[rows].T, 0)
     return distances
 
 
-def _moved(unit: Floats, labels: Integers, cosines: Floats, clusters: int) -> Floats:
-    """The directions of the clusters' sums (clusters, dim)."""
+def _mean_directions(unit: Floats, labels: Integers, cosines: Floats, clusters: int) -> Floats:
+    """Return the directions of the clusters' sums, (clusters, dim); an empty cluster takes a distant vector."""
     ones = np.ones(len(unit), np.float32)
     members = csr_array((ones, (labels, np.arange(len(unit)))), shape=(clusters, len(unit)))
     centroids = unit_rows(members @ unit)

@@ -194,7 +194,7 @@ def move_nodes(graph: PottsGraph, labels: Integers, seed: int | Hashes, *, epoch
 
 @dataclass(frozen=True)
 class Gains:
-    """What m nodes gain in the communities that they may be in; a node that is alone gains 0.
+    """Gains of m nodes in their own and their neighbours' communities; a node that is alone gains 0.
 
     Attributes
     ----------
@@ -213,7 +213,7 @@ class Gains:
 
 
 def gains_of(graph: PottsGraph, labels: Integers, nodes: Integers) -> Gains:
-    """Return what some nodes (m,) gain: a function of the labels alone, so any split of the nodes gives the same."""
+    """Compute the gains of some nodes (m,) from the labels alone, so that any split of the nodes gives the same."""
     size, penalty = graph.totals(labels)
     label = labels[nodes]
     own_size, own_penalty = graph.size[nodes], graph.penalty[nodes]
@@ -302,6 +302,7 @@ def _sources(matrix: sparse.csr_array) -> Integers:
 
 
 def _fixed_point(values: NDArray[np.float64]) -> Integers:
+    """Round values to whole multiples of 1 / SCALE."""
     return np.rint(SCALE * values).astype(np.int64)
 
 

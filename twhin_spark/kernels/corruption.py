@@ -1,7 +1,7 @@
-"""What losses are of: the candidates of one corruption, and the scores (C, B, B + U) that the edges have with them.
+"""Corruptions of edges: the candidates that one end of an edge is replaced by, and views of their scores.
 
-A chunk has B edges. Each edge is scored against B + U candidates: the ends of the chunk's edges, so that the edges' own
-scores are on the diagonal, then U uniform negatives.
+A chunk has B edges. Each edge is scored against B + U candidates: first the entities at that end of the chunk's edges,
+so that the positive scores are on the diagonal of the scores (C, B, B + U), then U uniform negatives.
 """
 
 from dataclasses import dataclass
@@ -13,11 +13,16 @@ from twhin_spark.kernels.arrays import Floats, Integers
 
 @dataclass(frozen=True)
 class Corruption:
-    """The candidates of one corruption.
+    """The candidates of one corruption of C chunks.
 
-    weights: (C, B + U), what each candidate counts as a negative, 0 or more.
-    masked: flat positions in (C, B, B + U) of what is no negative, as the candidate is the edge's own entity.
-    counts: (C, B), how many negatives each edge has; None where the loss does not ask.
+    Attributes
+    ----------
+    weights
+        The weight of each candidate as a negative, (C, B + U), 0 or more.
+    masked
+        Flat positions in (C, B, B + U) of candidates that are no negatives, because they equal the edge's own entity.
+    counts
+        The number of negatives of each edge, (C, B), or None if the loss does not need it.
     """
 
     weights: Floats
@@ -26,11 +31,6 @@ class Corruption:
 
 
 def diagonal(scores: Floats) -> Floats:
-    """A view of the edges' own scores, (C, B)."""
-    own: Floats = np.einsum("cbb->cb", scores[:, :, : scores.shape[1]])
-    return own
-
-
-def transposed(scores: Floats) -> Floats:
-    """The transposes of in-batch scores (C, B, B), a view."""
-    return scores.transpose(0, 2, 1)
+    """Return the positive scores (C, B) of scores (C, B, B + U), as a view that can be written to."""
+    positive: Floats = np.einsum("cbb->cb", scores[:, :, : scores.shape[1]])
+    return positive

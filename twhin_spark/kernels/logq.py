@@ -1,11 +1,14 @@
-"""How much of an entity a chunk is expected to hold as a negative: what sampled negatives are divided by (logQ).
+"""LogQ correction: the expected weight of an entity among a chunk's negatives, by which sampled negatives are divided.
 
-A softmax over all entities is far too wide to compute. Dividing each sampled negative by its expected number makes the
-sum over the sample an unbiased estimate of the sum over all entities, those that are not loaded being like the others:
-Y. Bengio, J.-S. Senécal, Adaptive importance sampling to accelerate training of a neural probabilistic language model,
-2008; X. Yi et al., Sampling-bias-corrected neural modeling for large corpus item recommendations, RecSys 2019. In-batch
-negatives come by popularity and uniform ones alike for all; what counts is the expectation of the two together (the
-balance heuristic of E. Veach and L. Guibas, 1995), so that neither kind can make an entity count many times over.
+A softmax over all entities is too expensive to compute. Dividing each sampled negative by the number of times it is
+expected makes the sum over the sample an unbiased estimate of the sum over all entities, if those that are not loaded
+are like the others: Y. Bengio, J.-S. Senécal: Adaptive Importance Sampling to Accelerate Training of a Neural
+Probabilistic Language Model, IEEE Transactions on Neural Networks 2008; X. Yi et al.: Sampling-Bias-Corrected Neural
+Modeling for Large Corpus Item Recommendations, RecSys 2019.
+
+In-batch negatives come by popularity, uniform negatives alike for all entities. The expectation is that of both
+together (the balance heuristic of E. Veach and L. Guibas, SIGGRAPH 1995), so that neither kind can make an entity count
+many times over.
 """
 
 from dataclasses import dataclass
@@ -17,11 +20,16 @@ from twhin_spark.kernels.arrays import Floats, Integers
 
 @dataclass(frozen=True)
 class EndpointShares:
-    """What part of each relation's edges, by weight, have each entity at one end.
+    """The part of each relation's edges, by weight, that has each entity at one end.
 
-    entities: how many there are; rows are below it.
-    keys: int64 (m,), relation · entities + row, distinct and ascending.
-    shares: float32 (m,), with the sum 1 for each relation.
+    Attributes
+    ----------
+    entities
+        Number of loaded entities of the type at that end; rows are below it.
+    keys
+        relation · entities + row, int64 (m,), distinct and ascending.
+    shares
+        float32 (m,), with the sum 1 for each relation.
     """
 
     entities: int
@@ -30,16 +38,24 @@ class EndpointShares:
 
     @classmethod
     def from_edges(cls, relation: Integers, rows: Integers, weights: Floats, entities: int) -> "EndpointShares":
-        """From the relations (n,) of edges, the rows (n,) at that end, and the edges' weights (n,)."""
-        keys, place = np.unique(relation.astype(np.int64) * entities + rows, return_inverse=True)
+        """Sum the weights of edges by relation and entity.
+
+        Parameters
+        ----------
+        relation, rows, weights
+            Relation number, row at the end in question and weight of each edge, (n,).
+        entities
+            Number of loaded entities of the type at that end.
+        """
+        keys, key_of = np.unique(relation.astype(np.int64) * entities + rows, return_inverse=True)
         totals = np.bincount(relation, weights)  # (relations,)
-        return cls(entities, keys, (np.bincount(place, weights) / totals[keys // entities]).astype(np.float32))
+        return cls(entities, keys, (np.bincount(key_of, weights) / totals[keys // entities]).astype(np.float32))
 
     def lookup(self, relation: Integers, rows: Integers) -> Floats:
-        """The shares of rows (C, k) in relations (C,), 0 for those that no edge has: float32 (C, k)."""
+        """Return the shares of rows (C, k) in relations (C,), float32 (C, k); 0 for an entity without an edge."""
         keys = relation.astype(np.int64)[:, None] * self.entities + rows
-        place = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return np.where(self.keys[place] == keys, self.shares[place], np.float32(0))
+        index = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where(self.keys[index] == keys, self.shares[index], np.float32(0))
 
 
 def expected_negatives(
@@ -53,17 +69,43 @@ def expected_negatives(
     entities: int,
     loaded: float = 1.0,
 ) -> Floats:
-    """The expected weight, among a chunk's negatives, of entities with these shares (C, k): float32 (C, k).
+    """Return the weight with which entities are expected among the negatives of C chunks.
 
-    The chunks have `edges` edges (C,) and draw `uniform` of the loaded `entities`, a number or one for each chunk (C,);
-    the weights are LossSettings'. crossing: the shares at the edges' other end, where those entities are negatives too.
-    loaded: the part of all entities that is loaded. Which part it is changes, so an entity is expected in so many of
-        the chunks alone; without it a softmax would be over the fewer entities, the more groups there are.
+    Parameters
+    ----------
+    shares
+        Shares of the entities at the corrupted end, (C, k), from `EndpointShares.lookup`.
+    crossing
+        Shares of the same entities at the other end, (C, k), if the entities there are negatives, too.
+    edges
+        Number of edges of each chunk, (C,).
+    in_batch_weight, uniform_weight
+        As in LossSettings.
+    uniform
+        Number of uniform negatives of a chunk, or of each chunk (C,).
+    entities
+        Number of loaded entities of the type, from which uniform negatives are drawn.
+    loaded
+        The part of all entities of the type that is loaded. Which part it is changes, so that an entity can occur only
+        in this part of the chunks. Without this factor, a softmax would be over fewer entities the more groups there
+        are.
+
+    Returns
+    -------
+    float32 (C, k)
+        The expected weights, above 0.
+
+    Examples
+    --------
+    A chunk has 100 edges and draws 50 of 1,000 entities, and both weights are 1. An entity at the end of 5% of the
+    edges is expected 100 · 0.05 + 50 / 1,000 = 5.05 times, so each time that it is sampled it counts 1 / 5.05. An
+    entity without an edge is expected 0.05 times, and counts 20 when it is sampled. In the sum over many chunks, both
+    count as one entity for each chunk.
     """
     expected = in_batch_weight * edges[:, None] * shares + uniform_weight * np.asarray(uniform)[..., None] / entities
     if crossing is not None:
         expected = expected + uniform_weight * edges[:, None] * crossing
     if loaded < 1:
         expected = expected * loaded
-    # It is 0 only where the negative's own weight is, too.
+    # It is 0 only if the negative's own weight is 0, too.
     return np.maximum(expected.astype(np.float32), np.finfo(np.float32).tiny)

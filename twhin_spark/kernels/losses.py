@@ -1,6 +1,6 @@
-"""Losses of the scores of C chunks (see sides.py), and their gradient with respect to every score.
+"""Losses of the scores of C chunks (see corruption.py), and their gradients with respect to every score.
 
-In place, scores become gradients: the arrays are as large as the caches, and another one would cost more than the
+Scores become gradients in place: the arrays are as large as the caches, and another one would cost more time than the
 arithmetic.
 """
 
@@ -9,36 +9,52 @@ from typing import Protocol
 
 import numpy as np
 
-from twhin_spark.kernels.arrays import Floats
-from twhin_spark.kernels.corruption import Corruption, diagonal, transposed
+from twhin_spark.kernels.arrays import Floats, transposed
+from twhin_spark.kernels.corruption import Corruption, diagonal
 from twhin_spark.kernels.pairwise_losses import PairwiseLoss
 
 SAFE_EXPONENT = 60.0  # e^60 times the number of candidates, and e^-60, are far inside float32
 
 
 class Loss(Protocol):
-    """What a loss knows. Methods turn scores into gradients in place and return each chunk's loss, (C,).
+    """A loss of the scores of edges and their negatives.
 
-    They take scores times `scale`, and give the gradients at the scores themselves. edge_weights: (C, B).
+    Its methods take scores times `scale`, replace them in place by the gradients at the scores without that factor, and
+    return the loss of each chunk, (C,). `pairwise_losses.PairwiseLoss` implements them for sums over pairs.
     """
 
     @property
     def scale(self) -> float:
-        """What scores are multiplied by before they get here."""
+        """The factor by which the caller multiplies scores."""
         ...
 
     @property
     def counts_negatives(self) -> bool:
-        """Whether it asks how many negatives an edge has."""
+        """True if the loss needs `Corruption.counts`."""
         ...
 
     def one_corruption(
         self, scores: Floats, corruption: Corruption, edge_weights: Floats, bound: float, measure: bool
     ) -> Floats | None:
-        """One corruption: scores (C, B, B + U).
+        """Replace the scores of one corruption by gradients.
 
-        bound: no score is further from 0.
-        measure: whether the loss is asked for; without it None may come back, where it takes long to compute.
+        Parameters
+        ----------
+        scores
+            Edges by candidates, (C, B, B + U).
+        corruption
+            The candidates.
+        edge_weights
+            (C, B).
+        bound
+            An upper bound of the scores' absolute values.
+        measure
+            If false, the loss is not needed, and None may be returned if computing it would take long.
+
+        Returns
+        -------
+        (C,) or None
+            The loss of each chunk.
         """
         ...
 
@@ -52,10 +68,24 @@ class Loss(Protocol):
         bound: float,
         measure: bool,
     ) -> Floats | None:
-        """Two corruptions that share their in-batch scores.
+        """Replace the scores of two corruptions that share their in-batch scores by gradients.
 
-        scores: (C, B, B + U), edges by target candidates; its first B columns are source candidates by edges, too.
-        uniform: (C, B, U'), edges by uniform source candidates.
+        Parameters
+        ----------
+        scores
+            Edges by target candidates, (C, B, B + U). The transposes of the first B columns are the scores of edges by
+            in-batch source candidates.
+        uniform
+            Edges by uniform source candidates, (C, B, U').
+        target, source
+            The candidates at each end.
+        edge_weights, bound, measure
+            As in `one_corruption`.
+
+        Returns
+        -------
+        (C,) or None
+            The loss of each chunk, summed over both corruptions.
         """
         ...
 
@@ -64,9 +94,14 @@ class Loss(Protocol):
 class Logistic(PairwiseLoss):
     """-w log σ(f) - w Σ_n a_n log σ(-f_n), where a_n is the weight of negative n over the number of negatives.
 
-    With an adversarial temperature α, what the negatives weigh in all is divided among them in proportion to
-    a_n e^(α f_n): Z. Sun et al.: RotatE: Knowledge Graph Embedding by Relational Rotation in Complex Space, ICLR 2019,
-    eq. 5. There, as here, the gradient takes these weights as constants.
+    With an adversarial temperature α, the total weight of an edge's negatives is divided among them in proportion to
+    a_n e^(α f_n), and the gradient takes these weights as constants: Z. Sun et al.: RotatE: Knowledge Graph Embedding
+    by Relational Rotation in Complex Space, ICLR 2019, eq. 5.
+
+    Attributes
+    ----------
+    adversarial_temperature
+        α, above 0; None weighs negatives by a_n alone.
     """
 
     adversarial_temperature: float | None = None
@@ -100,7 +135,13 @@ class Logistic(PairwiseLoss):
 class CosineContrastive(PairwiseLoss):
     """w (1 - f) + w Σ_n a_n max(0, f_n - margin), where a_n is the weight of negative n over the number of negatives.
 
-    f are cosines. K. Mao et al.: SimpleX: A Simple and Strong Baseline for Collaborative Filtering, CIKM 2021, eq. 1.
+    The scores f must be cosines. K. Mao et al.: SimpleX: A Simple and Strong Baseline for Collaborative Filtering, CIKM
+    2021, eq. 1.
+
+    Attributes
+    ----------
+    margin
+        Negatives with a lower cosine have no loss.
     """
 
     margin: float = 0.9
@@ -128,7 +169,13 @@ class CosineContrastive(PairwiseLoss):
 
 @dataclass(frozen=True)
 class Softmax:
-    """-w log(e^(f/τ) / (e^(f/τ) + Σ_n a_n e^(f_n/τ))), where a_n is the weight of negative n and τ the temperature."""
+    """-w log(e^(f/τ) / (e^(f/τ) + Σ_n a_n e^(f_n/τ))), where a_n is the weight of negative n and τ the temperature.
+
+    Attributes
+    ----------
+    temperature
+        τ, above 0.
+    """
 
     temperature: float = 1.0
     counts_negatives = False
@@ -140,13 +187,14 @@ class Softmax:
     def one_corruption(
         self, scores: Floats, corruption: Corruption, edge_weights: Floats, bound: float, measure: bool
     ) -> Floats:
-        own = diagonal(scores).copy()
-        if not bound < SAFE_EXPONENT:  # every exponential is 1 at most, and one of a row is
-            greatest = _greatest(scores, corruption, own)
+        """Replace scores by gradients, see `Loss.one_corruption`."""
+        positive = diagonal(scores).copy()
+        if not bound < SAFE_EXPONENT:  # shifted, each exponential of an edge is at most 1, and one of them is 1
+            greatest = _greatest(scores, corruption, positive)
             scores -= greatest[:, :, None]
-            own -= greatest
+            positive -= greatest
         np.exp(scores, out=scores)
-        return self._of_exponentials(scores, own, corruption, edge_weights)
+        return self._of_exponentials(scores, positive, corruption, edge_weights)
 
     def both_corruptions(
         self,
@@ -158,9 +206,10 @@ class Softmax:
         bound: float,
         measure: bool,
     ) -> Floats:
-        # The source side sees the in-batch scores by column; where they need no shift, so does it their exponentials.
+        """Replace scores by gradients, see `Loss.both_corruptions`."""
+        # The source corruption reads in-batch scores by column. Without a shift, it shares their exponentials, too.
         edges, safe = scores.shape[1], bound < SAFE_EXPONENT
-        own = diagonal(scores).copy()
+        positive = diagonal(scores).copy()
         if safe:
             np.exp(scores, out=scores)
             np.exp(uniform, out=uniform)
@@ -169,8 +218,8 @@ class Softmax:
         by_source[:, :, :edges] = transposed(scores[:, :, :edges])
         by_source[:, :, edges:] = uniform
         if safe:
-            loss = self._of_exponentials(by_source, own, source, edge_weights)
-            loss += self._of_exponentials(scores, own, target, edge_weights)
+            loss = self._of_exponentials(by_source, positive, source, edge_weights)
+            loss += self._of_exponentials(scores, positive, target, edge_weights)
         else:
             loss = self.one_corruption(by_source, source, edge_weights, bound, measure)
             loss += self.one_corruption(scores, target, edge_weights, bound, measure)
@@ -178,16 +227,21 @@ class Softmax:
         uniform[:] = by_source[:, :, edges:]
         return loss
 
-    def _of_exponentials(self, scores: Floats, own: Floats, corruption: Corruption, edge_weights: Floats) -> Floats:
-        """From e^(f/τ) (C, B, B + U) to gradients, in place; own: f/τ of the edges (C, B). Returns the loss, (C,)."""
+    def _of_exponentials(
+        self, scores: Floats, positive: Floats, corruption: Corruption, edge_weights: Floats
+    ) -> Floats:
+        """Replace scores e^(f/τ) (C, B, B + U) by gradients, in place; return the loss, (C,).
+
+        The edges' own f/τ are given as positive, (C, B).
+        """
         scores *= corruption.weights[:, None, :]
         np.put(scores, corruption.masked, 0)
-        of_own = np.exp(own)
-        total = scores.sum(axis=2) + of_own  # (C, B)
+        positive_exponential = np.exp(positive)
+        total = scores.sum(axis=2) + positive_exponential  # (C, B)
         weights = edge_weights * scores.dtype.type(self.scale)
         scores *= (weights / total)[:, :, None]
-        diagonal(scores)[:] = weights * (of_own / total - 1)
-        loss: Floats = (edge_weights * (np.log(total) - own)).sum(axis=1)
+        diagonal(scores)[:] = weights * (positive_exponential / total - 1)
+        loss: Floats = (edge_weights * (np.log(total) - positive)).sum(axis=1)
         return loss
 
 
@@ -199,7 +253,7 @@ LOSSES: dict[str, type[Logistic] | type[Softmax] | type[CosineContrastive]] = {
 
 
 def _greatest(scores: Floats, corruption: Corruption, positive: Floats) -> Floats:
-    """The greatest of an edge's own score and its negatives', (C, B). What does not count becomes -inf."""
+    """Return the greatest of an edge's positive score and its negatives', (C, B); set all other scores to -inf."""
     np.put(scores, corruption.masked, -np.inf)
     scores.transpose(0, 2, 1)[corruption.weights == 0] = -np.inf
     greatest: Floats = np.maximum(scores.max(axis=2), positive)
@@ -207,7 +261,7 @@ def _greatest(scores: Floats, corruption: Corruption, positive: Floats) -> Float
 
 
 def _softplus_sum(halves: Floats, weights: Floats) -> Floats:
-    """Σ weights · log(1 + e^score) over a chunk, (C,), of half scores (C, B, N)."""
+    """Return Σ weights · log(1 + e^score) over each chunk, (C,), of halved scores (C, B, N)."""
     softplus = np.abs(halves)
     softplus *= -2
     np.exp(softplus, out=softplus)

@@ -1,4 +1,4 @@
-"""What training changes, and the edges that it is trained on, as arrays in memory."""
+"""Arrays that training changes, and the edges that it reads."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,16 @@ from twhin_spark.kernels.arrays import Floats, Integers
 
 @dataclass
 class EntityRows:
-    """The loaded entities of one type: vectors float32 (n, dim), Adagrad accumulators float32 (n,).
+    """The loaded entities of one type.
 
-    share: the part that they are of all entities of the type, above 0 and up to 1.
+    Attributes
+    ----------
+    vectors
+        float32 (n, dim).
+    accumulators
+        Adagrad accumulators, float32 (n,).
+    share
+        The part of all entities of the type that is loaded, above 0 and up to 1.
     """
 
     vectors: Floats
@@ -19,7 +26,13 @@ class EntityRows:
 
 @dataclass
 class DirectionParameters:
-    """A relation's parameters in one direction and their Adagrad accumulators, both float32 (parameter_count(dim),)."""
+    """Parameters of a relation's operator in one direction, and their Adagrad accumulators.
+
+    Attributes
+    ----------
+    values, accumulators
+        float32 (k,), k = `parameter_count(dim)`; stacked for the R relations of a `RelationBatch`, (R, k).
+    """
 
     values: Floats
     accumulators: Floats
@@ -27,7 +40,21 @@ class DirectionParameters:
 
 @dataclass
 class RelationModel:
-    """A relation between two entity types. backward is None where it is one-sided; weight multiplies its edges'."""
+    """A relation between two entity types.
+
+    Attributes
+    ----------
+    source_type, target_type
+        Entity types of the edges' ends.
+    operator
+        A name in OPERATORS.
+    weight
+        Factor of the edges' weights.
+    forward
+        Parameters that change sources.
+    backward
+        Parameters that change targets, or None if the relation is one-sided.
+    """
 
     source_type: str
     target_type: str
@@ -39,7 +66,15 @@ class RelationModel:
 
 @dataclass
 class Model:
-    """Everything that training changes: entities by type, relations by number."""
+    """Everything that training changes.
+
+    Attributes
+    ----------
+    entities
+        Loaded entities by type.
+    relations
+        Relations by number.
+    """
 
     entities: dict[str, EntityRows]
     relations: dict[int, RelationModel]
@@ -47,7 +82,17 @@ class Model:
 
 @dataclass(frozen=True)
 class Edges:
-    """n edges: source and target int32 (n,) rows of their types' entities, relation int16 (n,), weight float32 (n,)."""
+    """n edges.
+
+    Attributes
+    ----------
+    source, target
+        Rows in the loaded entities of the relation's source type and target type, int32 (n,).
+    relation
+        Relation numbers, int16 (n,).
+    weight
+        float32 (n,), above 0.
+    """
 
     source: Integers
     target: Integers

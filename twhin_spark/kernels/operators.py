@@ -1,7 +1,7 @@
-"""Relation operators: how a relation changes the vector of one end before it is compared with the other.
+"""Operators: maps by which a relation changes the vector of one end before it is compared with the other.
 
-Each operator is linear in the vector and has one parameter vector a relation. Its fresh parameters
-(`initial_parameters`) leave vectors unchanged.
+Each operator is affine in the vector and has one parameter vector for each relation, with which it starts as the
+identity (`initial_parameters`).
 """
 
 from typing import Protocol
@@ -12,27 +12,54 @@ from twhin_spark.kernels.arrays import Floats
 
 
 class Operator(Protocol):
-    """A map of vectors x (..., n, dim) with parameters params (..., parameter_count(dim)), one for each n vectors."""
+    """A map of vectors (..., n, dim), of which n share a parameter vector, (..., parameter_count(dim))."""
 
     def parameter_count(self, dim: int) -> int:
-        """The length of the parameter vector for vectors of length dim."""
+        """Return the length of the parameter vector for vectors of length dim.
+
+        Raises
+        ------
+        ValueError
+            If the operator has no parameters for this dim.
+        """
         ...
 
     def initial_parameters(self, dim: int) -> Floats:
-        """The parameters under which the operator is the identity, float32 (parameter_count(dim),)."""
+        """Return the parameters with which the operator is the identity, float32 (parameter_count(dim),)."""
         ...
 
     def apply(self, params: Floats, x: Floats) -> Floats:
-        """The changed vectors, as x."""
+        """Change vectors.
+
+        Parameters
+        ----------
+        params
+            (..., parameter_count(dim)).
+        x
+            (..., n, dim).
+
+        Returns
+        -------
+        (..., n, dim)
+            The changed vectors.
+        """
         ...
 
     def backward(self, params: Floats, x: Floats, grad_out: Floats) -> tuple[Floats, Floats]:
-        """From the gradient at the changed vectors: that at x and at params, in their shapes."""
+        """Return the gradients at x and params, in their shapes, from the gradient at the changed vectors.
+
+        Parameters
+        ----------
+        params, x
+            As in `apply`.
+        grad_out
+            (..., n, dim).
+        """
         ...
 
 
 class Identity:
-    """x."""
+    """The map x, without parameters."""
 
     def parameter_count(self, dim: int) -> int:
         return 0
@@ -48,7 +75,7 @@ class Identity:
 
 
 class Translation:
-    """x + θ (TransE; the operator of TwHIN)."""
+    """The map x + θ, as in TransE (A. Bordes et al., NeurIPS 2013) and TwHIN (A. El-Kishky et al., KDD 2022)."""
 
     def parameter_count(self, dim: int) -> int:
         return dim
@@ -64,7 +91,7 @@ class Translation:
 
 
 class Diagonal:
-    """x * θ (DistMult)."""
+    """The map x * θ by component, as in DistMult (B. Yang et al., ICLR 2015)."""
 
     def parameter_count(self, dim: int) -> int:
         return dim
@@ -80,11 +107,14 @@ class Diagonal:
 
 
 class ComplexDiagonal:
-    """The complex product x * θ (ComplEx). A vector holds its dim/2 real parts, then its imaginary parts."""
+    """The map x * θ of complex numbers, as in ComplEx (T. Trouillon et al., ICML 2016).
+
+    A vector holds dim/2 real parts, then dim/2 imaginary parts.
+    """
 
     def parameter_count(self, dim: int) -> int:
         if dim % 2:
-            raise ValueError(f"the complex operator needs an even dimension, not {dim}")
+            raise ValueError(f"the complex operator requires an even dimension, not {dim}")
         return dim
 
     def initial_parameters(self, dim: int) -> Floats:

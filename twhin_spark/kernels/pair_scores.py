@@ -1,7 +1,8 @@
-"""How close the two representations of a pair are. Sums are in float64, so that every caller gets the same numbers.
+"""Scores of pairs of representations, summed in float64, so that every caller gets the same numbers.
 
-A dense batch is an array (n, dim), a sparse one a CSR matrix (n, communities). One side may have a single row, which is
-then paired with every row of the other. A pair with a missing entity is the caller's to tell: here both are present.
+Dense representations are arrays (n, dim), sparse ones CSR matrices (n, communities). Row i of x is paired with row i of
+y; if one of them has a single row, it is paired with every row of the other. Scores are float64 (n,). Callers leave out
+pairs with a missing entity.
 """
 
 from __future__ import annotations
@@ -21,55 +22,70 @@ Sparse: TypeAlias = csr_array[np.float64]
 
 
 def apply_relation(operator: str, parameters: Floats, sources: Floats) -> Scores:
-    """What a relation makes of the vectors of its sources (n, dim): float64 (n, dim), to be scored with targets."""
+    """Change source vectors by a relation, so that they can be compared with targets.
+
+    Parameters
+    ----------
+    operator
+        A name in OPERATORS.
+    parameters
+        The relation's parameters, (k,).
+    sources
+        Vectors (n, dim).
+
+    Returns
+    -------
+    float64 (n, dim)
+        The changed vectors.
+    """
     return np.asarray(OPERATORS[operator].apply(_double(parameters), _double(sources)), np.float64)
 
 
 def dot(x: Floats, y: Floats) -> Scores:
-    """The dot product x · y."""
+    """Return the dot products x · y."""
     return np.asarray(np.einsum("nd,nd->n", _double(x), _double(y)))
 
 
 def cosine(x: Floats, y: Floats) -> Scores:
-    """The dot product over both norms, x · y / (|x| |y|), or 0 where a vector is zero."""
-    return _over(dot(x, y), np.linalg.norm(_double(x), axis=1) * np.linalg.norm(_double(y), axis=1))
+    """Return x · y / (|x| |y|), or 0 if a vector is zero."""
+    return _quotient(dot(x, y), np.linalg.norm(_double(x), axis=1) * np.linalg.norm(_double(y), axis=1))
 
 
 def euclidean(x: Floats, y: Floats) -> Scores:
-    """The distance |x - y|: smaller is closer."""
+    """Return the distances |x - y|: smaller is closer."""
     return np.asarray(np.linalg.norm(_double(x) - _double(y), axis=1))
 
 
 def manhattan(x: Floats, y: Floats) -> Scores:
-    """The distance Σ |x - y|: smaller is closer."""
+    """Return the distances Σ |x - y|: smaller is closer."""
     return np.asarray(np.abs(_double(x) - _double(y)).sum(axis=1))
 
 
 def sparse_dot(x: Sparse, y: Sparse) -> Scores:
-    """The dot product x · y."""
+    """Return the dot products x · y."""
     return _row_sums(_repeated(x, y).multiply(_repeated(y, x)).tocsr())
 
 
 def sparse_cosine(x: Sparse, y: Sparse) -> Scores:
-    """As the dense cosine: the norm is (Σx²)^0.5."""
+    """Return x · y / (|x| |y|), or 0 if a row is empty."""
     return _over_norms(x, y, np.sqrt)
 
 
 def log_cosine(x: Sparse, y: Sparse) -> Scores:
-    """A cosine with the norm ln(1 + Σx²), which grows more slowly, so that popular entities keep an advantage."""
+    """Return a cosine with the norm ln(1 + Σx²), whose slow growth leaves popular entities an advantage."""
     return _over_norms(x, y, np.log1p)
 
 
 def exp_scaled_cosine(x: Sparse, y: Sparse) -> Scores:
-    """A cosine with the norm (Σx²)^0.3, between the dot product (exponent 0) and the cosine (0.5)."""
+    """Return a cosine with the norm (Σx²)^0.3, between the dot product (exponent 0) and the cosine (0.5)."""
     return _over_norms(x, y, lambda squares: squares**0.3)
 
 
 def jaccard(x: Sparse, y: Sparse) -> Scores:
-    """The communities of both over those of either, |X ∩ Y| / |X ∪ Y|, or 0 where neither has one."""
+    """Return |X ∩ Y| / |X ∪ Y| of the rows' sets of communities, or 0 if both are empty."""
     x, y = _support(x), _support(y)
     common = sparse_dot(x, y)
-    return _over(common, _row_sums(x) + _row_sums(y) - common)
+    return _quotient(common, _row_sums(x) + _row_sums(y) - common)
 
 
 DENSE_MEASURES: Mapping[str, Callable[[Floats, Floats], Scores]] = {
@@ -88,7 +104,15 @@ SPARSE_MEASURES: Mapping[str, Callable[[Sparse, Sparse], Scores]] = {
 
 
 def weighted_sum(scores: Sequence[Scores], weights: Sequence[float]) -> Scores:
-    """Σ weight · score of one or more scores (n,), added in the order given. NaN is missing, and so is its sum."""
+    """Return Σ weight · score, added in the order of the scores; the sum with a missing score (NaN) is missing.
+
+    Parameters
+    ----------
+    scores
+        One or more arrays, float64 (n,).
+    weights
+        A weight for each array.
+    """
     total = np.zeros(len(scores[0]))
     for score, weight in zip(scores, weights, strict=True):
         total += weight * score
@@ -99,13 +123,14 @@ def _double(x: Floats) -> Scores:
     return x.astype(np.float64, copy=False)
 
 
-def _over(part: Scores, whole: Scores) -> Scores:
-    return np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0)
+def _quotient(numerator: Scores, denominator: Scores) -> Scores:
+    """Divide; the result is 0 if the denominator is 0."""
+    return np.divide(numerator, denominator, out=np.zeros(numerator.shape), where=denominator > 0)
 
 
 def _over_norms(x: Sparse, y: Sparse, norm: Callable[[Scores], Scores]) -> Scores:
-    """The dot product over the norms, functions of Σx², or 0 where a row is empty."""
-    return _over(sparse_dot(x, y), norm(_squares(x)) * norm(_squares(y)))
+    """Divide dot products by norms, which are functions of Σx²; 0 if a row is empty."""
+    return _quotient(sparse_dot(x, y), norm(_squares(x)) * norm(_squares(y)))
 
 
 def _squares(x: Sparse) -> Scores:
@@ -117,13 +142,13 @@ def _row_sums(x: Sparse) -> Scores:
 
 
 def _repeated(x: Sparse, other: Sparse) -> Sparse:
-    """The rows in float64, a single one as often as the other side has rows."""
+    """Return rows in float64; a single row is repeated for each row of `other`."""
     double: Sparse = x.astype(np.float64)
     return csr_array(double[np.zeros(other.shape[0], np.intp)]) if x.shape[0] == 1 else double
 
 
 def _support(x: Sparse) -> Sparse:
-    """1 where x has a weight other than zero."""
+    """Replace weights other than 0 by 1."""
     support: Sparse = x.astype(np.float64)
     support.data = (support.data != 0).astype(np.float64)
     return support

@@ -1,7 +1,7 @@
-"""Reciprocal rank fusion: several ranked lists of one source become one.
+"""Reciprocal rank fusion: merging several ranked lists of a source into one.
 
 G. Cormack, C. Clarke, S. Büttcher: Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning Methods,
-SIGIR 2009; here with a weight for each list.
+SIGIR 2009, with a weight for each list.
 """
 
 from __future__ import annotations
@@ -17,7 +17,13 @@ from twhin_spark.kernels.arrays import Integers, number_within
 
 @dataclass(frozen=True)
 class RankedCandidates:
-    """One list's candidates of any number of sources: source, target and rank (from 1), (n,) each."""
+    """Candidates of any number of sources from one method.
+
+    Attributes
+    ----------
+    source, target, rank
+        A candidate each, (n,); ranks begin with 1 for each source.
+    """
 
     source: Integers
     target: Integers
@@ -26,9 +32,16 @@ class RankedCandidates:
 
 @dataclass(frozen=True)
 class FusedCandidates:
-    """Merged candidates, by source, then rank: source, target, rank and score (n,).
+    """Merged candidates, sorted by source and rank.
 
-    starts (n + 1,) and lists, ranks (t,): candidate i was found by the lists from starts[i] on, with these ranks there.
+    Attributes
+    ----------
+    source, target, rank, score
+        A candidate each, (n,); ranks begin with 1 for each source.
+    starts
+        (n + 1,): the lists that name candidate i are `lists[starts[i]:starts[i + 1]]`.
+    lists, ranks
+        Numbers of lists, and the candidate's ranks in them, (t,) each.
     """
 
     source: Integers
@@ -43,28 +56,45 @@ class FusedCandidates:
 def fuse(
     lists: Sequence[RankedCandidates], weights: Sequence[float], constant: float, k: int, key: NDArray[np.int64]
 ) -> FusedCandidates:
-    """The k candidates of each source with the highest Σ weight / (constant + rank), each target once.
+    """Merge lists into the k targets of each source with the highest Σ weight / (constant + rank).
 
-    Equal scores come in the order of key (targets,), then of targets.
+    Parameters
+    ----------
+    lists
+        Ranked lists; a list names a target of a source at most once.
+    weights
+        Weight of each list.
+    constant
+        The constant of the formula; the paper uses 60.
+    k
+        The most candidates of a source.
+    key
+        Order of targets with equal scores, (targets,); equal keys are ordered by target number.
+
+    Examples
+    --------
+    With weights 1 and constant 60, the lists (x, y) and (y, z) of one source give y 1/62 + 1/61, x 1/61 and z 1/62. The
+    result has the targets y, x, z, and names the lists of each: starts [0, 2, 3, 4], lists [0, 1, 0, 1], ranks
+    [2, 1, 1, 2].
     """
     source, target, rank = (
-        np.concatenate([getattr(one, name) for one in lists]) for name in ("source", "target", "rank")
+        np.concatenate([getattr(ranked, name) for ranked in lists]) for name in ("source", "target", "rank")
     )
-    number = np.repeat(np.arange(len(lists)), [len(one.source) for one in lists])
+    number = np.repeat(np.arange(len(lists)), [len(ranked.source) for ranked in lists])
     order = np.lexsort((number, target, source))
     source, target, rank, number = source[order], target[order], rank[order], number[order]
-    new = np.ones(len(source), bool)
-    new[1:] = (source[1:] != source[:-1]) | (target[1:] != target[:-1])
-    first = np.flatnonzero(new)  # of each merged candidate, the first list's
+    is_new = np.ones(len(source), bool)
+    is_new[1:] = (source[1:] != source[:-1]) | (target[1:] != target[:-1])
+    first = np.flatnonzero(is_new)  # (merged candidates,) the first entry of each
     parts = np.asarray(weights, np.float64)[number] / (constant + rank)
     score = np.add.reduceat(parts, first) if len(first) else np.zeros(0)
     size = np.diff(np.append(first, len(source)))
     best = np.lexsort((target[first], key[target[first]], -score, source[first]))
-    place = number_within(source[first][best])
-    best, place = best[place < k], place[place < k]
+    position = number_within(source[first][best])
+    best, position = best[position < k], position[position < k]
     size = size[best]
     starts = np.concatenate([[0], np.cumsum(size)])
-    every = np.repeat(first[best] - starts[:-1], size) + np.arange(starts[-1])
+    entries = np.repeat(first[best] - starts[:-1], size) + np.arange(starts[-1])
     return FusedCandidates(
-        source[first][best], target[first][best], place + 1, score[best], starts, number[every], rank[every]
+        source[first][best], target[first][best], position + 1, score[best], starts, number[entries], rank[entries]
     )

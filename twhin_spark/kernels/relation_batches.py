@@ -1,4 +1,4 @@
-"""Families of relations: those that join the same types by the same operator, so that one batch may hold them all."""
+"""Relations that may share a batch, with their parameters stacked: the same entity types, operator and directions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,10 +14,20 @@ from twhin_spark.kernels.operators import OPERATORS
 
 @dataclass(frozen=True)
 class RelationBatch:
-    """R relations side by side.
+    """R relations that may share a batch.
 
-    relations: (R,) numbers, ascending. weights: float32 (R,).
-    forward, backward: their parameters and accumulators stacked, (R, k); backward is None where they are one-sided.
+    Attributes
+    ----------
+    source_type, target_type
+        Entity types of the edges' ends.
+    operator
+        A name in OPERATORS.
+    relations
+        Relation numbers, (R,), ascending.
+    weights
+        Weights of the relations, float32 (R,).
+    forward, backward
+        Parameters and accumulators of the relations, stacked to (R, k); `backward` is None for one-sided relations.
     """
 
     source_type: str
@@ -29,57 +39,81 @@ class RelationBatch:
     backward: DirectionParameters | None
 
     def directions(self, relation: Integers) -> tuple[Direction, Direction | None]:
-        """How the relations (C,) score, forward and backward."""
+        """Return the operator with the parameters of relations (C,), forward and backward."""
         rows = np.searchsorted(self.relations, relation)
         forward, backward = (
-            None if side is None else Direction(OPERATORS[self.operator], side.values[rows])
-            for side in (self.forward, self.backward)
+            None if direction is None else Direction(OPERATORS[self.operator], direction.values[rows])
+            for direction in (self.forward, self.backward)
         )
         assert forward is not None
         return forward, backward
 
     def weights_of(self, relation: Integers) -> Floats:
-        """The weights of the relations (C,), (C,)."""
+        """Return the weights of relations (C,), float32 (C,)."""
         return self.weights[np.searchsorted(self.relations, relation)]
 
     def update(self, relation: Integers, forward: Floats, backward: Floats | None, learning_rate: float) -> None:
-        """A step of Adagrad by the gradients (C, k) of the relations (C,), which may repeat."""
+        """Apply a step of Adagrad.
+
+        Parameters
+        ----------
+        relation
+            Relation number of each gradient, (C,); numbers may repeat.
+        forward, backward
+            Gradients (C, k) in each direction.
+        learning_rate
+            Factor of the step.
+        """
         rows = np.searchsorted(self.relations, relation)
-        for side, gradient in ((self.forward, forward), (self.backward, backward)):
-            if side is not None and gradient is not None and gradient.size:
-                update_parameters(side.values, side.accumulators, rows, gradient, learning_rate)
+        for direction, gradients in ((self.forward, forward), (self.backward, backward)):
+            if direction is not None and gradients is not None and gradients.size:
+                update_parameters(direction.values, direction.accumulators, rows, gradients, learning_rate)
 
     def write_back(self, relations: Mapping[int, RelationModel]) -> None:
-        """Puts the parameters back where `batch_relations` took them from."""
+        """Copy the parameters into the relations that `batch_relations` has read them from."""
         for row, number in enumerate(self.relations):
             relation = relations[int(number)]
-            for whole, own in ((self.forward, relation.forward), (self.backward, relation.backward)):
-                if whole is not None and own is not None:
-                    own.values[:], own.accumulators[:] = whole.values[row], whole.accumulators[row]
+            for stack, direction in ((self.forward, relation.forward), (self.backward, relation.backward)):
+                if stack is not None and direction is not None:
+                    direction.values[:], direction.accumulators[:] = stack.values[row], stack.accumulators[row]
 
 
 def batch_relations(relations: Mapping[int, RelationModel]) -> tuple[list[RelationBatch], Integers]:
-    """The families of the relations by number, and each number's family as an array (greatest number + 1,)."""
+    """Divide relations into those that may share a batch.
+
+    Parameters
+    ----------
+    relations
+        Relations by number.
+
+    Returns
+    -------
+    batches, batch_of
+        The relation batches, and for each relation number the index of its batch, int64 (greatest number + 1,).
+    """
     members: dict[tuple[str, str, str, bool], list[int]] = {}
-    for number, one in sorted(relations.items()):
-        kind = (one.source_type, one.target_type, one.operator, one.backward is not None)
-        members.setdefault(kind, []).append(number)
-    family_of = np.zeros(max(relations, default=-1) + 1, np.int64)
-    families = []
-    for i, ((source, target, operator, _), numbers) in enumerate(members.items()):
-        family_of[numbers] = i
-        own = [relations[number] for number in numbers]
-        forward, backward = _stacked([one.forward for one in own]), _stacked([one.backward for one in own])
+    for number, relation in sorted(relations.items()):
+        key = (relation.source_type, relation.target_type, relation.operator, relation.backward is not None)
+        members.setdefault(key, []).append(number)
+    batch_of = np.zeros(max(relations, default=-1) + 1, np.int64)
+    batches = []
+    for index, ((source, target, operator, _), numbers) in enumerate(members.items()):
+        batch_of[numbers] = index
+        models = [relations[number] for number in numbers]
+        forward = _stacked([model.forward for model in models])
+        backward = _stacked([model.backward for model in models])
         assert forward is not None
-        weights = np.array([one.weight for one in own], np.float32)
-        families.append(RelationBatch(source, target, operator, np.array(numbers), weights, forward, backward))
-    return families, family_of
+        weights = np.array([model.weight for model in models], np.float32)
+        batches.append(RelationBatch(source, target, operator, np.array(numbers), weights, forward, backward))
+    return batches, batch_of
 
 
-def _stacked(sides: list[DirectionParameters | None]) -> DirectionParameters | None:
-    given = [side for side in sides if side is not None]
-    if not given:
+def _stacked(directions: list[DirectionParameters | None]) -> DirectionParameters | None:
+    """Stack parameters; None if the relations are one-sided."""
+    present = [direction for direction in directions if direction is not None]
+    if not present:
         return None
     return DirectionParameters(
-        np.stack([side.values for side in given]), np.stack([side.accumulators for side in given])
+        np.stack([direction.values for direction in present]),
+        np.stack([direction.accumulators for direction in present]),
     )

@@ -1,4 +1,4 @@
-"""How often a pass trains an edge: once, or as often as its relation says, so that rare relations are not drowned."""
+"""Sampling of edges by relation, so that rare relations are trained often enough, and frequent ones not too often."""
 
 import numpy as np
 
@@ -7,14 +7,23 @@ from twhin_spark.kernels.model import Edges
 
 
 def sample_edges(edges: Edges, times: Floats, rng: np.random.Generator) -> Edges:
-    """Each edge as often as times (relations,) says of its relation: 2.5 is twice, and once more for a random half.
+    """Repeat each edge as often as its relation says.
 
-    Where that is once for all, the edges are as they were, and no random number is drawn.
+    Parameters
+    ----------
+    edges
+        n edges.
+    times
+        For each relation number, how often a pass trains an edge, (relations,): at 2.5, each edge is repeated twice,
+        and a random half of them a third time. If all are 1, the edges are returned unchanged, and no random number
+        is drawn.
+    rng
+        Generator that draws the fractions.
     """
     if (times == 1).all():
         return edges
     whole, chance = np.divmod(times, 1)
-    copies = whole.astype(np.int32)[edges.relation]
+    copies = whole.astype(np.int32)[edges.relation]  # (n,)
     copies += rng.random(len(copies), dtype=np.float32) < chance.astype(np.float32)[edges.relation]
-    place = np.repeat(np.arange(len(copies), dtype=np.int32), copies)
-    return Edges(edges.source[place], edges.target[place], edges.relation[place], edges.weight[place])
+    index = np.repeat(np.arange(len(copies), dtype=np.int32), copies)
+    return Edges(edges.source[index], edges.target[index], edges.relation[index], edges.weight[index])

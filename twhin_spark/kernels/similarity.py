@@ -1,7 +1,4 @@
-"""Comparators: how the changed vector of one end of an edge and the vector of the other make a score.
-
-Each is a dot product: of the vectors as they are, or of the vectors over their norms.
-"""
+"""Similarity measures that training differentiates: dot products of vectors as they are, or over their norms."""
 
 from typing import Protocol, TypeAlias
 
@@ -9,25 +6,31 @@ import numpy as np
 
 from twhin_spark.kernels.arrays import Floats
 
-MIN_NORM = 1e-6  # a shorter vector has the gradient of one of this length
+MIN_NORM = 1e-6  # a shorter vector has the gradient of a vector of this length
 
 
 class ComparedVectors(Protocol):
-    """What becomes of vectors (..., dim) before they are compared. The dot products of `vectors` are scores."""
+    """Vectors as they are compared: dot products of `vectors` are scores.
+
+    Attributes
+    ----------
+    vectors
+        (..., dim).
+    """
 
     vectors: Floats
 
     def greatest_norm(self) -> float:
-        """A bound of the norms of `vectors`."""
+        """Return an upper bound of the norms of `vectors`."""
         ...
 
     def backward(self, gradient: Floats) -> Floats:
-        """From the gradient at `vectors`, which it uses up, that at the vectors given."""
+        """Return the gradient at the original vectors from the one at `vectors`, which is overwritten."""
         ...
 
 
 class Dot:
-    """x · y."""
+    """The dot product x · y."""
 
     def __init__(self, vectors: Floats) -> None:
         self.vectors = vectors
@@ -40,10 +43,10 @@ class Dot:
 
 
 class Cosine:
-    """x · y / (|x| |y|), or 0 where a vector is zero.
+    """The cosine x · y / (|x| |y|), or 0 if a vector is zero.
 
-    Its gradient grows as 1 / |x|, and at zero there is none. So that the sums of its squares stay finite, and a zero
-    vector does not stay where it is, no norm below MIN_NORM divides it.
+    The gradient grows as 1 / |x| and does not exist at zero. It is therefore divided by MIN_NORM at least: its squares
+    stay finite, and a zero vector can move.
     """
 
     def __init__(self, vectors: Floats) -> None:

@@ -1,4 +1,4 @@
-"""One pass of training over edges whose entities are all in memory: what a training task does, without Spark."""
+"""Training pass: every edge is trained once, with the entities of all edges in memory."""
 
 from dataclasses import dataclass, field
 
@@ -13,21 +13,32 @@ from twhin_spark.kernels.logq import EndpointShares, expected_negatives
 from twhin_spark.kernels.model import Edges, EntityRows, Model
 from twhin_spark.kernels.relation_batches import RelationBatch, batch_relations
 
-SLAB_BYTES = 1 << 20  # of scores that are worked on at once: they stay in a core's second-level cache
-MEASURED_EVERY = 8  # the loss is measured in one batch of so many, and in the first one of each relation
+SLAB_BYTES = 1 << 20  # scores of a slab, which stay in a core's second-level cache
+MEASURED_EVERY = 8  # batches for one whose loss is measured; the first batch of each relation is measured, too
 
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """What a pass is trained with.
+    """Settings of a training pass.
 
-    batch_size: edges of one update, at most.
-    in_batch_negatives: edges of a chunk, at most; a batch has chunks, and in-batch negatives are a chunk's own.
-    uniform_negatives: entities drawn for a chunk, on each side, as further negatives.
-    cross_negatives: where a relation joins a type with itself, a chunk's sources are negative targets, too, and its
-        targets negative sources, each of the weight of a uniform one. An entity that may be its own answer has to be
-        among its negatives: a translation leaves it where it was, before all others.
-    max_norm: length of an entity's vector after a step, at most; None: no bound.
+    Attributes
+    ----------
+    loss
+        The loss and the weights of negatives.
+    batch_size
+        The most edges of a step.
+    in_batch_negatives
+        The most edges of a chunk, which share their negatives.
+    uniform_negatives
+        Number of entities drawn for each end of a chunk's edges.
+    entity_learning_rate, relation_learning_rate
+        Learning rates of Adagrad.
+    cross_negatives
+        If true, and a relation joins a type with itself, a chunk's sources are negative targets, too, and its targets
+        negative sources, each with the weight of a uniform negative. Without them, an entity is rarely a negative of
+        its own edge, and a translation near zero ranks it before all others.
+    max_norm
+        The greatest norm of an entity's vector after a step; None sets no bound.
     """
 
     loss: LossSettings
@@ -42,10 +53,17 @@ class TrainSettings:
 
 @dataclass(frozen=True)
 class PassResult:
-    """What a pass did, by relation number: edges trained, and their summed loss (both sides, before the updates).
+    """Result of a training pass.
 
-    Where the loss was not measured in every batch, the sum is that of the others, for as many edges as were trained.
-    non_finite: the relation at which a gradient was infinite or NaN, and the pass therefore stopped; None otherwise.
+    Attributes
+    ----------
+    edges
+        Number of edges trained, by relation number.
+    loss
+        Summed loss of these edges before their updates, over both corruptions, by relation number. The loss is measured
+        in some of the batches, and the sum is extrapolated to all edges.
+    non_finite
+        The relation number whose gradient was infinite or NaN and ended the pass, or None.
     """
 
     edges: dict[int, int]
@@ -56,92 +74,123 @@ class PassResult:
 def train_edges(model: Model, edges: Edges, settings: TrainSettings, rng: np.random.Generator) -> PassResult:
     """Train every edge once, in random order, changing the model in place.
 
-    A gradient that is not finite is reported, not raised, so that a worker can hand the fact to its driver. The batch
-    that met it leaves the model unchanged.
+    A gradient that is not finite ends the pass. It is returned and not raised, so that a worker can report it to its
+    driver. The batch in question leaves the model unchanged.
+
+    Parameters
+    ----------
+    model
+        Entities and relations; changed in place.
+    edges
+        The edges.
+    settings
+        Loss, batch sizes and learning rates.
+    rng
+        Generator of batches and negatives. Equal generators give equal bits.
     """
     _keep_freed_memory()
-    families, family_of = batch_relations(model.relations)
-    passes = [_RelationBatchPass(model, edges, family, settings, rng) for family in families]
+    relation_batches, batch_of = batch_relations(model.relations)
+    passes = [_RelationBatchPass(model, edges, relation_batch, settings, rng) for relation_batch in relation_batches]
     chunk_size = min(settings.in_batch_negatives, settings.batch_size)
-    batches = deal_batches(edges.relation, family_of, chunk_size, settings.batch_size // chunk_size, rng)
+    batches = deal_batches(edges.relation, batch_of, chunk_size, settings.batch_size // chunk_size, rng)
     tally = _Tally()
     non_finite = None
-    with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the gradient
+    with np.errstate(over="ignore", invalid="ignore"):  # an overflow shows in the gradient
         for number, batch in enumerate(batches):
             measure = number % MEASURED_EVERY == 0 or not tally.has_measured(batch)
-            losses, non_finite = passes[family_of[batch.relation[0]]].train(batch, measure)
+            losses, non_finite = passes[batch_of[batch.relation[0]]].train(batch, measure)
             if non_finite is not None:
                 break
             tally.add(batch, losses)
-    for family in families:
-        family.write_back(model.relations)
+    for relation_batch in relation_batches:
+        relation_batch.write_back(model.relations)
     return PassResult(tally.edges, tally.losses(), non_finite)
 
 
 class _RelationBatchPass:
-    """The part of a pass that trains one family of relations."""
+    """The part of a training pass that trains the relations of one RelationBatch."""
 
     def __init__(
-        self, model: Model, edges: Edges, family: RelationBatch, settings: TrainSettings, rng: np.random.Generator
+        self,
+        model: Model,
+        edges: Edges,
+        relation_batch: RelationBatch,
+        settings: TrainSettings,
+        rng: np.random.Generator,
     ) -> None:
-        self._edges, self._family, self._settings, self._rng = edges, family, settings, rng
-        self._source, self._target = model.entities[family.source_type], model.entities[family.target_type]
+        self._edges, self._relation_batch, self._settings, self._rng = edges, relation_batch, settings, rng
+        self._source = model.entities[relation_batch.source_type]
+        self._target = model.entities[relation_batch.target_type]
         self._crosses = settings.cross_negatives and self._source is self._target
         self._shares: tuple[EndpointShares, EndpointShares] | None = None
         if settings.loss.logq:
-            own = np.isin(edges.relation, family.relations)
-            relation, weight = edges.relation[own], edges.weight[own]
+            members = np.isin(edges.relation, relation_batch.relations)
+            relation, weight = edges.relation[members], edges.weight[members]
             self._shares = (
-                EndpointShares.from_edges(relation, edges.source[own], weight, len(self._source.vectors)),
-                EndpointShares.from_edges(relation, edges.target[own], weight, len(self._target.vectors)),
+                EndpointShares.from_edges(relation, edges.source[members], weight, len(self._source.vectors)),
+                EndpointShares.from_edges(relation, edges.target[members], weight, len(self._target.vectors)),
             )
 
     def train(self, batch: Batch, measure: bool) -> tuple[Floats | None, int | None]:
-        """Takes one step; returns the chunks' losses (C,), if measured, or the relation with a gradient not finite."""
+        """Train a batch, unless a gradient is not finite.
+
+        Returns
+        -------
+        losses, non_finite
+            The losses of the chunks, (C,), or None if they were not measured; the relation with a gradient that is not
+            finite, or None.
+        """
         settings, edges = self._settings, batch.edges.shape[1]
-        drawn = settings.uniform_negatives + (edges if self._crosses else 0)
-        at_once = max(1, SLAB_BYTES // (4 * edges * (edges + drawn)))
-        slabs = [self._slab(part, measure) for part in batch.slabs(at_once)]
+        uniform = settings.uniform_negatives + (edges if self._crosses else 0)
+        chunks_of_slab = max(1, SLAB_BYTES // (4 * edges * (edges + uniform)))
+        slabs = [self._slab(part, measure) for part in batch.slabs(chunks_of_slab)]
         # An entity may stand at both ends: its gradients are one sum and one step.
-        both = self._source is self._target
+        same_type = self._source is self._target
         sources, targets = [slab.source for slab in slabs], [slab.target for slab in slabs]
-        ends = [(self._source, sources + targets)] if both else [(self._source, sources), (self._target, targets)]
+        ends = [(self._source, sources + targets)] if same_type else [(self._source, sources), (self._target, targets)]
         steps = [(entities, _row_step(entities, gradients)) for entities, gradients in ends]
         if not all(step.is_finite for _, step in steps):
             return None, _not_finite(batch, slabs)
         for entities, step in steps:
             step.apply(entities.vectors, entities.accumulators, settings.entity_learning_rate, settings.max_norm)
-        self._family.update(
+        self._relation_batch.update(
             batch.relation,
             np.concatenate([slab.forward for slab in slabs]),
-            None if self._family.backward is None else np.concatenate([slab.backward for slab in slabs]),
+            None if self._relation_batch.backward is None else np.concatenate([slab.backward for slab in slabs]),
             settings.relation_learning_rate,
         )
         return (np.concatenate([slab.loss for slab in slabs]) if measure else None), None
 
     def _slab(self, part: Batch, measure: bool) -> "_Slab":
-        """The gradients of some of a batch's chunks."""
-        edges, family = self._edges, self._family
+        """Return the gradients of some of a batch's chunks."""
+        edges, relation_batch = self._edges, self._relation_batch
         filled = np.arange(part.edges.shape[1]) < part.sizes[:, None]  # (C, B)
-        weights = edges.weight[part.edges] * family.weights_of(part.relation)[:, None] * filled
+        weights = edges.weight[part.edges] * relation_batch.weights_of(part.relation)[:, None] * filled
         rows = edges.source[part.edges], edges.target[part.edges]
         source = self._ends(*rows, filled, self._source, part, 0)
         target = self._ends(*rows[::-1], filled, self._target, part, 1)
-        forward, backward = family.directions(part.relation)
-        found = chunk_gradients(source, target, weights, forward, backward, self._settings.loss, measure=measure)
-        return _Slab((source.ids, found.source), (target.ids, found.target), found.forward, found.backward, found.loss)
+        forward, backward = relation_batch.directions(part.relation)
+        gradients = chunk_gradients(source, target, weights, forward, backward, self._settings.loss, measure=measure)
+        return _Slab(
+            (source.ids, gradients.source),
+            (target.ids, gradients.target),
+            gradients.forward,
+            gradients.backward,
+            gradients.loss,
+        )
 
     def _ends(
         self, rows: Integers, others: Integers, filled: NDArray[np.bool_], entities: EntityRows, part: Batch, side: int
     ) -> Ends:
-        """The chunks' rows (C, B), and as uniform negatives U rows for each, with replacement from all loaded ones.
+        """Return one end of the chunks' edges, with uniform negatives drawn with replacement from all loaded entities.
 
-        others: (C, B), the rows at the other end, which are negatives, too, where relations cross. filled: (C, B).
+        The edges have rows (C, B) at this end and `others` (C, B) at the other; `filled` (C, B) is false for the edges
+        that a chunk is filled up with. `side` is 0 for sources and 1 for targets.
         """
         count, settings = len(entities.vectors), self._settings
         drawn = settings.uniform_negatives + (rows.shape[1] if self._crosses else 0)
         uniform = self._rng.integers(count, size=(len(rows), drawn), dtype=rows.dtype)
-        if self._crosses:  # what a chunk is filled up with leaves its place to uniform ones
+        if self._crosses:  # edges that only fill up a chunk are no negatives: a uniform one stays
             np.copyto(uniform[:, settings.uniform_negatives :], others, where=filled)
         ids = np.concatenate([rows, uniform], axis=1)  # (C, B + U)
         vectors = entities.vectors.take(ids, axis=0)
@@ -162,16 +211,18 @@ class _RelationBatchPass:
 
 @dataclass
 class _Tally:
-    """Edges trained, and of the batches whose loss was measured the edges and the loss, by relation number."""
+    """Edges that were trained, and the edges and loss of the measured batches, by relation number."""
 
     edges: dict[int, int] = field(default_factory=dict)
     measured: dict[int, int] = field(default_factory=dict)
     loss: dict[int, float] = field(default_factory=dict)
 
     def has_measured(self, batch: Batch) -> bool:
+        """Return true if the loss of each of the batch's relations has been measured."""
         return all(number in self.measured for number in batch.relation.tolist())
 
     def add(self, batch: Batch, losses: Floats | None) -> None:
+        """Count a batch's edges, and the losses of its chunks (C,) if they were measured."""
         for i, (number, size) in enumerate(zip(batch.relation.tolist(), batch.sizes.tolist(), strict=True)):
             self.edges[number] = self.edges.get(number, 0) + size
             if losses is not None:
@@ -179,13 +230,21 @@ class _Tally:
                 self.loss[number] = self.loss.get(number, 0.0) + float(losses[i])
 
     def losses(self) -> dict[int, float]:
-        """By relation the loss of all edges, were the others like those measured."""
+        """Return the loss of all edges by relation, extrapolated from the measured ones."""
         return {number: loss / self.measured[number] * self.edges[number] for number, loss in self.loss.items()}
 
 
 @dataclass(frozen=True)
 class _Slab:
-    """Of some of a batch's chunks: ids (C, n) and gradients (C, n, dim) at each end, and the rest of ChunkGradients."""
+    """Gradients of some of a batch's chunks.
+
+    Attributes
+    ----------
+    source, target
+        Ids (C, n) and gradients (C, n, dim) of each end.
+    forward, backward, loss
+        As in ChunkGradients.
+    """
 
     source: tuple[Integers, Floats]
     target: tuple[Integers, Floats]
@@ -195,13 +254,14 @@ class _Slab:
 
 
 def _row_step(entities: EntityRows, gradients: list[tuple[Integers, Floats]]) -> RowStep:
+    """Sum the gradients (C, n, dim) of ids (C, n) into a step."""
     rows = np.concatenate([ids.ravel() for ids, _ in gradients])
-    values = np.concatenate([one.reshape(-1, one.shape[-1]) for _, one in gradients])
+    values = np.concatenate([gradient.reshape(-1, gradient.shape[-1]) for _, gradient in gradients])
     return RowStep.from_gradients(entities.accumulators, rows, values)
 
 
 def _not_finite(batch: Batch, slabs: list[_Slab]) -> int:
-    """The relation of the first chunk with a gradient that is not finite."""
+    """Return the relation of the first chunk with a gradient that is not finite."""
     finite = [
         np.isfinite(slab.source[1]).all(axis=(1, 2)) & np.isfinite(slab.target[1]).all(axis=(1, 2)) for slab in slabs
     ]
