@@ -151,6 +151,7 @@ def test_failures_of_python_itself() -> None:
             "Unrecognized VM option 'UseX'\nError: Could not create the JVM.\n",
             "Unrecognized VM option 'UseX'",
         ),
+        ("Error occurred during initialization of VM\nToo small maximum heap\n", "Too small maximum heap"),
         ("", "it printed nothing"),
     ],
 )

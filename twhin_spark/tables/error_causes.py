@@ -29,6 +29,14 @@ _FILE = re.compile(r"(?:reading file|rows to|Cannot create) (\S+?)\.?(?=\s|$)")
 _LOST = re.compile(r"ExecutorLostFailure \(.*?\)(?: Reason: (.+))?")
 _MODULE = re.compile(r"^ModuleNotFoundError: No module named '(.+)'", re.MULTILINE)
 _HEAP = re.compile(r"OutOfMemoryError: (.+)")
+# Lines of a JVM that does not start, before or after the one with the reason.
+_SAYS_NOTHING = (
+    "WARNING",
+    "Picked up",
+    "Error occurred during initialization of VM",
+    "Error: Could not create the Java Virtual Machine",
+    "Error: A fatal exception has occurred",
+)
 # Messages that name a wrapper rather than a cause.
 _WRAPPERS = ("Job aborted", "Task failed while writing", "Unable to close resource", "Exception thrown in awaitResult")
 
@@ -66,9 +74,7 @@ def exit_code(error: BaseException) -> int:
 
 def start_failure(log: str) -> str:
     """Return the line of a JVM's output that says why it did not start."""
-    lines = [
-        line.strip() for line in log.splitlines() if line.strip() and not line.startswith(("WARNING", "Picked up"))
-    ]
+    lines = [line.strip() for line in log.splitlines() if line.strip() and not line.startswith(_SAYS_NOTHING)]
     telling = [line for line in lines if re.search(r"Exception|Error|rror:|Unrecognized|Invalid", line)]
     line = next(iter(telling or lines), "it printed nothing")
     return _clean(re.sub(r"^(Exception in thread \S+ |Error: |Caused by: )", "", line))
