@@ -163,3 +163,70 @@ def test_the_reference_page_is_up_to_date_and_names_every_option() -> None:
     page = Path(__file__).parents[2] / "docs" / "config.md"
     assert page.read_text() == reference() + "\n", "run `make docs`"
     assert all(f"`{name}`" in reference() for name in Config.model_fields)
+
+
+def test_options_keep_what_is_written(config_file: Path) -> None:
+    written = "{nullValue: NO, header: yes, sep: 010, quote: , x: 1e3, at: 2026-01-01}"
+    config_file.write_text(SMALL.replace("format: csv\n", f"format: csv\n    options: {written}\n"))
+    expected = {"nullValue": "NO", "header": True, "sep": "010", "quote": "", "x": "1e3", "at": "2026-01-01"}
+    assert load_config(config_file).logs["a"].options == expected
+    assert load_config(config_file, ["logs.a.options.sep=off", "logs.a.options.header=no"]).logs["a"].options == {
+        **expected,
+        "sep": "off",
+        "header": False,
+    }
+    assert load_config(config_file, [f"logs.a.options={written}"]).logs["a"].options == expected
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        (
+            "[user, tweet]",
+            "[no, tweet]",
+            "entity_types.0 is False, .* reads an unquoted no as false: write 'no' in quotes",
+        ),
+        ("name: small", "name: 007", "name is 7, .* reads an unquoted 007 as the number 7: write '007' in quotes"),
+        ("  like:", "  on:", "relations has the key True, .* reads an unquoted on as true: write 'on' in quotes"),
+        ("source: s", "source: 2026-01-01", ".* reads an unquoted 2026-01-01 as a time: write '2026-01-01' in quotes"),
+    ],
+)
+def test_a_name_that_yaml_reads_as_something_else(config_file: Path, old: str, new: str, line: str) -> None:
+    config_file.write_text(SMALL.replace(old, new))
+    with pytest.raises(ConfigError, match=line):
+        load_config(config_file)
+
+
+def test_merge_keys(config_file: Path) -> None:
+    merged = SMALL.replace("like: {source", "like: &plain {repeats: log, source") + (
+        "  b:\n    <<: {path: b.csv, format: json}\n    path: c.json\n"
+        "    select: {relation: kind, source: s, target: t, timestamp: at}\n"
+    )
+    merged = merged.replace("logs:", "  view: {<<: *plain, repeats: sum}\n  share: {<<: [*plain]}\nlogs:")
+    config_file.write_text(merged)
+    config = load_config(config_file)
+    assert [config.relations[name].repeats for name in ("like", "view", "share")] == ["log", "sum", "log"]
+    assert (config.logs["b"].format, config.logs["b"].path) == ("json", ["c.json"])
+
+
+@pytest.mark.parametrize("text", ["? [a, b]\n: x\n", "a: &r {b: *r}\n", "a: 1\n---\nb: 1\n", "a:\n\t- 1\n"])
+def test_odd_yaml_is_an_error_and_no_trace(tmp_path: Path, text: str) -> None:
+    (tmp_path / "odd.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"odd\.yaml"):
+        load_config(tmp_path / "odd.yaml")
+
+
+def test_home_and_variables_in_locations(config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("BUCKET", "s3://logs")
+    monkeypatch.delenv("NOTHING", raising=False)
+    config = load_config(config_file, ["output=~/out", "logs.a.path=[$BUCKET/a, '${HOME}/*.csv', 'a~b']"])
+    assert config.output == "/home/me/out"
+    assert config.logs["a"].path == ["s3://logs/a", "/home/me/*.csv", "a~b"]
+    for override, line in {
+        "output=$NOTHING/x": r"output is '\$NOTHING/x', but must be a location without \$NOTHING, which is not set",
+        "logs.a.path=~nobody-here/x": r"logs\.a\.path\.0 is '~nobody-here/x', but must be a location whose",
+        "output=a%20b": r"output is 'a%20b', but must be a location without % and two hexadecimal digits",
+    }.items():
+        with pytest.raises(ConfigError, match=line):
+            load_config(config_file, [override])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -17,10 +20,25 @@ def _listed(value: Any) -> Any:
     return value if isinstance(value, (list, tuple)) else [value]
 
 
+def _expanded(location: str) -> str:
+    """Replace `~` and `$NAME` in a path or URI, unless a file has the name as it is written."""
+    if Path(location).exists():
+        return location
+    for name in re.findall(r"\$(?:\{(\w+)\}|(\w+))", location):
+        if (variable := name[0] or name[1]) not in os.environ:
+            raise ValueError(f"a location without ${variable}, which is not set in the environment")
+    expanded = os.path.expandvars(location)
+    home = os.path.expanduser(expanded)  # noqa: PTH111 - a Path would change a URI
+    if home.startswith("~"):
+        raise ValueError(f"a location whose '{home.partition('/')[0]}' is the home of a user")
+    return home
+
+
 _T = TypeVar("_T")
 
 Measure = Literal["dot", "cosine"]  # how two vectors make a score
 Name = Annotated[str, Field(min_length=1)]
+Location = Annotated[Name, AfterValidator(_expanded)]  # a path, or a URI
 Time = Annotated[datetime, AfterValidator(_utc)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
+from datetime import date
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -15,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from twhin_spark.config.consistency import problems
 from twhin_spark.config.sections import Config
+from twhin_spark.config.yaml_text import parse_yaml, written
 from twhin_spark.errors import ConfigError
 
 # Words of YAML for those of pydantic.
@@ -25,19 +27,6 @@ _WORDS = {
     "integer": "an integer",
     "number": "a number",
 }
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key that is given twice; YAML would silently keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.MarkedYAMLError(problem=f"key '{key}' is given twice", problem_mark=key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
 
 
 def load_config(source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Config:
@@ -56,26 +45,30 @@ def load_config(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
         The config is wrong; the message has one line for each problem.
     """
     path = "config" if isinstance(source, Mapping) else source
-    document = deepcopy(dict(source)) if isinstance(source, Mapping) else _parse(source)
+    node = None
+    if isinstance(source, Mapping):
+        document = deepcopy(dict(source))
+    else:
+        document, node = _parse(source)
     for override in overrides:
         _set(document, override)
     try:
         config = Config.model_validate(document)
     except ValidationError as error:
-        raise ConfigError(_lines(path, [_explain(detail) for detail in error.errors()])) from None
+        raise ConfigError(_lines(path, [_explain(detail, node) for detail in error.errors()])) from None
     if lines := problems(config):
         raise ConfigError(_lines(path, lines))
     return config
 
 
-def _parse(path: str | Path) -> dict[str, Any]:
+def _parse(path: str | Path) -> tuple[dict[str, Any], yaml.Node | None]:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ConfigError(f"{path}: cannot read the config: {reason}; --config takes a YAML file") from None
     try:
-        document = yaml.load(text, _UniqueKeyLoader)
+        document, node = parse_yaml(text)
     except yaml.MarkedYAMLError as error:
         where = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(f"{path}{where}: not valid YAML: {error.problem}") from None
@@ -83,7 +76,7 @@ def _parse(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict):
         raise ConfigError(f"{path} holds {_shown(document)}, but must be a mapping with the keys {_key_list(Config)}")
-    return document
+    return document, node
 
 
 def _set(document: dict[str, Any], override: str) -> None:
@@ -104,12 +97,12 @@ def _set(document: dict[str, Any], override: str) -> None:
         if depth < len(keys) - 1:
             parent = parent[position] if isinstance(parent, list) else parent.setdefault(position, {})
     try:
-        parent[position] = yaml.load(value, _UniqueKeyLoader)
+        parent[position], _ = parse_yaml(value, keys)
     except yaml.YAMLError:
         raise ConfigError(f"--set {dotted}: '{value}' is not valid YAML; quote the value") from None
 
 
-def _explain(detail: ErrorDetails) -> str:
+def _explain(detail: ErrorDetails, node: yaml.Node | None) -> str:
     """Return one line for one of pydantic's errors."""
     location = [part for part in detail["loc"] if part != "[key]"]
     dotted = ".".join(str(part) for part in location)
@@ -125,7 +118,20 @@ def _explain(detail: ErrorDetails) -> str:
     if required.startswith("a section with keys or instance of"):
         required = f"a section with the keys {_key_list(_section_at(location))}"
     verb = "" if required.startswith(("match", "have")) else "be "
-    return f"{dotted} is {_shown(detail['input'])}, but must {verb}{required}"
+    line = f"{dotted} is {_shown(detail['input'])}, but must {verb}{required}"
+    if detail["type"] == "string_type" and isinstance(detail["input"], (bool, int, float, date)):
+        is_key = "[key]" in detail["loc"]
+        text = written(node, location, key=is_key) or str(detail["input"])
+        if is_key:
+            line = f"{dotted.rpartition('.')[0]} has the key {_shown(detail['input'])}, but a key must be text"
+        line += f"; YAML reads an unquoted {text} as {_yaml_word(detail['input'])}: write '{text}' in quotes"
+    return line
+
+
+def _yaml_word(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "a time" if isinstance(value, date) else f"the number {value}"
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

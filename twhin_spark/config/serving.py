@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from twhin_spark.config.base import Name, Positive, Section
+from twhin_spark.config.base import Location, Name, Positive, Section
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -77,7 +77,7 @@ class FamilyTable(Section):
     An embedding is an array of floats or, in a sparse family, a map of community to weight. All rows are one version's.
     """
 
-    table: Name = Field(description="Folder or URI of the Delta table.")
+    table: Location = Field(description="Folder or URI of the Delta table.")
 
 
 class ServingConfig(Section):
@@ -85,10 +85,10 @@ class ServingConfig(Section):
 
     host: Name = Field("127.0.0.1", description="Address that the service listens on.")
     port: int = Field(8080, ge=0, le=65_535, description="Port that it listens on; 0: any free port.")
-    token_file: Name | None = Field(
+    token_file: Location | None = Field(
         None, description="File with the bearer token that callers must send; null: no token."
     )
-    store: Name | None = Field(None, description="Local folder of the stores; null: OUTPUT/serving.")
+    store: Location | None = Field(None, description="Local folder of the stores; null: OUTPUT/serving.")
     keep: int = Field(2, ge=1, description="Number of stores of a family that are kept, including the current one.")
     verify: bool = Field(
         True, description="Check the stores' checksums before they are served; false: only their lengths."
