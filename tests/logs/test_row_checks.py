@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from tests.support.configs import SELECT, JudgeLog, accepted, small_config
 from twhin_spark.logs.expressions import check_expressions
 from twhin_spark.logs.reader import KIND, RAW, RawLog
+from twhin_spark.logs.relations import by_relation, edge_relation
 from twhin_spark.logs.row_checks import check_rows
 
 ALL_FIELDS = {**SELECT, "weight": "weight", "event_id": "id", "split": "part"}
@@ -240,3 +241,16 @@ def test_an_explode_makes_events_of_the_items_and_keeps_malformed_lines(judge_lo
     ]  # fmt: skip
     assert len({row["raw_row"] for row in rows}) == 2
     assert _reasons(judged) == {'u1,"a,b,,a"': "missing_target_id", "u4": "malformed_line"}
+
+
+def test_values_of_1500_relations_are_looked_up_without_recursion(spark: SparkSession) -> None:
+    relations = {
+        f"r{i}": {"source": "user", "target": "item", "half_life_days": 1 + i, "undone_by": f"un{i}"}
+        for i in range(1500)
+    }
+    config = small_config(relations=relations)
+    rows = spark.createDataFrame([("r7",), ("un1499",), ("x",)], "relation STRING")
+    half_life = by_relation(config.relations, lambda relation: relation.half_life_days)
+    source = by_relation(config.relations, lambda relation: relation.source)
+    values = [tuple(row) for row in rows.select(half_life, source, edge_relation(config)).collect()]
+    assert values == [(8.0, "user", "r7"), (None, None, "r1499"), (None, None, "x")]

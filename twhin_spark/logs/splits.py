@@ -1,4 +1,4 @@
-"""What is held out of training: by time, by a seeded draw of edges, or as the log says."""
+"""Splits: which events are held out of training, by time, by a seeded draw of edges, or as the log gives it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DAY = 86_400
 
 
 def with_splits(events: DataFrame, config: Config) -> DataFrame:
-    """The events with their `split`: train, validation or test."""
+    """Add the `split` of the events: train, validation or test."""
     split = config.split
     if split.by == "source":
         return events
@@ -26,14 +26,14 @@ def with_splits(events: DataFrame, config: Config) -> DataFrame:
 
 
 def split_by_fraction(relation: Column, split: SplitConfig) -> Column:
-    """A draw from (seed, relation, source, target): all events of an edge, and what takes them back, share a split."""
+    """Draw a split by (seed, relation, source, target): all events of an edge, retractions included, share it."""
     key = F.xxhash64(F.lit(split.seed), relation, "source_id", "target_id")
     draw = F.shiftrightunsigned(key, 11) * F.lit(2.0**-53)  # uniform in [0, 1)
     return F.when(draw < split.test, "test").when(draw < split.test + split.validation, "validation").otherwise("train")
 
 
 def split_by_time(events: DataFrame, split: SplitConfig) -> Column:
-    """The last `test` share of the events is test, the `validation` share before it is validation.
+    """Return the split by time: the last `test` share of the events is test, the `validation` share before validation.
 
     The cutoffs are whole seconds, and all events of a second share a split. Test begins at the last second that gives
     it at least its share, and so does validation: the second in which a cutoff falls belongs to the later split. A
@@ -58,7 +58,7 @@ def split_by_time(events: DataFrame, split: SplitConfig) -> Column:
 def cutoffs(
     days: dict[int, int], seconds_of: Callable[[list[int]], dict[int, int]], counts: dict[str, int]
 ) -> dict[str, int]:
-    """For each of `counts` above zero the last Unix second such that at least so many events fall in it or later.
+    """Return for each of `counts` above zero the last Unix second from which on at least so many events fall.
 
     `days`: events by day since 1970; `seconds_of`: events by Unix second in some days. Two small histograms do for a
     log of any length.
@@ -73,7 +73,7 @@ def cutoffs(
 
 
 def _reach(histogram: dict[int, int], count: int) -> tuple[int, int]:
-    """The last key with at least `count` events from it on, and the number of events after that key."""
+    """Return the last key with at least `count` events from it on, and the number of events after that key."""
     later = 0
     for key in sorted(histogram, reverse=True):
         if later + histogram[key] >= count:
