@@ -25,7 +25,7 @@ def _twhin(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str
         (("train", "--config", "conf/demo.yaml", "--set", "training.dim=0"), "training.dim is 0, but must be "),
         (
             ("pipeline", "--config", "conf/higgs.yaml", "--set", "logs.activity.path=nowhere/*.gz"),
-            "logs.activity.path: found no file at 'nowhere/*.gz'",
+            "logs.activity.path: no file is at 'nowhere/*.gz'",
         ),
         (("demo", "--scale", "0.001"), "scale is 0.001, but must be 0.01 or more"),
         (("train",), "error: Missing option '--config'; see `twhin-spark train --help`"),

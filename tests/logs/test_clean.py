@@ -98,6 +98,7 @@ def test_rows_read_are_accepted_replayed_or_rejected(run: Run) -> None:
         "rejected": 2,
         "rejected_by_reason": {"malformed_line": 1, "non_positive_weight": 1},
         "left_out": {"where": 1, "window": 1},
+        "files": {"read": 1, "hidden": 0, "empty": 0},
     }
     assert (follows.read, follows.accepted, follows.replayed) == (4, 3, 1)
     assert (baskets.read, baskets.accepted, baskets.replayed, baskets.left_out["where"]) == (4, 4, 0, 2)
@@ -153,6 +154,6 @@ def test_no_event_at_all_is_said(spark: SparkSession, caches: ExitStack, scratch
     log = {"path": str(scratch / "log.csv"), "format": "csv", "options": {"header": True}, "where": "false"}
     config = small_config(scratch / "out", logs={"events": {**log, "select": SELECT}})
     with pytest.raises(
-        InputError, match=r"^logs: found no event in events \(0 rows, 0 accepted, 1 left out by where\)"
+        InputError, match=r"^logs: there is no event in events \(0 rows, 0 accepted, 1 left out by where\)"
     ):
         clean_logs(spark, config, TableStore(spark, config.output), caches, lambda line: None)

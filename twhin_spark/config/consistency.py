@@ -76,8 +76,8 @@ def _logs(config: Config) -> Iterator[str]:
             yield f"{path}.select.split is '{log.select.split}', so split.by must be 'source', not '{by}'"
         if log.replays == "all_fields" and log.select.event_id is not None:
             yield f"{path}.replays is 'all_fields' and {path}.select.event_id is set; remove one of the two"
-        if log.columns is not None and log.format not in ("csv", "json"):
-            yield f"{path}.columns is set, so {path}.format must be csv or json, not {log.format}"
+        if log.columns is not None and log.format not in ("csv", "json", "parquet"):
+            yield f"{path}.columns is set, so {path}.format must be csv, json or parquet, not {log.format}"
 
 
 def _times(config: Config) -> Iterator[str]:

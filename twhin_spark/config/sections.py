@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from twhin_spark.config.base import Name, OneOrMore, Positive, Section, Share, Time
+from twhin_spark.config.base import Location, Name, OneOrMore, Positive, Section, Share, Time
 from twhin_spark.config.retrieval import RetrievalConfig
 from twhin_spark.config.serving import ServingConfig
 from twhin_spark.config.training import TrainingConfig
@@ -18,6 +19,15 @@ from twhin_spark.config.training import TrainingConfig
 Operator = Literal["identity", "translation", "diagonal", "complex"]
 Repeats = Literal["sum", "log", "cap"]
 Metric = Literal["mrr", "hits@1", "hits@3", "hits@10", "recall@10", "recall@20", "ndcg@10", "ndcg@20"]
+
+
+def _without_percent(location: str) -> str:
+    if re.search("%[0-9A-Fa-f]{2}", location):
+        raise ValueError("a location without % and two hexadecimal digits, which some readers of Delta decode")
+    return location
+
+
+OutputLocation = Annotated[Location, AfterValidator(_without_percent)]
 MAX_PARTITIONS = 32_768  # of every entity type
 
 
@@ -73,9 +83,11 @@ class SelectConfig(Section):
 
 
 class LogConfig(Section):
-    path: OneOrMore[Name] = Field(
+    path: OneOrMore[Location] = Field(
         default_factory=list,
-        description="File, folder or glob, or a list of them; relative to the working directory. Required unless "
+        description="File, folder or glob (`*`, `?`, `[a-z]`, `{a,b}`, `**`), or a list of them; a folder is read "
+        "with its subfolders; "
+        "relative to the working directory; `~` and `$NAME` are replaced. Required unless "
         "`format` is dataframe.",
     )
     format: Literal["csv", "json", "parquet", "delta", "text", "dataframe"] = Field(
@@ -84,10 +96,14 @@ class LogConfig(Section):
     )
     options: dict[str, str | bool | int | float] = Field(
         default_factory=dict,
-        description="Options of Spark's reader for the format, such as `header: true` or `sep: ';'`.",
+        description="Options of Spark's reader for the format, such as `header: true` or `sep: ';'`; values are text "
+        "as it is "
+        "written, so that `nullValue: NO` is NO.",
     )
     columns: Name | None = Field(
-        None, description="Column names and types as Spark DDL (`id STRING, n INT`); null: from the files."
+        None,
+        description="Column names and types as Spark DDL (`id STRING, n INT`), for csv, json and parquet; "
+        "null: from the files.",
     )
     where: Name | None = Field(
         None, description="Spark SQL condition; rows that do not meet it are left out and counted; null: all rows."
@@ -195,7 +211,7 @@ class Config(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")] = Field(
         description="Name of the model; run ids and model versions start with it."
     )
-    output: Name = Field(description="Folder or URI of tables, state and reports.")
+    output: OutputLocation = Field(description="Folder or URI of tables, state and reports.")
     entity_types: Annotated[list[Name], Field(min_length=1)] = Field(description="The types of entities.")
     relations: Annotated[dict[Name, RelationConfig], Field(min_length=1)] = Field(description="The relations, by name.")
     logs: Annotated[dict[Name, LogConfig], Field(min_length=1)] = Field(description="The logs that are read, by name.")

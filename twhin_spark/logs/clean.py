@@ -16,6 +16,7 @@ from twhin_spark.errors import InputError
 from twhin_spark.logs import counts
 from twhin_spark.logs.counts import LogCounts, RowCount
 from twhin_spark.logs.expressions import check_expressions
+from twhin_spark.logs.files import LogFiles
 from twhin_spark.logs.path_checks import check_inputs
 from twhin_spark.logs.reader import KIND, RawLog, check_headers, has_header, quoted, read_log
 from twhin_spark.logs.relations import by_relation
@@ -29,16 +30,17 @@ from twhin_spark.tables.schemas import EVENTS, REJECTED_EVENTS, ROW_COUNTS
 
 __all__ = ["CleanLogs", "check_inputs", "clean_logs", "write_row_counts"]
 
-_NUMBER = "__number"  # of a judged row, unique over all logs
+_NUMBER = "__number"  # number of a checked row, unique over all logs
+_NAMED_FILES = 3  # files that a progress line names
 
 Outcomes = Counter[tuple[str, str, str | None]]  # rows by log, outcome and reason
 
 
 @dataclass(frozen=True)
 class CleanLogs:
-    """What the stage wrote (Delta versions by table) and found (counts by log).
+    """The tables that were written (Delta versions by name), and the counts by log.
 
-    events: rows of the table `events`, from the rows that Spark holds rather than the table's files.
+    events: rows of the table `events`, from the cached rows rather than the table's files.
     """
 
     tables: dict[str, int]
@@ -72,43 +74,55 @@ def clean_logs(
         rejected rows and their counts are in `rejected_events` and `row_counts` all the same.
     """
     progress(f"reading {', '.join(config.logs)}")
-    raw, judged, asked = {}, [], {}
+    raw, checked, all_expressions = {}, [], {}
     for name, log in config.logs.items():
         raw[name] = read_log(spark, name, log, (dataframes or {}).get(name))
+        _report_files(name, raw[name].files, progress)
         expressions = check_expressions(raw[name], name, log)
         if expressions.multiplies:  # a second pass counts the raw rows that yield nothing
             raw[name] = replace(raw[name], rows=cache(raw[name].rows, caches))
-        asked[name] = expressions
-        judged.append(check_rows(raw[name], expressions, config).withColumn("log", F.lit(name)))
-    numbered = reduce(DataFrame.unionByName, judged).withColumn(_NUMBER, F.monotonically_increasing_id())
-    same = constants(asked)  # to hold these too would take half as long as reading the logs
+        all_expressions[name] = expressions
+        checked.append(check_rows(raw[name], expressions, config).withColumn("log", F.lit(name)))
+    numbered = reduce(DataFrame.unionByName, checked).withColumn(_NUMBER, F.monotonically_increasing_id())
+    same = constants(all_expressions)  # caching these, too, would take half as long as reading the logs
     rows = cache(numbered.drop(*same), caches).withColumns(same)
     outcomes = _count_outcomes(rows, raw, config)
     _check_headers(rows, raw, config)
     events, replayed = _each_once(rows.where(F.col(OUTCOME) == "accepted"), config, caches)
-    found = {name: _counts_of(name, outcomes, replayed[name]) for name in config.logs}
-    for name, log_counts in found.items():
-        progress(f"log {name}: {log_counts.told()}")
+    counts_by_log = {name: _counts_of(name, outcomes, replayed[name], raw[name].files) for name in config.logs}
+    for name, log_counts in counts_by_log.items():
+        progress(f"log {name}: {log_counts.summary()}")
 
     rejected = store.overwrite(REJECTED_EVENTS, rows.where(F.col(OUTCOME) == "rejected"))
     try:
-        _check_counts(config, found, store)
+        _check_counts(config, counts_by_log, store)
     except InputError:
-        write_row_counts(store, _as_rows(found))
+        write_row_counts(store, _as_rows(counts_by_log))
         raise
     events = _with_types(with_splits(events, config), config)
     version = store.overwrite(EVENTS, events)
-    return CleanLogs({REJECTED_EVENTS.name: rejected, EVENTS.name: version}, found, events)
+    return CleanLogs({REJECTED_EVENTS.name: rejected, EVENTS.name: version}, counts_by_log, events)
 
 
 def write_row_counts(store: TableStore, rows: list[RowCount]) -> int:
-    """Replaces `row_counts`; returns the commit's version."""
+    """Replace `row_counts`, and return the commit's version."""
     columns = "log STRING, outcome STRING, reason STRING, rows BIGINT"
     return store.overwrite(ROW_COUNTS, store.spark.createDataFrame(rows, columns).coalesce(1))
 
 
+def _report_files(name: str, files: LogFiles, progress: Callable[[str], None]) -> None:
+    parts = [f"{len(files.read):,} files"] if files.read else []
+    for locations, reason in ((files.hidden, "hidden"), (files.empty, "empty")):
+        if locations:
+            names = ", ".join(location.rsplit("/", 1)[-1] for location in locations[:_NAMED_FILES])
+            more = ", ..." if len(locations) > _NAMED_FILES else ""
+            parts.append(f"left out {len(locations):,} {reason} ({names}{more})")
+    if parts:
+        progress(f"log {name}: {', '.join(parts)}")
+
+
 def _count_outcomes(rows: DataFrame, raw: dict[str, RawLog], config: Config) -> Outcomes:
-    """Rows by log, outcome and reason. This is where the logs are read."""
+    """Count the rows by log, outcome and reason. This reads the logs."""
     try:
         counted = rows.groupBy("log", OUTCOME, REASON).agg(F.count("*"), F.max(RAW_ROW)).collect()
     except FAILURES as error:
@@ -122,7 +136,7 @@ def _count_outcomes(rows: DataFrame, raw: dict[str, RawLog], config: Config) -> 
 
 
 def _read_failure(error: BaseException, raw: dict[str, RawLog], config: Config) -> InputError:
-    """Says which log it is that cannot be read."""
+    """Return an error that names the log that cannot be read."""
     for name, log in raw.items():
         try:
             log.rows.agg(F.max(F.xxhash64(*map(quoted, log.rows.columns)))).collect()
@@ -136,15 +150,15 @@ def _read_failure(error: BaseException, raw: dict[str, RawLog], config: Config) 
 
 
 def _check_headers(rows: DataFrame, raw: dict[str, RawLog], config: Config) -> None:
-    """Raises InputError where a file of a log lacks the header of the others."""
+    """Raise InputError if a file of a log lacks the header of the others."""
     for name, log in config.logs.items():
-        if has_header(log) and len(files := raw[name].rows.inputFiles()) > 1:
+        if has_header(log) and len((files := raw[name].files).read) > 1:
             headers = rows.where((F.col("log") == name) & (F.col(OUTCOME) == "header")).select("raw").distinct()
             check_headers(rows.sparkSession, name, log, files, {row["raw"] for row in headers.collect()})
 
 
 def _each_once(accepted: DataFrame, config: Config, caches: ExitStack) -> tuple[DataFrame, Counter[str]]:
-    """The events without their replays, and the number of those by log."""
+    """Return the events without their replays, and the number of replays by log."""
     copies = number_deliveries(accepted, config, _NUMBER)
     if copies is None:
         return accepted, Counter()
@@ -155,11 +169,11 @@ def _each_once(accepted: DataFrame, config: Config, caches: ExitStack) -> tuple[
     return accepted.join(broadcast_if_small(again.select(_NUMBER), replayed.total()), _NUMBER, "left_anti"), replayed
 
 
-def _as_rows(found: dict[str, LogCounts]) -> list[RowCount]:
-    return [row for name, log in found.items() for row in log.as_rows(name)]
+def _as_rows(counts_by_log: dict[str, LogCounts]) -> list[RowCount]:
+    return [row for name, log in counts_by_log.items() for row in log.as_rows(name)]
 
 
-def _counts_of(log: str, outcomes: Outcomes, replayed: int) -> LogCounts:
+def _counts_of(log: str, outcomes: Outcomes, replayed: int, files: LogFiles) -> LogCounts:
     return LogCounts(
         accepted=outcomes[log, "accepted", None] - replayed,
         replayed=replayed,
@@ -169,27 +183,29 @@ def _counts_of(log: str, outcomes: Outcomes, replayed: int) -> LogCounts:
             if (name, outcome) == (log, "rejected")
         },
         left_out={reason: outcomes[log, "left_out", reason] for reason in ("where", "window")},
+        files=files.counts(),
     )
 
 
-def _check_counts(config: Config, found: dict[str, LogCounts], store: TableStore) -> None:
+def _check_counts(config: Config, counts_by_log: dict[str, LogCounts], store: TableStore) -> None:
     allowed = config.graph.max_rejected
-    for name, log in found.items():
+    for name, log in counts_by_log.items():
         if log.rejected > allowed * log.read:
             raise InputError(
                 f"logs.{name}: {log.rejected:,} of {log.read:,} rows were rejected ({log.rejected / log.read:.1%}), "
                 f"more than graph.max_rejected, {allowed:.1%}: {log.reasons()}; "
                 f"the rows are in {store.path(REJECTED_EVENTS)}"
             )
-    whole = counts.total(found.values())
+    whole = counts.total(counts_by_log.values())
     if whole.accepted == 0:
         raise InputError(
-            f"logs: found no event in {', '.join(found)} ({whole.told()}); check the paths, `where` and the window"
+            f"logs: there is no event in {', '.join(counts_by_log)} ({whole.summary()}); check the "
+            "paths, `where` and the window"
         )
 
 
 def _with_types(events: DataFrame, config: Config) -> DataFrame:
-    """Adds source_type and target_type, as the event's relation says, or the relation that it takes back."""
+    """Add source_type and target_type: those of the event's relation, or of the relation that it retracts."""
     relations = {**config.relations, **{r.undone_by: r for r in config.relations.values() if r.undone_by is not None}}
     return events.withColumns(
         {

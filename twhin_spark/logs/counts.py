@@ -1,4 +1,4 @@
-"""What became of the rows of a log."""
+"""Counts of the rows and files of a log, by outcome."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ RowCount = tuple[str | None, str, str | None, int]  # a row of `row_counts`: log
 
 @dataclass(frozen=True)
 class LogCounts:
-    """read = accepted + replayed + rejected; rows that are left out were not read."""
+    """Counts of a log: read = accepted + replayed + rejected. Rows that are left out do not count as read.
+
+    files: read, hidden and empty ones; none for a Delta table or a DataFrame.
+    """
 
     accepted: int = 0
     replayed: int = 0
     rejected_by_reason: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=lambda: {"where": 0, "window": 0})
+    files: dict[str, int] = field(default_factory=lambda: {"read": 0, "hidden": 0, "empty": 0})
 
     @property
     def rejected(self) -> int:
@@ -28,18 +32,18 @@ class LogCounts:
         return self.accepted + self.replayed + self.rejected
 
     def reasons(self) -> str:
-        """The counts by reason, largest first: `malformed_line 3, missing_source_id 1`."""
+        """Return the counts by reason, largest first: `malformed_line 3, missing_source_id 1`."""
         ordered = sorted(self.rejected_by_reason.items(), key=lambda item: (-item[1], item[0]))
         return ", ".join(f"{reason} {count:,}" for reason, count in ordered)
 
-    def told(self) -> str:
-        """The counts that are not zero, in one line."""
+    def summary(self) -> str:
+        """Return the counts that are not zero, in one line."""
         parts = [f"{self.read:,} rows", f"{self.accepted:,} accepted"]
         if self.replayed:
             parts.append(f"{self.replayed:,} replayed")
         if self.rejected:
             parts.append(f"{self.rejected:,} rejected ({self.reasons()})")
-        parts += [f"{number:,} left out by {what}" for what, number in self.left_out.items() if number]
+        parts += [f"{number:,} left out by {reason}" for reason, number in self.left_out.items() if number]
         return ", ".join(parts)
 
     def as_dict(self) -> dict[str, Any]:
@@ -50,6 +54,7 @@ class LogCounts:
             "rejected": self.rejected,
             "rejected_by_reason": dict(sorted(self.rejected_by_reason.items())),
             "left_out": self.left_out,
+            "files": self.files,
         }
 
     def as_rows(self, log: str) -> list[RowCount]:
@@ -57,11 +62,12 @@ class LogCounts:
             *[(log, outcome, None, getattr(self, outcome)) for outcome in ("read", "accepted", "replayed")],
             *[(log, "rejected", reason, count) for reason, count in sorted(self.rejected_by_reason.items())],
             *[(log, "left_out", reason, count) for reason, count in self.left_out.items()],
+            *[(log, "files", reason, count) for reason, count in self.files.items()],
         ]
 
 
 def total(counts: Iterable[LogCounts]) -> LogCounts:
-    """The counts of several logs together."""
+    """Add up the counts of several logs."""
     counts = list(counts)
     rejected: Counter[str] = Counter()
     for log in counts:
@@ -71,4 +77,5 @@ def total(counts: Iterable[LogCounts]) -> LogCounts:
         replayed=sum(log.replayed for log in counts),
         rejected_by_reason=dict(rejected),
         left_out={reason: sum(log.left_out[reason] for log in counts) for reason in ("where", "window")},
+        files={reason: sum(log.files[reason] for log in counts) for reason in ("read", "hidden", "empty")},
     )

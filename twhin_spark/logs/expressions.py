@@ -1,7 +1,8 @@
-"""Checks a log's Spark SQL expressions, each by itself, so that an error names the one that is wrong."""
+"""Checks of a log's Spark SQL expressions, each by itself, so that an error names the one that is wrong."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from pyspark.errors import AnalysisException
@@ -14,7 +15,7 @@ from twhin_spark.errors import ConfigError
 from twhin_spark.logs.reader import RawLog, quoted
 from twhin_spark.logs.spark_errors import REFUSALS, one_line
 
-# What a field may be made of. VOID is the type of a bare NULL.
+# Types that a field may have. VOID is the type of a bare NULL.
 _NUMBERS = (T.NumericType, T.StringType, T.NullType)
 _TIMES = (*_NUMBERS, T.TimestampType, T.TimestampNTZType, T.DateType)
 _NAMES = (*_TIMES, T.BooleanType, T.BinaryType)
@@ -26,7 +27,7 @@ _ALLOWED: dict[str, tuple[tuple[type[T.DataType], ...], str]] = {
 
 @dataclass(frozen=True)
 class Expressions:
-    """The select list of a log by field, and its condition; every one of them makes one column of a fitting type."""
+    """The select list of a log by field, and its condition. Each expression yields one column of a fitting type."""
 
     fields: dict[str, str]
     types: dict[str, T.DataType]
@@ -38,11 +39,14 @@ class Expressions:
 
 
 def check_expressions(raw: RawLog, name: str, log: LogConfig) -> Expressions:
-    """The log's expressions, checked against the raw columns.
+    """Check the log's expressions against its columns.
 
-    A log without any columns has no rows that they could be checked against, and passes.
+    A log without any columns has no rows to check against, and passes.
 
-    Raises ConfigError with one line for each expression that Spark refuses, or that has a type that is of no use.
+    Raises
+    ------
+    ConfigError
+        Spark refuses an expression, or its type does not fit; one line for each.
     """
     fields = {field: text for field, text in log.select.model_dump().items() if text is not None}
     if not raw.columns:
@@ -54,18 +58,20 @@ def check_expressions(raw: RawLog, name: str, log: LogConfig) -> Expressions:
     try:
         types = _types(rows, wanted)
     except REFUSALS as error:  # each by itself tells more
-        problems = [problem for path, text in wanted.items() if (problem := _problem(rows, path, text)) is not None]
-        problems = problems or [f"select: the expressions do not go together; Spark says: {one_line(error)}"]
+        problems = [
+            problem for path, text in wanted.items() if (problem := _problem(rows, raw, path, text)) is not None
+        ]
+        problems = problems or [f"select: the expressions cannot be used together; Spark says: {one_line(error)}"]
         raise ConfigError("\n".join(f"logs.{name}.{problem}" for problem in problems)) from None
-    wrong = [_wrong_type(path, wanted[path], found) for path, found in types.items()]
+    wrong = [_wrong_type(path, wanted[path], data_type) for path, data_type in types.items()]
     if problems := [problem for problem in wrong if problem is not None]:
         raise ConfigError("\n".join(f"logs.{name}.{problem}" for problem in problems))
-    types_by_field = {path.removeprefix("select."): found for path, found in types.items()}
+    types_by_field = {path.removeprefix("select."): data_type for path, data_type in types.items()}
     return Expressions(fields, types_by_field, log.where, _has_generator(rows, list(fields.values())))
 
 
 def _types(rows: DataFrame, wanted: dict[str, str]) -> dict[str, T.DataType]:
-    """The type of each expression. Raises one of REFUSALS where Spark does not take them all as one column each."""
+    """Return the type of each expression. Raise one of REFUSALS if one of them is not exactly one column."""
     for text in wanted.values():
         _refuse_bare_function(rows, text)
     # Beside the raw columns, as an aggregate by itself would pass.
@@ -75,31 +81,35 @@ def _types(rows: DataFrame, wanted: dict[str, str]) -> dict[str, T.DataType]:
 
 
 def _refuse_bare_function(rows: DataFrame, text: str) -> None:
-    """To Spark `user` is the name of whoever runs the job where there is no column of that name. To us it is a typo."""
+    """Refuse a name that is no column: Spark would read `user`, for example, as the name of the job's user."""
     name = text.strip().lower()
     if name.isidentifier() and name not in (*[column.lower() for column in rows.columns], "null", "true", "false"):
         raise AnalysisException(f"there is no column `{text.strip()}`")
 
 
-def _problem(rows: DataFrame, path: str, text: str) -> str | None:
-    """What is wrong with an expression, looked at by itself."""
+def _problem(rows: DataFrame, raw: RawLog, path: str, text: str) -> str | None:
+    """Return an error of an expression by itself, or None."""
     try:
         _types(rows, {path: text})
     except REFUSALS as error:
-        allowed = f"a Spark SQL expression over the columns {', '.join(rows.columns)}"
-        return f"{path}: found '{text}'; allowed: {allowed}; Spark says: {one_line(error)}"
+        for column, reason in raw.unreadable.items():
+            if re.search(rf"\b{re.escape(column)}\b", text):
+                return f"{path} is '{text}', but {reason}"
+        columns = ", ".join(column if column.isidentifier() else quoted(column) for column in rows.columns)
+        required = f"a Spark SQL expression over the columns {columns}"
+        return f"{path} is '{text}', but must be {required}; Spark says: {one_line(error)}"
     return None
 
 
-def _wrong_type(path: str, text: str, found: T.DataType) -> str | None:
-    allowed, words = _ALLOWED.get(path, (_NAMES, "text, or a value that is written as text"))
-    if isinstance(found, allowed):
+def _wrong_type(path: str, text: str, data_type: T.DataType) -> str | None:
+    allowed, required = _ALLOWED.get(path, (_NAMES, "text, or a value that is written as text"))
+    if isinstance(data_type, allowed):
         return None
-    return f"{path}: found '{text}', which is of type {found.simpleString()}; allowed: {words}"
+    return f"{path} is '{text}', which is of type {data_type.simpleString()}, but must be {required}"
 
 
 def _has_generator(rows: DataFrame, texts: list[str]) -> bool:
-    """Whether one of the expressions is like explode(...), which cannot be part of another."""
+    """Return True if one of the expressions is a generator such as explode(...), which cannot be part of another."""
     try:
         rows.select(*[F.expr(text).isNull() for text in texts])
     except AnalysisException as error:

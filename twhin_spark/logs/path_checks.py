@@ -1,4 +1,4 @@
-"""What can be known about the logs before Spark starts."""
+"""Checks of the logs before Spark starts."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 from twhin_spark.config import Config
 from twhin_spark.errors import ConfigError, InputError
 from twhin_spark.locations import is_uri
+from twhin_spark.logs.files import log_files
 
-# The accounting of rows rests on these: they are the reader's own.
+# Options that the reader sets itself, as the counts of rows rest on them.
 _RESERVED_OPTIONS = {
     "mode": "malformed lines are quarantined, and graph.max_rejected says how many there may be",
     "columnnameofcorruptrecord": "malformed lines are quarantined as they are",
@@ -17,6 +18,10 @@ _RESERVED_OPTIONS = {
     "enforceschema": "files with another header are refused",
     "columnpruning": "lines with too few or too many fields would be missed",
     "wholetext": "a row is a line",
+    "ignorecorruptfiles": "the rows of a file must not be left out silently",
+    "ignoremissingfiles": "the rows of a file must not be left out silently",
+    "modifiedbefore": "path says which files are read",
+    "modifiedafter": "path says which files are read",
 }
 
 
@@ -43,46 +48,25 @@ def use_dataframes(config: Config, names: Collection[str]) -> Config:
 
 
 def check_inputs(config: Config) -> None:
-    """Checks the logs' options and paths.
+    """Check the logs' options, and the paths on this machine.
 
     Raises
     ------
     ConfigError
-        A log sets an option that the reader needs for itself.
+        A log sets an option that the reader sets itself.
     InputError
-        A path without a scheme matches no file on this machine.
+        A path without a scheme matches no file.
     """
     for name, log in config.logs.items():
-        for option, value in log.options.items():
-            if (why := _RESERVED_OPTIONS.get(option.lower())) is not None:
-                raise ConfigError(f"logs.{name}.options.{option}: found {value!r}; not allowed: {why}")
-        for path in log.path:
-            if log.format == "delta" and _is_glob(path):
-                raise ConfigError(f"logs.{name}.path: found '{path}'; allowed with format: delta: a table's folder")
-            if not is_uri(path) and not _matches(path):
-                raise InputError(
-                    f"logs.{name}.path: found no file at '{path}' (seen from {Path.cwd()}); "
-                    "give a file, a folder with files, a glob, or a URI"
-                )
-
-
-def _is_glob(path: str) -> bool:
-    return any(sign in path for sign in "*?[{")
-
-
-def _matches(path: str) -> bool:
-    """Whether Spark would find a file there."""
-    if "{" in path:  # Hadoop's {a,b} is unknown to Python; Spark says it where nothing matches
-        return True
-    place = Path(path).absolute()
-    if place.exists() or not _is_glob(path):
-        return _has_files(place)
-    return any(_has_files(found) for found in Path(place.anchor).glob(str(place.relative_to(place.anchor))))
-
-
-def _has_files(place: Path) -> bool:
-    """Spark ignores what lies in a folder under a name with _ or a dot in front."""
-    if not place.is_dir():
-        return place.exists()
-    files = (file.relative_to(place).parts for file in place.rglob("*") if file.is_file())
-    return any(not any(part.startswith(("_", ".")) for part in parts) for parts in files)
+        for option in log.options:
+            if (reason := _RESERVED_OPTIONS.get(option.lower())) is not None:
+                raise ConfigError(f"logs.{name}.options.{option} cannot be set, as {reason}; remove it")
+        if log.format == "delta":
+            for path in log.path:
+                if not is_uri(path) and not Path(path).is_dir():
+                    raise InputError(
+                        f"logs.{name}.path is '{path}', but must be the folder of a Delta table, as "
+                        f"logs.{name}.format is delta (seen from {Path.cwd()})"
+                    )
+        elif log.format != "dataframe":
+            log_files(name, log, None)

@@ -1,42 +1,44 @@
-"""Reads a log: every row in the columns of its files, with what it looked like and whether it is a row at all.
-
-A CSV or JSON log is read as lines, and each line is parsed by itself. So the quarantine gets a line as it was written,
-and a line can be sealed before it is parsed: a field or brace of our own behind its end is swallowed by a quote that
-is never closed, or stands in the wrong place behind a second object. Such lines would else pass for sound ones.
-"""
+"""Reading of a log: every row in the columns of its files, with its raw text, and marked if it is malformed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import atexit
+import shutil
+import tempfile
+from dataclasses import replace
 from functools import reduce
-from urllib.parse import unquote
+from pathlib import Path
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from twhin_spark.config.sections import LogConfig
 from twhin_spark.errors import ConfigError, InputError
-from twhin_spark.locations import absolute, is_uri
+from twhin_spark.locations import is_uri
+from twhin_spark.logs.files import HadoopLister, LogFile, LogFiles, is_hidden, local_path, log_files, spark_path
+from twhin_spark.logs.lines import check_headers, has_header, is_wide, read_csv_lines, read_json_lines, read_text_lines
+from twhin_spark.logs.parquet import read_parquet
+from twhin_spark.logs.raw_log import (
+    CORRUPT,
+    KIND,
+    RAW,
+    READER_OPTIONS,
+    RawLog,
+    encoding_of,
+    is_true,
+    options_of,
+    quoted,
+    reader_of,
+    spark_paths,
+    with_file,
+    with_folder_columns,
+    with_json,
+)
 from twhin_spark.logs.spark_errors import FAILURES, REFUSALS, one_line
 
-KIND = "__kind"  # row, malformed, or header: a line that names the columns (its raw is the file's path)
-RAW = "__raw"
-_LINE, _PARSED, _CORRUPT, _SEAL = "__line", "__parsed", "__corrupt", "__seal"
-
-_READER_OPTIONS = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT}
-_DEFAULT_OPTIONS = {
-    "csv": {"sep": ",", "quote": '"', "escape": '"'},  # RFC 4180: a quote in a quoted field is doubled
-    "json": {"primitivesasstring": "true"},  # what a value means is for `select` to say, not for today's rows
-}
-
-
-@dataclass(frozen=True)
-class RawLog:
-    """rows: KIND, RAW and the log's own `columns`. A log without any row may have no columns."""
-
-    rows: DataFrame
-    columns: list[str]
+__all__ = ["KIND", "RAW", "RawLog", "check_headers", "has_header", "quoted", "read_log"]
 
 
 def read_log(spark: SparkSession, name: str, log: LogConfig, dataframe: DataFrame | None = None) -> RawLog:
@@ -47,124 +49,81 @@ def read_log(spark: SparkSession, name: str, log: LogConfig, dataframe: DataFram
     ConfigError
         Spark refuses `columns`.
     InputError
-        Spark cannot find or open the files, or refuses the options.
+        A path matches no file, Spark cannot open a file, or it refuses the options.
     """
     if dataframe is not None:
-        return _rows_with_json(dataframe)
-    schema = _declared(spark, name, log)
+        rows = with_json(dataframe)
+        return RawLog(rows, [column for column in rows.columns if column not in (KIND, RAW)])
+    declared = _declared(spark, name, log)
     try:
-        if log.format == "csv" and not _true(log, "multiline"):
-            return _csv_lines(spark, log, schema)
-        if log.format == "json" and not _true(log, "multiline"):
-            return _json_lines(spark, log, schema)
-        return _whole(spark, log, schema)
+        if log.format == "delta":
+            return _read_delta(spark, log)
+        files = _spark_files(spark, name, log)
+        if not files.read:
+            return RawLog(spark.createDataFrame([], f"{KIND} STRING, {RAW} STRING"), [], files)
+        if log.format == "parquet":
+            return read_parquet(spark, name, log, files, declared)
+        if log.format == "text":
+            return read_text_lines(spark, log, files)
+        if is_true(log, "multiline"):
+            return _read_multiline(spark, log, files, declared)
+        if log.format == "csv":
+            return read_csv_lines(spark, name, log, files, declared)
+        return read_json_lines(spark, log, files, declared)
     except FAILURES as error:
+        remedy = "check the path, the format and its options"
+        if isinstance(error, PySparkException) and error.getCondition() == "COLUMN_ALREADY_EXISTS":
+            remedy = f"names that differ only by case need logs.{name}.columns, with one of them"
         raise InputError(
-            f"logs.{name}.path: cannot read {', '.join(log.path)} as {log.format}: {one_line(error)}; "
-            "check the path, the format and its options"
+            f"logs.{name}.path: cannot read {', '.join(log.path)} as {log.format}: {one_line(error)}; {remedy}"
         ) from None
 
 
-def check_headers(spark: SparkSession, name: str, log: LogConfig, files: list[str], headed: set[str]) -> None:
-    """Raises InputError where one of the `files` (URIs) has rows, but not the header that the `headed` ones have."""
-    for file in sorted(unquote(uri) for uri in set(files) - headed):
-        if (first := _text(spark, log, [file]).first()) is not None:
-            raise InputError(
-                f"logs.{name}.path: {file} begins with '{first[_LINE][:200]}', which is not the header of the other "
-                "files; give files with other columns a log of their own, or set options.header: false"
-            )
+def _spark_files(spark: SparkSession, name: str, log: LogConfig) -> LogFiles:
+    """Find the files of a log. A file whose name Spark would hide is read by a link."""
+    files = log_files(name, log, HadoopLister(spark))
+    return replace(files, read=tuple(_visible(spark, name, file) for file in files.read))
 
 
-def has_header(log: LogConfig) -> bool:
-    return log.format == "csv" and _true(log, "header") and not _true(log, "multiline")
+def _visible(spark: SparkSession, name: str, file: LogFile) -> LogFile:
+    if not is_hidden(Path(file.location).name):
+        return file
+    if is_uri(file.location) or not str(spark.sparkContext.master).startswith("local"):
+        raise InputError(
+            f"logs.{name}.path: Spark does not read {file.location}, as its name begins with _ or a dot; "
+            "rename the file"
+        )
+    folder = Path(tempfile.mkdtemp(prefix="twhin-spark-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    link = folder / f"named{Path(file.location).name}"
+    link.symlink_to(file.location)
+    return replace(file, location=str(link))
 
 
-def _csv_lines(spark: SparkSession, log: LogConfig, schema: StructType | None) -> RawLog:
-    lines = _text(spark, log, paths_of(log))
-    options = _options(log)
-    sealed = F.concat(_LINE, F.lit(options["sep"].replace("\\t", "\t")), F.lit("."))
-    kind = F.when(F.col(f"{_PARSED}.{_CORRUPT}").isNotNull(), "malformed").otherwise("row")
-    raw: Column = F.col(_LINE)
+def _read_delta(spark: SparkSession, log: LogConfig) -> RawLog:
+    reader = spark.read.format("delta").options(**options_of(log))
+    tables = [reader.load(spark_path(local_path(path))) for path in log.path]
+    rows = with_json(reduce(lambda left, right: left.unionByName(right, allowMissingColumns=True), tables))
+    return RawLog(rows, [column for column in rows.columns if column not in (KIND, RAW)])
+
+
+def _read_multiline(spark: SparkSession, log: LogConfig, files: LogFiles, declared: StructType | None) -> RawLog:
+    """Read CSV or JSON whose rows may have several lines, file by file."""
+    paths = spark_paths(files.locations)
+    schema = declared
     if schema is None:
-        names = spark.read.options(**options).csv(paths_of(log)).drop(*_folders(lines)).columns
-        schema = StructType([StructField(column, StringType()) for column in names])
-    if _true(log, "header") and (header := lines.first()) is not None:
-        is_header = F.col(_LINE) == header[_LINE]
-        kind = F.when(is_header, "header").otherwise(kind)
-        raw = F.when(is_header, F.input_file_name()).otherwise(raw)
-    ddl = ", ".join(f"`{f.name.replace('`', '``')}` {f.dataType.simpleString()}" for f in schema)
-    fields = ", ".join([*([ddl] if ddl else []), f"{_SEAL} STRING", f"{_CORRUPT} STRING"])
-    parsed = lines.withColumn(_PARSED, F.from_csv(sealed, fields, {**options, **_READER_OPTIONS}))
-    return _raw_log(parsed, kind, raw, schema, _PARSED, _folders(lines))
-
-
-def _json_lines(spark: SparkSession, log: LogConfig, schema: StructType | None) -> RawLog:
-    lines = _text(spark, log, paths_of(log))
-    options = {**_options(log), **_READER_OPTIONS}
-    if schema is None:
-        inferred = spark.read.options(**options).json(paths_of(log)).drop(_CORRUPT, *_folders(lines)).schema
-        schema = StructType([StructField(f.name, f.dataType) for f in inferred])
-    # Without any key to read, from_json still wants a field; no line can have this one.
-    content = schema if len(schema) else StructType([StructField(_SEAL, StringType())])
-    sealed = F.concat(F.lit('{"object":'), F.col(_LINE), F.lit("}"))
-    wanted = StructType([StructField("object", content), StructField(_CORRUPT, StringType())])
-    parsed = lines.withColumn(_PARSED, F.from_json(sealed, wanted, options))
-    broken = F.col(f"{_PARSED}.{_CORRUPT}").isNotNull() | F.col(f"{_PARSED}.object").isNull()
-    kind = F.when(broken, "malformed").otherwise("row")
-    return _raw_log(parsed, kind, F.col(_LINE), schema, f"{_PARSED}.object", _folders(lines))
-
-
-def _raw_log(
-    parsed: DataFrame, kind: Column, raw: Column, schema: StructType, parent: str, folders: list[str]
-) -> RawLog:
-    """Columns of the struct `parent` and of the folders (`date=2026-05-01/`) that the files lie in."""
-    own = [F.col(f"{parent}.{quoted(f.name)}").alias(f.name) for f in schema]
-    rows = parsed.select(kind.alias(KIND), raw.alias(RAW), *own, *[F.col(quoted(folder)) for folder in folders])
-    return RawLog(rows, [*schema.names, *folders])
-
-
-def _whole(spark: SparkSession, log: LogConfig, schema: StructType | None) -> RawLog:
-    """Read a format whose rows are not lines."""
-    options = _options(log)
-    reader = spark.read.format(log.format).options(**options)
-    if log.format in ("csv", "json"):
-        if schema is None:
-            inferred = reader.options(**_READER_OPTIONS).load(paths_of(log)).drop(_CORRUPT).schema
-            schema = StructType([StructField(f.name, f.dataType) for f in inferred])
-        wanted = StructType([*schema.fields, StructField(_CORRUPT, StringType())])
-        # A file whose header is another one fails the job; pruned columns would hide rows with too few fields.
-        strict = {**_READER_OPTIONS, "enforceSchema": "false", "columnPruning": "false"}
-        rows = spark.read.format(log.format).options(**options).options(**strict).schema(wanted).load(paths_of(log))
-    elif log.format == "delta":
-        rows = reduce(DataFrame.unionByName, [reader.load(path) for path in paths_of(log)])
-    else:
-        rows = reader.load(paths_of(log))
-    return _rows_with_json(rows)
-
-
-def _rows_with_json(rows: DataFrame) -> RawLog:
-    """Add KIND and RAW: the text of a malformed row, else the row as JSON."""
-    columns = [column for column in rows.columns if column != _CORRUPT]
-    own = [F.col(quoted(column)) for column in columns]
-    raw, kind = F.to_json(F.struct(*own)), F.lit("row")
-    if _CORRUPT in rows.columns:
-        raw, kind = F.coalesce(_CORRUPT, raw), F.when(F.col(_CORRUPT).isNotNull(), "malformed").otherwise("row")
-    return RawLog(rows.select(kind.alias(KIND), raw.alias(RAW), *own), columns)
-
-
-def _text(spark: SparkSession, log: LogConfig, paths: list[str]) -> DataFrame:
-    """The lines that hold something: `_LINE`, and the columns of the folders."""
-    options = _options(log)
-    lines = spark.read.format("text").options(**options).load(paths).withColumnRenamed("value", _LINE)
-    if encoding := options.get("encoding", options.get("charset")):
-        lines = lines.withColumn(_LINE, F.decode(F.col(_LINE).cast("binary"), encoding))
-    if comment := options.get("comment"):
-        lines = lines.where(~F.col(_LINE).startswith(comment))
-    return lines.where(F.length(F.trim(_LINE)) > 0)
-
-
-def _folders(lines: DataFrame) -> list[str]:
-    return [column for column in lines.columns if column != _LINE]
+        inferred = reader_of(spark, log).options(**READER_OPTIONS).format(log.format).load(paths).drop(CORRUPT)
+        schema = StructType([StructField(f.name, f.dataType) for f in inferred.schema])
+    wanted = StructType([*schema.fields, StructField(CORRUPT, StringType())])
+    # A file whose header is another one fails the job; pruned columns would hide rows with too few fields.
+    strict = {**READER_OPTIONS, "enforceSchema": "false", "columnPruning": "false"}
+    rows = reader_of(spark, log).options(**strict).format(log.format).schema(wanted).load(paths)
+    columns = [F.col(quoted(column)) for column in rows.columns]
+    parsed = with_json(with_folder_columns(with_file(rows).select(*columns, "__file"), files))
+    if log.format == "csv" and not is_wide(encoding_of(log)):  # bytes of another encoding have become this sign
+        kind = F.when(F.contains(RAW, F.lit("\ufffd")), "malformed").otherwise(F.col(KIND))
+        parsed = parsed.withColumn(KIND, kind)
+    return RawLog(parsed, [column for column in parsed.columns if column not in (KIND, RAW)], files)
 
 
 def _declared(spark: SparkSession, name: str, log: LogConfig) -> StructType | None:
@@ -174,28 +133,7 @@ def _declared(spark: SparkSession, name: str, log: LogConfig) -> StructType | No
         schema = StructType.fromDDL(log.columns)
     except REFUSALS as error:
         raise ConfigError(
-            f"logs.{name}.columns: found '{log.columns}'; allowed: Spark DDL as `id STRING, n INT`: {one_line(error)}"
+            f"logs.{name}.columns is '{log.columns}', but must be Spark DDL such as `id STRING, n INT`; Spark says: "
+            f"{one_line(error)}"
         ) from None
     return schema if isinstance(schema, StructType) else StructType([StructField("value", schema)])
-
-
-def paths_of(log: LogConfig) -> list[str]:
-    """Paths as Spark gets them: one without a scheme lies on this machine, whatever Spark's default file system is."""
-    return [path if is_uri(path) else f"file:{absolute(path)}" for path in log.path]
-
-
-def _options(log: LogConfig) -> dict[str, str]:
-    """Spark's reader options, names in lower case (to Spark they are the same)."""
-    given = {option.lower(): value for option, value in log.options.items()}
-    if "delimiter" in given:
-        given["sep"] = given.pop("delimiter")
-    texts = {option: str(value).lower() if isinstance(value, bool) else str(value) for option, value in given.items()}
-    return {**_DEFAULT_OPTIONS.get(log.format, {}), **texts}
-
-
-def _true(log: LogConfig, option: str) -> bool:
-    return _options(log).get(option, "").lower() == "true"
-
-
-def quoted(column: str) -> str:
-    return "`" + column.replace("`", "``") + "`"

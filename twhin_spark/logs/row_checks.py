@@ -1,12 +1,14 @@
-"""Which rows are events, and why the others are not: pure functions from DataFrame to DataFrame.
+"""Checks of rows: the outcome of each row of a log, and the reason of a rejection.
 
-A judged row has an outcome: accepted, rejected (with a reason), left_out (where, window), or header. The reasons, of
-which a row gets the first that applies:
+The outcome is accepted, rejected (with a reason), left_out (where, window), or header. A row gets the first reason that
+applies:
 
     malformed_line          not a row of the format: too few or too many fields, an open quote or brace, a value that
-                            does not fit the type that `columns` gives it
-    missing_source_id       null, empty or blank
+                            does not fit the type that `columns` gives it, bytes that are not of the encoding
+    missing_source_id       null, empty, blank or NaN
     missing_target_id
+    inexact_source_id       a floating-point number that is no whole number up to 2^53, or an unquoted JSON number
+    inexact_target_id       that is written in another way than it would be read: 1e5, 1.10
     unknown_relation        not under `relations`, nor an `undone_by`; null and empty too
     unparsable_timestamp    null, or neither a time nor a number
     timestamp_out_of_range  before graph.earliest, or from graph.latest on
@@ -16,9 +18,10 @@ which a row gets the first that applies:
     weight_out_of_range     above 1e9, which would drown every other edge
     unknown_split           not train, validation or test
     missing_event_id        null, empty or blank
+    inexact_event_id        as inexact_source_id
 
-A row whose timestamp is sound and outside the window is left out, whatever else is wrong with it: a backfill of one day
-quarantines that day's rows alone.
+A row whose timestamp is valid and outside the window is left out even if it has another fault: a backfill of one day
+quarantines rows of that day only.
 """
 
 from __future__ import annotations
@@ -37,6 +40,9 @@ from twhin_spark.logs.relations import retracting_relations
 OUTCOME, REASON, RAW_ROW = "outcome", "reason", "raw_row"
 FIELDS = ("event_id", "relation", "source_id", "target_id", "timestamp", "weight", "split")
 MAX_WEIGHT = 1e9
+_IDS = ("source_id", "target_id", "event_id")
+_JAVA_DOUBLE = r"^-?[0-9]+\.[0-9]+(E-?[0-9]+)?$"
+_MAX_WHOLE = 2.0**53  # up to here a double holds every whole number
 SPLITS = ("train", "validation", "test")
 
 # Whole seconds before year 1 and after year 9999: representable, and outside every range that a config can give.
@@ -49,9 +55,9 @@ def constants(expressions: Mapping[str, Expressions]) -> dict[str, Column]:
 
     expressions: by log.
     """
-    given = {field for one in expressions.values() for field in one.fields}
+    given = {field for of_log in expressions.values() for field in of_log.fields}
     same = {field: value for field, value in _defaults().items() if field not in given}
-    if not any(one.multiplies for one in expressions.values()):
+    if not any(of_log.multiplies for of_log in expressions.values()):
         same[RAW_ROW] = F.lit(None).cast("bigint")
     if len(expressions) == 1:
         same["log"] = F.lit(*expressions)
@@ -59,25 +65,28 @@ def constants(expressions: Mapping[str, Expressions]) -> dict[str, Column]:
 
 
 def check_rows(raw: RawLog, expressions: Expressions, config: Config) -> DataFrame:
-    """One row for each row that the select yields, and for each malformed line.
+    """Check every row that the select yields, and every malformed line.
 
-    Columns: FIELDS, OUTCOME, REASON, "raw" (null where the row is accepted or left out), and RAW_ROW: the number of the
-    raw row that it was made of, if one raw row may yield several; raw rows that yield nothing are not there then.
+    Returns
+    -------
+    DataFrame
+        FIELDS, OUTCOME, REASON, "raw" (null if the row is accepted or left out) and RAW_ROW. If one raw row may yield
+        several rows, RAW_ROW is its number, and raw rows that yield none are not in the result; else it is null.
     """
     if expressions.multiplies:
-        sound = raw.rows.where(F.col(KIND) == "row").withColumn(RAW_ROW, F.monotonically_increasing_id())
-        kept = sound if expressions.where is None else sound.where(expressions.where)
+        parsed = raw.rows.where(F.col(KIND) == "row").withColumn(RAW_ROW, F.monotonically_increasing_id())
+        kept = parsed if expressions.where is None else parsed.where(expressions.where)
         selected = _select(kept, expressions, [RAW_ROW]).withColumn("kept", F.lit(True))
         others = raw.rows.where(F.col(KIND) != "row").select(KIND, RAW, F.lit(False).alias("kept"))
         selected = selected.unionByName(others, allowMissingColumns=True)
     else:
         condition = F.lit(True) if expressions.where is None else F.coalesce(F.expr(expressions.where), F.lit(False))
         selected = _select(raw.rows, expressions, [condition.alias("kept"), F.lit(None).cast("bigint").alias(RAW_ROW)])
-    typed = _typed(selected, expressions)
-    judged = typed.withColumn(REASON, _reason(expressions, config)).withColumn(OUTCOME, _outcome(config))
+    typed = _typed(selected, expressions, raw)
+    checked = typed.withColumn(REASON, _reason(expressions, config)).withColumn(OUTCOME, _outcome(config))
     left_out = F.when(~F.col("kept"), "where").otherwise("window")
     rejected = F.col(OUTCOME) == "rejected"
-    return judged.select(
+    return checked.select(
         *FIELDS,
         OUTCOME,
         F.when(rejected, F.col(REASON)).when(F.col(OUTCOME) == "left_out", left_out).alias(REASON),
@@ -87,27 +96,44 @@ def check_rows(raw: RawLog, expressions: Expressions, config: Config) -> DataFra
 
 
 def _select(rows: DataFrame, expressions: Expressions, more: list[Column | str]) -> DataFrame:
-    """KIND, RAW and the fields as their expressions yield them, under a name that no column of a log has."""
-    fields = [expressions.column(field).alias(_own(field)) for field in expressions.fields]
+    """Return KIND, RAW and the fields as their expressions yield them, under names that no column of a log has."""
+    fields = [expressions.column(field).alias(_hidden(field)) for field in expressions.fields]
     return rows.select(KIND, RAW, *more, *fields)
 
 
-def _own(field: str) -> str:
+def _hidden(field: str) -> str:
     return f"__{field}"
 
 
-def _typed(selected: DataFrame, expressions: Expressions) -> DataFrame:
-    """FIELDS in their types: null where there is a value that cannot be read as that type."""
-    fields = _defaults()
-    for field, found in expressions.types.items():
-        value = F.col(_own(field))
+def _typed(selected: DataFrame, expressions: Expressions, raw: RawLog) -> DataFrame:
+    """Return FIELDS in their types, null for a value that cannot be read, and a condition for inexact ids."""
+    fields, inexact, malformed = _defaults(), {name: F.lit(False) for name in _IDS}, F.col(KIND) == "malformed"
+    for field, data_type in expressions.types.items():
+        name = f"{field}_id" if field in ("source", "target") else field
+        value = F.col(_hidden(field))
         read = {"timestamp": _timestamp, "weight": _weight}.get(field, _text)
-        fields[f"{field}_id" if field in ("source", "target") else field] = read(value, found)
-    return selected.select(KIND, RAW, "kept", RAW_ROW, *[fields[field].alias(field) for field in FIELDS])
+        fields[name] = read(value, data_type)
+        if name in _IDS:
+            inexact[name] = _is_inexact(value, data_type, raw.rewrites_numbers)
+        if read is _text and isinstance(data_type, (T.StringType, T.BinaryType)) and not raw.is_valid_text:
+            malformed = malformed | ~F.coalesce(F.is_valid_utf8(value.cast("string")), F.lit(True))
+    kind = F.when(malformed & (F.col(KIND) == "row"), "malformed").otherwise(F.col(KIND))
+    return selected.select(
+        kind.alias(KIND),
+        RAW,
+        "kept",
+        RAW_ROW,
+        *[fields[name].alias(name) for name in FIELDS],
+        *[condition.alias(_inexact(name)) for name, condition in inexact.items()],
+    )
+
+
+def _inexact(name: str) -> str:
+    return f"__inexact_{name}"
 
 
 def _defaults() -> dict[str, Column]:
-    """The fields that a log need not give, as they are without it."""
+    """Return the default values of the fields that a log need not give."""
     return {
         "event_id": F.lit(None).cast("string"),
         "timestamp": F.lit(None).cast("timestamp"),
@@ -116,15 +142,33 @@ def _defaults() -> dict[str, Column]:
     }
 
 
-def _text(value: Column, _: T.DataType) -> Column:
+def _text(value: Column, data_type: T.DataType) -> Column:
+    """Return the value as text. Whole floating-point numbers are written as integers, and NaN is null."""
+    if isinstance(data_type, (T.FloatType, T.DoubleType)):
+        return F.when(~F.isnan(value), value.cast("bigint").cast("string"))
     return value.cast("string")
 
 
-def _timestamp(value: Column, found: T.DataType) -> Column:
-    """Text is ISO 8601 if it begins with a year and a dash; other text and numbers are Unix seconds."""
-    if isinstance(found, (T.TimestampType, T.TimestampNTZType, T.DateType)):
+def _is_inexact(value: Column, data_type: T.DataType, rewrites_numbers: bool) -> Column:
+    """Return a condition, never null: different ids of the input may have become this value."""
+    if isinstance(data_type, (T.FloatType, T.DoubleType)):
+        number = value.cast("double")
+        exact = F.isnan(number) | ((F.abs(number) <= _MAX_WHOLE) & (F.floor(number) == number))
+        return ~F.coalesce(exact, F.lit(True))
+    if not (rewrites_numbers and isinstance(data_type, T.StringType)):
+        return F.lit(False)
+    # Spark writes the floating-point numbers of JSON anew, so 1.10 and 1.1 are the same text unless they are quoted.
+    quoted_text = F.contains(RAW, F.concat(F.lit('"'), value, F.lit('"')))
+    written = F.concat(F.lit(r"[:\[,\s]"), F.regexp_replace(value, r"([.+])", r"\\$1"), F.lit(r"[,\]}\s]"))
+    same = quoted_text | F.regexp(F.col(RAW), written)
+    return F.coalesce(value.rlike(_JAVA_DOUBLE) & ~same, F.lit(False))
+
+
+def _timestamp(value: Column, data_type: T.DataType) -> Column:
+    """Read text that begins with a year and a dash as ISO 8601, other text and numbers as Unix seconds."""
+    if isinstance(data_type, (T.TimestampType, T.TimestampNTZType, T.DateType)):
         return value.cast("timestamp")
-    if not isinstance(found, T.StringType):
+    if not isinstance(data_type, T.StringType):
         return _from_seconds(value.cast("double"))
     text = F.btrim(value)
     iso = F.when(F.substring(text, 5, 1) == "-", text.try_cast("timestamp"))  # Spark takes 12:30 for today's
@@ -132,20 +176,20 @@ def _timestamp(value: Column, found: T.DataType) -> Column:
 
 
 def _from_seconds(seconds: Column) -> Column:
-    """Null for null and NaN; seconds beyond what a timestamp can hold become ones that are out of range anyway."""
-    held = F.least(F.greatest(seconds, F.lit(_BEFORE_TIME)), F.lit(_AFTER_TIME))
-    return F.when(seconds.isNotNull() & ~F.isnan(seconds), F.timestamp_seconds(held))
+    """Convert to a timestamp; null for null and NaN. Seconds too large for a timestamp become others out of range."""
+    limited = F.least(F.greatest(seconds, F.lit(_BEFORE_TIME)), F.lit(_AFTER_TIME))
+    return F.when(seconds.isNotNull() & ~F.isnan(seconds), F.timestamp_seconds(limited))
 
 
-def _weight(value: Column, found: T.DataType) -> Column:
-    """A JSON NaN, which is no JSON, arrives as text in quotes."""
-    if isinstance(found, T.StringType):
+def _weight(value: Column, data_type: T.DataType) -> Column:
+    """Read a weight. A NaN in JSON arrives as text in quotes."""
+    if isinstance(data_type, T.StringType):
         value = F.btrim(value, F.lit('" '))
     return value.try_cast("double")
 
 
 def _reason(expressions: Expressions, config: Config) -> Column:
-    """The first reason that applies, else null."""
+    """Return the first reason that applies, else null."""
     relations = [*config.relations, *retracting_relations(config)]
     time, weight = F.col("timestamp"), F.col("weight")
     given = expressions.fields
@@ -153,6 +197,8 @@ def _reason(expressions: Expressions, config: Config) -> Column:
         ("malformed_line", F.col(KIND) == "malformed"),
         ("missing_source_id", _missing("source_id")),
         ("missing_target_id", _missing("target_id")),
+        ("inexact_source_id", F.col(_inexact("source_id"))),
+        ("inexact_target_id", F.col(_inexact("target_id"))),
         ("unknown_relation", ~F.coalesce(F.col("relation").isin(relations), F.lit(False))),
     ]
     if "timestamp" in given:
@@ -168,6 +214,7 @@ def _reason(expressions: Expressions, config: Config) -> Column:
         tests.append(("unknown_split", ~F.coalesce(F.col("split").isin(*SPLITS), F.lit(False))))
     if "event_id" in given:
         tests.append(("missing_event_id", _missing("event_id")))
+        tests.append(("inexact_event_id", F.col(_inexact("event_id"))))
     return F.coalesce(*[F.when(test, reason) for reason, test in tests])
 
 
@@ -194,7 +241,7 @@ def _in_range(config: Config) -> Column:
 
 
 def _outside_window(config: Config) -> Column:
-    """Never null; false without a timestamp, or with one that is out of range."""
+    """Return a condition, never null: false without a timestamp, or with one that is out of range."""
     time, outside = F.col("timestamp"), F.lit(False)
     if config.window.from_ is not None:
         outside = outside | (time < F.lit(config.window.from_))

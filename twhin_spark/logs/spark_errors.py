@@ -1,4 +1,4 @@
-"""What Spark says when it fails, in one line that a person can read."""
+"""Spark's errors as one readable line."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pyspark.errors import AnalysisException, IllegalArgumentException, ParseExc
 
 from twhin_spark.tables.error_causes import cause_line
 
-# What Spark raises while it looks at a path, an option or an expression, before any task.
+# Errors that Spark raises for a path, an option or an expression, before any task.
 REFUSALS = (AnalysisException, ParseException, IllegalArgumentException)
-# What it raises when a task has failed.
+# Errors that Spark raises if a task has failed.
 FAILURES = (PySparkException, Py4JJavaError)
 
 

@@ -66,10 +66,10 @@ ROW_COUNTS = Table(
         Column(
             "outcome",
             "STRING",
-            "read, accepted, replayed, rejected, left_out; in_edges, taken_back, self_loop, below_min_degree",
+            "read, accepted, replayed, rejected, left_out, files; in_edges, taken_back, self_loop, below_min_degree",
         ),
-        Column("reason", "STRING", "Reason of a rejected or left-out row, else null"),
-        Column("rows", "BIGINT", "Number of rows (events)"),
+        Column("reason", "STRING", "Reason of a rejected or left-out row; of files read, hidden or empty; else null"),
+        Column("rows", "BIGINT", "Number of rows (events, files)"),
     ),
 )
 EDGES = Table(

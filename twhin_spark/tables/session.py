@@ -33,6 +33,7 @@ _SETTINGS = {
     # A write is identified by its commit's version; Delta would omit the commit of a write that changes nothing.
     "spark.databricks.delta.skipRecordingEmptyCommits": "false",
     "spark.sql.session.timeZone": "UTC",
+    "spark.sql.legacy.javaCharsets": "true",  # logs may be in windows-1252 or Big5; Spark's own list is short
     "spark.sql.ansi.enabled": "false",  # a field that cannot be cast is a null, and its row is quarantined
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     # One BLAS thread a task: Spark's slots are the parallelism, and the bits of a sum depend on the threads.

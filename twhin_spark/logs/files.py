@@ -1,0 +1,424 @@
+r"""The files of a log: one rule for paths, on this machine and at any URI that Spark can list.
+
+A path is a file, a folder or a glob, and is matched folder by folder from its root:
+
+- A part that exists as it is written is that file or folder, whatever signs its name has: `raw [2026]` is a folder.
+- Else `*` is any run of characters, `?` one character, `[abc]`, `[a-z]` and `[!a]` one of a set, `{a,b}` one of some
+  words, and `**` any number of folders, none included.
+- A folder is read whole, with its subfolders.
+- A name that begins with `_` or a dot is hidden: it is left out of folders and globs, and counted. A part of the path
+  that begins so itself names it. A folder such as `_day=1` is not hidden.
+- An empty file is left out and counted.
+- Folders `name=value` give a column `name`, whose value is text as it is written: those below `options.basePath`, by
+  default those from the first glob sign on or below the path.
+
+For example, `logs/**/*.csv` reads `logs/a.csv` and `logs/2026/05/b.csv`, but not `logs/_tmp/c.csv`, and `logs/dt=*/`
+reads `logs/dt=01/a.csv` with the column dt = '01'.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import unquote
+
+from twhin_spark.config.sections import LogConfig
+from twhin_spark.errors import InputError
+from twhin_spark.locations import absolute, is_uri
+
+_NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
+_SIGNS = re.compile(r"[*?\[{]")
+
+
+@dataclass(frozen=True)
+class LogFile:
+    """A file that is read. folder_values: by column, None for Hive's folder of nulls."""
+
+    location: str
+    folder_values: dict[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LogFiles:
+    """The files of a log that are read, and the locations that are left out."""
+
+    read: tuple[LogFile, ...] = ()
+    hidden: tuple[str, ...] = ()
+    empty: tuple[str, ...] = ()
+
+    @property
+    def locations(self) -> list[str]:
+        return [file.location for file in self.read]
+
+    @property
+    def folder_columns(self) -> list[str]:
+        """Return the names of the columns that folders give, in the order of the folders."""
+        return list(dict.fromkeys(name for file in self.read for name in file.folder_values))
+
+    def counts(self) -> dict[str, int]:
+        return {"read": len(self.read), "hidden": len(self.hidden), "empty": len(self.empty)}
+
+
+class NoFileError(Exception):
+    """A path matches no file. The message is the path."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    name: str
+    is_folder: bool
+    size: int
+
+
+class Lister(Protocol):
+    """A way to list folders."""
+
+    def find(self, location: str) -> Entry | None:
+        """Return the file or folder at a location, or None."""
+
+    def list(self, folder: str) -> list[Entry]:
+        """Return what lies in a folder, sorted by name."""
+
+
+class LocalLister:
+    """Listing of folders of this machine. Links are followed."""
+
+    def find(self, location: str) -> Entry | None:
+        try:
+            status = Path(location).stat()
+        except (OSError, ValueError):
+            return None
+        return Entry(Path(location).name, stat.S_ISDIR(status.st_mode), status.st_size)
+
+    def list(self, folder: str) -> list[Entry]:
+        entries = (self.find(f"{folder}/{name}") for name in sorted(os.listdir(folder)))  # noqa: PTH208
+        return [entry for entry in entries if entry is not None]  # a link may lead nowhere
+
+
+class HadoopLister:
+    """Listing of folders at URIs, by Hadoop's file systems, which are the ones that Spark reads from."""
+
+    def __init__(self, spark: Any) -> None:
+        self._jvm = spark._jvm
+        self._conf = spark._jsc.hadoopConfiguration()
+
+    def find(self, location: str) -> Entry | None:
+        path = self._jvm.org.apache.hadoop.fs.Path(location)
+        file_system = path.getFileSystem(self._conf)
+        return _entry(file_system.getFileStatus(path)) if file_system.exists(path) else None
+
+    def list(self, folder: str) -> list[Entry]:
+        path = self._jvm.org.apache.hadoop.fs.Path(folder)
+        return sorted(map(_entry, path.getFileSystem(self._conf).listStatus(path)), key=lambda entry: entry.name)
+
+
+def _entry(status: Any) -> Entry:
+    return Entry(status.getPath().getName(), status.isDirectory(), status.getLen())
+
+
+def log_files(name: str, log: LogConfig, uri_lister: Lister | None) -> LogFiles:
+    """Find the files of a log.
+
+    Parameters
+    ----------
+    name
+        Name of the log.
+    log
+        Its section of the config.
+    uri_lister
+        Lister of URIs; None leaves URIs out.
+
+    Raises
+    ------
+    InputError
+        A path matches no file.
+    """
+    options = {option.lower(): str(value) for option, value in log.options.items()}
+
+    def lister_of(location: str) -> Lister:
+        return uri_lister if is_uri(location) and uri_lister is not None else LocalLister()
+
+    try:
+        return find_files(
+            [path for path in log.path if uri_lister is not None or not is_uri(local_path(path))],
+            lister_of,
+            base_path=options.get("basepath"),
+            name_glob=options.get("pathglobfilter"),
+        )
+    except NoFileError as error:
+        raise InputError(
+            f"logs.{name}.path: no file is at '{error}' (seen from {Path.cwd()}); give a file, a folder with files, a "
+            "glob or a URI, and spell out names that begin with _ or a dot"
+        ) from None
+
+
+def find_files(
+    paths: Iterable[str],
+    lister_of: Callable[[str], Lister],
+    *,
+    base_path: str | None = None,
+    name_glob: str | None = None,
+) -> LogFiles:
+    """Find the files of some paths.
+
+    Parameters
+    ----------
+    paths
+        Local paths and URIs, as in a config.
+    lister_of
+        Function from a location to the lister of its file system.
+    base_path
+        Folder below which folders `name=value` give columns; None: below the path, or from its first glob sign on.
+    name_glob
+        Glob that the names of files must match; None: all.
+
+    Raises
+    ------
+    NoFileError
+        A path matches no file, hidden and empty ones included.
+    """
+    read: dict[str, LogFile] = {}
+    hidden: dict[str, None] = {}
+    empty: dict[str, None] = {}
+    for path in paths:
+        location = local_path(path)
+        search = _Search(lister_of(location), name_glob)
+        matches = [match for pattern in search.patterns(location) for match in search.match(pattern)]
+        if not matches:
+            raise NoFileError(path)
+        base = None if base_path is None else _Pattern.of(local_path(base_path)).root_and_parts()
+        for match in matches:
+            if match.size == 0:
+                empty[match.location] = None
+            else:
+                read[match.location] = LogFile(match.location, match.folder_values(base))
+        hidden.update(dict.fromkeys(search.hidden))
+    return LogFiles(tuple(read.values()), tuple(name for name in hidden if name not in read), tuple(empty))
+
+
+def local_path(path: str) -> str:
+    """Return a URI unchanged, and a path of this machine, also one with the scheme `file`, made absolute."""
+    if match := re.match(r"file:(?://)?(?=/)", path):
+        path = path[match.end() :]
+    return path if is_uri(path) else absolute(path)
+
+
+def spark_path(location: str) -> str:
+    """Return a location as Spark reads it: on this machine, even if Spark's default file system is another."""
+    return location if is_uri(location) else f"file:{location}"
+
+
+def is_glob(path: str) -> bool:
+    return _SIGNS.search(path) is not None
+
+
+@dataclass(frozen=True)
+class _Match:
+    """A file that was found. parts: names from the root; fixed: how many of them the path spells out."""
+
+    root: str
+    parts: tuple[str, ...]
+    fixed: int
+    size: int
+
+    @property
+    def location(self) -> str:
+        return _join(self.root, self.parts)
+
+    def folder_values(self, base: tuple[str, tuple[str, ...]] | None) -> dict[str, str | None]:
+        first = self.fixed
+        if base is not None:
+            root, parts = base
+            first = len(parts) if (root, parts) == (self.root, self.parts[: len(parts)]) else len(self.parts)
+        values: dict[str, str | None] = {}
+        for part in self.parts[first:-1]:
+            name, equals, value = part.partition("=")
+            if name and equals:
+                values[unquote(name)] = None if value == _NULL_FOLDER else unquote(value)
+        return values
+
+
+@dataclass(frozen=True)
+class _Pattern:
+    root: str  # "/", or the scheme and authority of a URI
+    parts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, location: str) -> _Pattern:
+        if is_uri(location):
+            scheme, _, rest = location.partition("://")
+            authority, _, rest = rest.partition("/")
+            return cls(f"{scheme}://{authority}/", _parts(rest))
+        return cls("/", _parts(location))
+
+    def root_and_parts(self) -> tuple[str, tuple[str, ...]]:
+        return self.root, self.parts
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == ".." and parts and parts[-1] != ".." and not is_glob(parts[-1]):
+            parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
+    return tuple(parts)
+
+
+def _join(root: str, parts: Sequence[str]) -> str:
+    return root + "/".join(parts)
+
+
+class _Search:
+    """The search for the matches of a path in one file system."""
+
+    def __init__(self, lister: Lister, name_glob: str | None) -> None:
+        self._lister = lister
+        self._name_glob = name_glob
+        self.hidden: list[str] = []
+
+    def patterns(self, location: str) -> list[_Pattern]:
+        """Return the path itself if its first part with a `{` exists so, else a path for each choice of words."""
+        pattern = _Pattern.of(location)
+        first = next((i for i, part in enumerate(pattern.parts) if "{" in part), None)
+        if first is None or any(True for _ in self._walk(pattern.root, (), pattern.parts[: first + 1], [])):
+            return [pattern]
+        return [_Pattern.of(spelled) for spelled in expand_braces(location)]
+
+    def match(self, pattern: _Pattern) -> Iterator[_Match]:
+        fixed = next((i for i, part in enumerate(pattern.parts) if self._is_open(pattern, i)), len(pattern.parts))
+        seen: set[tuple[str, ...]] = set()
+        for parts, entry in self._walk(pattern.root, (), pattern.parts, self.hidden):
+            for file_parts, size in self._files(pattern.root, parts, entry):
+                if file_parts not in seen:
+                    seen.add(file_parts)
+                    yield _Match(pattern.root, file_parts, min(fixed, len(parts)), size)
+
+    def _is_open(self, pattern: _Pattern, index: int) -> bool:
+        """Return True if a part is a glob, and does not exist as it is written."""
+        before = pattern.parts[: index + 1]
+        return is_glob(pattern.parts[index]) and self._lister.find(_join(pattern.root, before)) is None
+
+    def _walk(
+        self, root: str, before: tuple[str, ...], rest: tuple[str, ...], hidden: list[str]
+    ) -> Iterator[tuple[tuple[str, ...], Entry]]:
+        """Yield the files and folders that match the rest of a pattern in the folder `before`."""
+        if not rest:
+            if (entry := self._lister.find(_join(root, before))) is not None:
+                yield before, entry
+            return
+        part, after = rest[0], rest[1:]
+        exact = (*before, part)
+        if not is_glob(part) or self._lister.find(_join(root, exact)) is not None:
+            yield from self._walk(root, exact, after, hidden)
+            return
+        folder = self._lister.find(_join(root, before))
+        if folder is None or not folder.is_folder:
+            return
+        if part == "**":
+            if after:
+                yield from self._walk(root, before, after, hidden)
+            for entry in self._visible(root, before, hidden, part):
+                inner = (*before, entry.name)
+                if entry.is_folder:
+                    if not self._is_loop(root, inner):
+                        yield from self._walk(root, inner, rest, hidden)
+                elif not after:
+                    yield inner, entry
+            return
+        regex = glob_regex(part)
+        for entry in self._visible(root, before, hidden, part, regex):
+            if after and not entry.is_folder:
+                continue
+            yield from self._walk(root, (*before, entry.name), after, hidden)
+
+    def _files(self, root: str, parts: tuple[str, ...], entry: Entry) -> Iterator[tuple[tuple[str, ...], int]]:
+        """Yield the files of a match: itself, or those in the folder and in its subfolders."""
+        if not entry.is_folder:
+            if self._name_glob is None or fnmatchcase(entry.name, self._name_glob):
+                yield parts, entry.size
+            return
+        for inner in self._visible(root, parts, self.hidden, "*"):
+            inner_parts = (*parts, inner.name)
+            if not (inner.is_folder and self._is_loop(root, inner_parts)):
+                yield from self._files(root, inner_parts, inner)
+
+    def _visible(
+        self, root: str, folder: tuple[str, ...], hidden: list[str], part: str, regex: re.Pattern[str] | None = None
+    ) -> Iterator[Entry]:
+        """Yield what lies in a folder and is not hidden, or is hidden and named so by the part of the path."""
+        for entry in self._lister.list(_join(root, folder)):
+            if regex is not None and not regex.fullmatch(entry.name):
+                continue
+            if is_hidden(entry.name) and not is_hidden(part):
+                hidden.append(_join(root, (*folder, entry.name)))
+            else:
+                yield entry
+
+    def _is_loop(self, root: str, parts: tuple[str, ...]) -> bool:
+        """Return True if a folder of this machine is a link to one that it lies in."""
+        if root != "/":
+            return False
+        folder = Path(_join(root, parts))
+        return folder.is_symlink() and folder.resolve() in folder.parent.resolve().joinpath("x").parents
+
+
+def is_hidden(name: str) -> bool:
+    """Return True for a name that Spark does not see in a folder."""
+    return (name.startswith("_") and "=" not in name) or name.startswith(".") or name.endswith("._COPYING_")
+
+
+def glob_regex(part: str) -> re.Pattern[str]:
+    r"""Return the regular expression of one part of a path. A backslash makes the sign behind it an ordinary one."""
+    result, i = "", 0
+    while i < len(part):
+        sign = part[i]
+        closing = part.find("]", i + 2) if sign == "[" else -1
+        if sign == "*":
+            result += ".*"
+        elif sign == "?":
+            result += "."
+        elif closing > 0:
+            inner = part[i + 1 : closing]
+            negated = inner[0] in "!^"
+            inner = re.sub(r"([\\\[\]&~|^])", r"\\\1", inner[1:] if negated else inner)
+            result += f"[{'^' if negated else ''}{inner}]"
+            i = closing
+        elif sign == "\\" and i + 1 < len(part):
+            i += 1
+            result += re.escape(part[i])
+        else:
+            result += re.escape(sign)
+        i += 1
+    return re.compile(result, re.DOTALL)
+
+
+def expand_braces(path: str) -> list[str]:
+    """Return a path for each choice of words in braces: `{a,b}/c` is `a/c` and `b/c`. Braces may be nested."""
+    begin = path.find("{")
+    if begin < 0:
+        return [path]
+    depth, cuts = 0, [begin]
+    for i in range(begin, len(path)):
+        if path[i] == "{":
+            depth += 1
+        elif path[i] == "}":
+            depth -= 1
+            if depth == 0:
+                cuts.append(i)
+                break
+        elif path[i] == "," and depth == 1:
+            cuts.append(i)
+    if depth:
+        return [path]  # never closed: an ordinary sign
+    words = [path[first + 1 : last] for first, last in itertools.pairwise(cuts)]
+    rest = expand_braces(path[cuts[-1] + 1 :])
+    spelled = [word for inner in words for word in expand_braces(inner)]
+    return list(dict.fromkeys(path[:begin] + word + tail for word in spelled for tail in rest))
