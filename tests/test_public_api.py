@@ -127,7 +127,7 @@ def test_a_dataframe_that_is_missing_or_unknown_is_a_config_error(
         ),
         (
             {"format": "dataframe", "columns": "user STRING"},
-            r"logs\.likes\.columns is set, so logs\.likes\.format must be csv or json, not dataframe",
+            r"logs\.likes\.columns is set, so logs\.likes\.format must be csv, json or parquet, not dataframe",
         ),
     ],
 )
