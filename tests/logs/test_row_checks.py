@@ -86,6 +86,7 @@ JSON_LINES = {
     _event(id="5")[:30]: "malformed_line",
     _event(id="6") + _event(id="6b"): "malformed_line",
     _event(id="7") + " and more": "malformed_line",
+    _event(id="7b") + "}": "malformed_line",
     "[" + _event(id="8") + "]": "malformed_line",
     '"text"': "malformed_line",
     "17": "malformed_line",
