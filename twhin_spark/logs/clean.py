@@ -28,7 +28,7 @@ from twhin_spark.tables.caching import broadcast_if_small, cache
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EVENTS, REJECTED_EVENTS, ROW_COUNTS
 
-__all__ = ["CleanLogs", "check_inputs", "clean_logs", "write_row_counts"]
+__all__ = ["CheckedLogs", "CleanLogs", "check_inputs", "check_logs", "clean_logs", "write_row_counts"]
 
 _NUMBER = "__number"  # number of a checked row, unique over all logs
 _NAMED_FILES = 3  # files that a progress line names
@@ -55,6 +55,18 @@ class CleanLogs:
         return _as_rows(self.counts)
 
 
+@dataclass(frozen=True)
+class CheckedLogs:
+    """The rows of all logs with their outcomes, cached, and the counts by log.
+
+    events: the accepted rows without their replays; `split`, `source_type` and `target_type` are not there yet.
+    """
+
+    rows: DataFrame
+    events: DataFrame
+    counts: dict[str, LogCounts]
+
+
 def clean_logs(
     spark: SparkSession,
     config: Config,
@@ -73,6 +85,26 @@ def clean_logs(
         A log cannot be read, more than `graph.max_rejected` of its rows are rejected, or no event is left. The
         rejected rows and their counts are in `rejected_events` and `row_counts` all the same.
     """
+    checked = check_logs(spark, config, caches, progress, dataframes)
+    rejected = store.overwrite(REJECTED_EVENTS, checked.rows.where(F.col(OUTCOME) == "rejected"))
+    try:
+        _check_counts(config, checked.counts, store)
+    except InputError:
+        write_row_counts(store, _as_rows(checked.counts))
+        raise
+    events = _with_types(with_splits(checked.events, config), config)
+    version = store.overwrite(EVENTS, events)
+    return CleanLogs({REJECTED_EVENTS.name: rejected, EVENTS.name: version}, checked.counts, events)
+
+
+def check_logs(
+    spark: SparkSession,
+    config: Config,
+    caches: ExitStack,
+    progress: Callable[[str], None],
+    dataframes: Mapping[str, DataFrame] | None = None,
+) -> CheckedLogs:
+    """Read every log once and decide about each row; nothing is written. Raises as `clean_logs` does."""
     progress(f"reading {', '.join(config.logs)}")
     raw, checked, all_expressions = {}, [], {}
     for name, log in config.logs.items():
@@ -92,16 +124,7 @@ def clean_logs(
     counts_by_log = {name: _counts_of(name, outcomes, replayed[name], raw[name].files) for name in config.logs}
     for name, log_counts in counts_by_log.items():
         progress(f"log {name}: {log_counts.summary()}")
-
-    rejected = store.overwrite(REJECTED_EVENTS, rows.where(F.col(OUTCOME) == "rejected"))
-    try:
-        _check_counts(config, counts_by_log, store)
-    except InputError:
-        write_row_counts(store, _as_rows(counts_by_log))
-        raise
-    events = _with_types(with_splits(events, config), config)
-    version = store.overwrite(EVENTS, events)
-    return CleanLogs({REJECTED_EVENTS.name: rejected, EVENTS.name: version}, counts_by_log, events)
+    return CheckedLogs(rows, events, counts_by_log)
 
 
 def write_row_counts(store: TableStore, rows: list[RowCount]) -> int:
