@@ -10,16 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from twhin_spark.logs.files import (
-    LocalLister,
-    LogFiles,
-    NoFileError,
-    expand_braces,
-    find_files,
-    glob_regex,
-    is_hidden,
-    local_path,
-)
+from twhin_spark.logs.files import LogFiles, NoFileError, find_files, local_path
+from twhin_spark.logs.glob_patterns import expand_braces, glob_regex
+from twhin_spark.logs.listing import LocalLister, is_hidden
 
 TREE = (
     "a.csv",

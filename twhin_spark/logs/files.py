@@ -18,23 +18,20 @@ reads `logs/dt=01/a.csv` with the column dt = '01'.
 
 from __future__ import annotations
 
-import itertools
-import os
 import re
-import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Protocol
 from urllib.parse import unquote
 
 from twhin_spark.config.sections import LogConfig
 from twhin_spark.errors import InputError
 from twhin_spark.locations import absolute, is_uri
+from twhin_spark.logs.glob_patterns import expand_braces, glob_regex, is_glob
+from twhin_spark.logs.listing import Entry, Lister, LocalLister, is_hidden
 
 _NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
-_SIGNS = re.compile(r"[*?\[{]")
 
 
 @dataclass(frozen=True)
@@ -68,59 +65,6 @@ class LogFiles:
 
 class NoFileError(Exception):
     """A path matches no file. The message is the path."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    name: str
-    is_folder: bool
-    size: int
-
-
-class Lister(Protocol):
-    """A way to list folders."""
-
-    def find(self, location: str) -> Entry | None:
-        """Return the file or folder at a location, or None."""
-
-    def list(self, folder: str) -> list[Entry]:
-        """Return what lies in a folder, sorted by name."""
-
-
-class LocalLister:
-    """Listing of folders of this machine. Links are followed."""
-
-    def find(self, location: str) -> Entry | None:
-        try:
-            status = Path(location).stat()
-        except (OSError, ValueError):
-            return None
-        return Entry(Path(location).name, stat.S_ISDIR(status.st_mode), status.st_size)
-
-    def list(self, folder: str) -> list[Entry]:
-        entries = (self.find(f"{folder}/{name}") for name in sorted(os.listdir(folder)))  # noqa: PTH208
-        return [entry for entry in entries if entry is not None]  # a link may lead nowhere
-
-
-class HadoopLister:
-    """Listing of folders at URIs, by Hadoop's file systems, which are the ones that Spark reads from."""
-
-    def __init__(self, spark: Any) -> None:
-        self._jvm = spark._jvm
-        self._conf = spark._jsc.hadoopConfiguration()
-
-    def find(self, location: str) -> Entry | None:
-        path = self._jvm.org.apache.hadoop.fs.Path(location)
-        file_system = path.getFileSystem(self._conf)
-        return _entry(file_system.getFileStatus(path)) if file_system.exists(path) else None
-
-    def list(self, folder: str) -> list[Entry]:
-        path = self._jvm.org.apache.hadoop.fs.Path(folder)
-        return sorted(map(_entry, path.getFileSystem(self._conf).listStatus(path)), key=lambda entry: entry.name)
-
-
-def _entry(status: Any) -> Entry:
-    return Entry(status.getPath().getName(), status.isDirectory(), status.getLen())
 
 
 def log_files(name: str, log: LogConfig, uri_lister: Lister | None) -> LogFiles:
@@ -213,10 +157,6 @@ def local_path(path: str) -> str:
 def spark_path(location: str) -> str:
     """Return a location as Spark reads it: on this machine, even if Spark's default file system is another."""
     return location if is_uri(location) else f"file:{location}"
-
-
-def is_glob(path: str) -> bool:
-    return _SIGNS.search(path) is not None
 
 
 @dataclass(frozen=True)
@@ -368,57 +308,3 @@ class _Search:
             return False
         folder = Path(_join(root, parts))
         return folder.is_symlink() and folder.resolve() in folder.parent.resolve().joinpath("x").parents
-
-
-def is_hidden(name: str) -> bool:
-    """Return True for a name that Spark does not see in a folder."""
-    return (name.startswith("_") and "=" not in name) or name.startswith(".") or name.endswith("._COPYING_")
-
-
-def glob_regex(part: str) -> re.Pattern[str]:
-    r"""Return the regular expression of one part of a path. A backslash makes the sign behind it an ordinary one."""
-    result, i = "", 0
-    while i < len(part):
-        sign = part[i]
-        closing = part.find("]", i + 2) if sign == "[" else -1
-        if sign == "*":
-            result += ".*"
-        elif sign == "?":
-            result += "."
-        elif closing > 0:
-            inner = part[i + 1 : closing]
-            negated = inner[0] in "!^"
-            inner = re.sub(r"([\\\[\]&~|^])", r"\\\1", inner[1:] if negated else inner)
-            result += f"[{'^' if negated else ''}{inner}]"
-            i = closing
-        elif sign == "\\" and i + 1 < len(part):
-            i += 1
-            result += re.escape(part[i])
-        else:
-            result += re.escape(sign)
-        i += 1
-    return re.compile(result, re.DOTALL)
-
-
-def expand_braces(path: str) -> list[str]:
-    """Return a path for each choice of words in braces: `{a,b}/c` is `a/c` and `b/c`. Braces may be nested."""
-    begin = path.find("{")
-    if begin < 0:
-        return [path]
-    depth, cuts = 0, [begin]
-    for i in range(begin, len(path)):
-        if path[i] == "{":
-            depth += 1
-        elif path[i] == "}":
-            depth -= 1
-            if depth == 0:
-                cuts.append(i)
-                break
-        elif path[i] == "," and depth == 1:
-            cuts.append(i)
-    if depth:
-        return [path]  # never closed: an ordinary sign
-    words = [path[first + 1 : last] for first, last in itertools.pairwise(cuts)]
-    rest = expand_braces(path[cuts[-1] + 1 :])
-    spelled = [word for inner in words for word in expand_braces(inner)]
-    return list(dict.fromkeys(path[:begin] + word + tail for word in spelled for tail in rest))

@@ -17,8 +17,9 @@ from pyspark.sql.types import StringType, StructField, StructType
 from twhin_spark.config.sections import LogConfig
 from twhin_spark.errors import ConfigError, InputError
 from twhin_spark.locations import is_uri
-from twhin_spark.logs.files import HadoopLister, LogFile, LogFiles, is_hidden, local_path, log_files, spark_path
+from twhin_spark.logs.files import LogFile, LogFiles, local_path, log_files, spark_path
 from twhin_spark.logs.lines import check_headers, has_header, is_wide, read_csv_lines, read_json_lines, read_text_lines
+from twhin_spark.logs.listing import HadoopLister, is_hidden
 from twhin_spark.logs.parquet import read_parquet
 from twhin_spark.logs.raw_log import (
     CORRUPT,
