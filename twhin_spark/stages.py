@@ -278,19 +278,19 @@ def find_candidates(spark: SparkSession, config: Config, *, progress: Progress =
         There is no such version.
     """
     started = time.monotonic()
-    found = write_candidates(spark, config, progress)
+    written = write_candidates(spark, config, progress)
     return CandidatesSummary(
         job="candidates",
-        run_id=found.version.model_version,
+        run_id=written.version.model_version,
         seconds=round(time.monotonic() - started, 1),
-        rows={name: found.version.graph.rows[name] for name in _ROW_COUNTS},
+        rows={name: written.version.graph.rows[name] for name in _ROW_COUNTS},
         tables={
-            "candidates": {"path": TableStore(spark, config.output).path(CANDIDATES), "version": found.table_version}
+            "candidates": {"path": TableStore(spark, config.output).path(CANDIDATES), "version": written.table_version}
         },
-        metrics=found.recall,
-        model_version=found.version.model_version,
-        candidates=found.rows,
-        queries=[asdict(query) for query in found.queries],
+        metrics=written.recall,
+        model_version=written.version.model_version,
+        candidates=written.rows,
+        queries=[asdict(query) for query in written.queries],
     )
 
 

@@ -19,7 +19,7 @@ from twhin_spark.evaluation.comparison import (
 from twhin_spark.evaluation.known_positives import QuerySet
 from twhin_spark.evaluation.queries import HeldOutEdges, Queries, queries_of
 from twhin_spark.evaluation.ranking import Ranks
-from twhin_spark.evaluation.ranking_task import RankingRequest
+from twhin_spark.evaluation.ranking_task import RankingInput
 from twhin_spark.evaluation.scoring_models import ConstantVectors, ScoringModel
 from twhin_spark.evaluation.scratch import Scratch
 
@@ -90,7 +90,7 @@ def test_validation_picks_each_baselines_setting() -> None:
     }
     requested: list[str] = []
 
-    def rank(requests: list[RankingRequest]) -> list[Ranks]:
+    def rank(requests: list[RankingInput]) -> list[Ranks]:
         requested.extend(request.name for request in requests)
         return [ranks_by_name[request.name] for request in requests]
 

@@ -14,7 +14,7 @@ from twhin_spark.evaluation.held_out_edges import read_held_out_edges
 from twhin_spark.evaluation.known_positives import KnownPositives, QuerySet, write_known_positives
 from twhin_spark.evaluation.queries import Queries, queries_of
 from twhin_spark.evaluation.ranking import Ranks, rank_queries
-from twhin_spark.evaluation.ranking_task import RankingRequest, compare_within_groups
+from twhin_spark.evaluation.ranking_task import RankingInput, compare_within_groups
 from twhin_spark.evaluation.scoring_models import ConstantVectors, FactorVectors, PopularityVectors, ScoringModel
 from twhin_spark.evaluation.scratch import Scratch
 from twhin_spark.graph.entity_location import location_of
@@ -78,7 +78,7 @@ def test_every_rank_equals_that_of_the_loop(
         trained = graph.trained_score(name, comparator=comparator)
         scores = [trained, graph.popularity(name, "degree"), graph.popularity(name, "weight")]
         for i, (model, score) in enumerate(zip([models.trained(query_set.relation), *popularity], scores, strict=True)):
-            requests.append(RankingRequest(f"{name}-{split}-{i}", query_set, model))
+            requests.append(RankingInput(f"{name}-{split}-{i}", query_set, model))
             expected.append({edge: rank.ranks for edge, rank in graph.expected_ranks(name, split, score).items()})
     ranks_of = rank_queries(spark, known_positives, requests, partitions=partitions, target_partitions=targets)
     for request, ranks, expected_ranks in zip(requests, ranks_of, expected, strict=True):

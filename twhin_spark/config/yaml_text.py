@@ -63,8 +63,8 @@ def written(node: yaml.Node | None, location: Sequence[str | int], *, key: bool 
             node = node.value[part]
         else:
             return None
-    found = name if key else node
-    return found.value if isinstance(found, yaml.ScalarNode) else None
+    scalar = name if key else node
+    return scalar.value if isinstance(scalar, yaml.ScalarNode) else None
 
 
 def _value_of(node: yaml.Node) -> Any:

@@ -12,10 +12,10 @@ from twhin_spark.evaluation.known_positives import QuerySet
 from twhin_spark.evaluation.metrics import mrr
 from twhin_spark.evaluation.queries import Queries
 from twhin_spark.evaluation.ranking import Ranks
-from twhin_spark.evaluation.ranking_task import RankingRequest
+from twhin_spark.evaluation.ranking_task import RankingInput
 from twhin_spark.evaluation.scoring_models import ScoringModel
 
-RankFunction = Callable[[Sequence[RankingRequest]], list[Ranks]]
+RankFunction = Callable[[Sequence[RankingInput]], list[Ranks]]
 ModelName = Literal["twhin", "popularity", "als"]
 
 
@@ -115,9 +115,7 @@ def _ranks(
         for name, settings in comparison.models.items():
             for setting_number, setting in enumerate(settings):
                 if len(query_set.queries):
-                    requests.append(
-                        RankingRequest(f"{query_set.name}-{name}-{setting_number}", query_set, setting.model)
-                    )
+                    requests.append(RankingInput(f"{query_set.name}-{name}-{setting_number}", query_set, setting.model))
                     owners.append((number, name))
     ranks_of: list[dict[ModelName, list[Ranks]]] = [{} for _ in comparisons]
     for (number, name), ranks in zip(owners, rank(requests), strict=True):

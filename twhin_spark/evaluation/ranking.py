@@ -20,7 +20,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from twhin_spark.evaluation.known_positives import KnownPositives
-from twhin_spark.evaluation.ranking_task import COUNTS, RankingRequest, RankingTask
+from twhin_spark.evaluation.ranking_task import COUNTS, RankingInput, RankingTask
 from twhin_spark.kernels.exact_ranks import realistic_rank
 
 _SOURCES_IN_BATCH = 16_384
@@ -47,7 +47,7 @@ def concatenate_ranks(parts: Sequence[Ranks]) -> Ranks:
 def rank_queries(
     spark: SparkSession,
     known_positives: KnownPositives,
-    requests: Sequence[RankingRequest],
+    requests: Sequence[RankingInput],
     *,
     partitions: int,
     target_partitions: Sequence[int],

@@ -22,7 +22,7 @@ COUNTS = ("new_greater", "new_equal", "filtered_greater", "filtered_equal")
 
 
 @dataclass(frozen=True)
-class RankingRequest:
+class RankingInput:
     """A query set and the model to rank its positives by, under a unique name."""
 
     name: str
@@ -43,7 +43,7 @@ class RankingTask:
     """
 
     known_positives: KnownPositives
-    requests: Sequence[RankingRequest]
+    requests: Sequence[RankingInput]
     source_cuts: Sequence[int]
     target_ranges: Sequence[Sequence[int]]
 
@@ -98,7 +98,7 @@ class RankingTask:
             }
             yield pa.RecordBatch.from_pydict(columns | dict(zip(COUNTS, counts, strict=True)))
 
-    def _count_block(self, request: RankingRequest, block: _CandidateBlock, scores: Scores, counts: Integers) -> None:
+    def _count_block(self, request: RankingInput, block: _CandidateBlock, scores: Scores, counts: Integers) -> None:
         """Add the counts of one block of candidates to `counts` (4, m).
 
         Filtered counts are the counts among new candidates less those of the source's held-out targets. Scores are
@@ -128,7 +128,7 @@ class RankingTask:
             counts[2, batch] += greater - held_out_counts[0]
             counts[3, batch] += equal - (held_out_counts[1] - (positive[batch] >= 0))
 
-    def _blocks(self, request: RankingRequest, partitions: Sequence[int]) -> Iterator[_CandidateBlock]:
+    def _blocks(self, request: RankingInput, partitions: Sequence[int]) -> Iterator[_CandidateBlock]:
         """Read the candidates of some partitions, small ones together."""
         blocks: list[_CandidateBlock] = []
         for number, partition in enumerate(partitions, start=1):
@@ -141,7 +141,7 @@ class RankingTask:
                 yield _joined(blocks)
                 blocks = []
 
-    def _batches(self, request: RankingRequest) -> Iterator[tuple[slice, Floats]]:
+    def _batches(self, request: RankingInput) -> Iterator[tuple[slice, Floats]]:
         """Read of each batch that has any sources their slice and their vectors."""
         queries = request.query_set.queries
         for batch in range(len(self.source_cuts) - 1):
@@ -149,7 +149,7 @@ class RankingTask:
             if sources.start < sources.stop:
                 yield sources, self.scratch.read(f"vectors/{request.name}/{batch}")["vectors"]
 
-    def _scores(self, request: RankingRequest) -> Scores:
+    def _scores(self, request: RankingInput) -> Scores:
         """Read the scores of all positives (m,)."""
         scores = np.empty(len(request.query_set.queries))
         for unit in range(len(self.target_ranges)):
@@ -204,7 +204,7 @@ def _in_partitions(locations: Locations, partitions: Sequence[int]) -> Integers:
     return position[np.argsort(locations[position], kind="stable")]
 
 
-def _target_vectors(request: RankingRequest, targets: Locations) -> Floats:
+def _target_vectors(request: RankingInput, targets: Locations) -> Floats:
     """Read the vectors of targets (k,), ascending and at least one: (k, dim)."""
     partitions = np.unique(partition_of(targets)).tolist()
     return np.concatenate([request.model.targets.read(number, rows_in(targets, number)) for number in partitions])

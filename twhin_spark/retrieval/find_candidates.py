@@ -120,13 +120,13 @@ def find_candidates(spark: SparkSession, config: Config, progress: Callable[[str
     progress(f"version {version.model_version}, {len(queries)} queries")
     scratch = Scratch(f"{config.output.rstrip('/')}/scratch/candidates-{uuid4().hex[:12]}")
     try:
-        return _Job(store, config, version, queries, EntityFiles(scratch), progress).run(entities)
+        return _CandidateJob(store, config, version, queries, EntityFiles(scratch), progress).run(entities)
     finally:
         scratch.remove()
 
 
 @dataclass(frozen=True)
-class _Job:
+class _CandidateJob:
     store: TableStore
     config: Config
     version: PublishedVersion

@@ -82,7 +82,7 @@ def start_failure(log: str) -> str:
 
 def _known_cause(error: BaseException, texts: Sequence[str], joined: str, folders: Sequence[str]) -> str | None:
     """Return a line for the failures whose own messages do not say what happened, or where."""
-    file = next((found[1] for text in texts if (found := _FILE.search(text.partition("\n")[0]))), None)
+    file = next((match[1] for text in texts if (match := _FILE.search(text.partition("\n")[0]))), None)
     if full := _NO_SPACE.search(joined):
         return f"{full[0]}: {_full_folder(error, file, folders)}"
     if _DENIED.search(joined):
@@ -136,7 +136,7 @@ def _java_texts(throwable: object, otherwise: str) -> Iterator[str]:
 
 def _deepest_line(texts: Sequence[str]) -> str:
     """Return the line of the deepest cause that says something, with the file that was read or written."""
-    file = next((found[1] for text in texts if (found := _FILE.search(text.partition("\n")[0]))), None)
+    file = next((match[1] for text in texts if (match := _FILE.search(text.partition("\n")[0]))), None)
     lines = [line for text in texts if (line := _line_of(text))]
     telling = [line for line in lines if " " in line and not line.startswith(_WRAPPERS)]
     return _with_file([*lines[:1], *telling][-1], file) if lines else "Spark gives no reason"

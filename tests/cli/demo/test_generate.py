@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from twhin_spark.cli.demo.defects import CSV_COLUMNS, FOLLOW_DEFECTS, INTERACTION_DEFECTS
-from twhin_spark.cli.demo.delivery import LogCounts
+from twhin_spark.cli.demo.delivery import ExpectedCounts
 from twhin_spark.cli.demo.events import (
     EVENTS,
     SHARES,
@@ -78,11 +78,11 @@ def read_reason(record: dict[str, str | None], relations: set[str], columns: tup
     return None if weight > 0 else "non_positive_weight"
 
 
-def recount(reasons_by_id: list[tuple[str | None, str | None]]) -> LogCounts:
+def recount(reasons_by_id: list[tuple[str | None, str | None]]) -> ExpectedCounts:
     """Count the lines of a log, given the event id of each and the reason for which it is rejected."""
     rejected = Counter(reason for _, reason in reasons_by_id if reason)
     sound = [event_id for event_id, reason in reasons_by_id if not reason]
-    return LogCounts(
+    return ExpectedCounts(
         lines=len(reasons_by_id),
         accepted=len(set(sound)),
         replayed=len(sound) - len(set(sound)),
@@ -148,7 +148,7 @@ def test_every_reason_occurs_at_the_smallest_scale(small: tuple[Path, GeneratedL
 def test_expected_json_holds_what_was_returned(small: tuple[Path, GeneratedLogs]) -> None:
     folder, generated = small
     expected = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
-    logs = {name: LogCounts(**counts) for name, counts in expected.pop("logs").items()}
+    logs = {name: ExpectedCounts(**counts) for name, counts in expected.pop("logs").items()}
     assert GeneratedLogs(**expected, logs=logs) == generated
 
 

@@ -20,7 +20,7 @@ VALID = -1
 
 
 @dataclass(frozen=True)
-class LogCounts:
+class ExpectedCounts:
     """The counts that a reader must report of a log: lines = accepted + replayed + all of rejected_by_reason."""
 
     lines: int
@@ -62,11 +62,11 @@ def deliver(rng: np.random.Generator, events: pd.DataFrame, defects: Sequence[De
     return pd.concat([lines, copies.assign(delivered=late)]).sort_values("delivered", kind="stable", ignore_index=True)
 
 
-def count(lines: pd.DataFrame, defects: Sequence[Defect]) -> LogCounts:
+def count(lines: pd.DataFrame, defects: Sequence[Defect]) -> ExpectedCounts:
     """Count the lines that `deliver` returned."""
     rejected = Counter(defects[defect].reason for defect in lines["defect"] if defect != VALID)
     events = lines["number"].nunique()
-    return LogCounts(
+    return ExpectedCounts(
         lines=len(lines),
         accepted=events - rejected.total(),
         replayed=len(lines) - events,

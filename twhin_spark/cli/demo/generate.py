@@ -12,7 +12,7 @@ import pandas as pd
 
 from twhin_spark.cli.demo.defects import FOLLOW_DEFECTS, INTERACTION_DEFECTS
 from twhin_spark.cli.demo.delivery import (
-    LogCounts,
+    ExpectedCounts,
     count,
     deliver,
     tweet_id,
@@ -34,7 +34,7 @@ class GeneratedLogs:
     users: int
     tweets: int
     communities: int
-    logs: dict[str, LogCounts]
+    logs: dict[str, ExpectedCounts]
 
 
 def generate(folder: Path, *, scale: float = 1.0, seed: int = 0) -> GeneratedLogs:
