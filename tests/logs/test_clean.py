@@ -157,3 +157,24 @@ def test_no_event_at_all_is_said(spark: SparkSession, caches: ExitStack, scratch
         InputError, match=r"^logs: there is no event in events \(0 rows, 0 accepted, 1 left out by where\)"
     ):
         clean_logs(spark, config, TableStore(spark, config.output), caches, lambda line: None)
+
+
+def test_a_log_in_milliseconds_is_told_so(spark: SparkSession, scratch: Path) -> None:
+    rows = [f"like,u{i},i{i},{1_777_600_000_000 + i}\n" for i in range(20)]
+    (scratch / "log.csv").write_text("action,source,target,time\n" + "".join(rows))
+    log = {"path": str(scratch / "log.csv"), "format": "csv", "options": {"header": True}, "select": SELECT}
+    config = small_config(scratch / "out", logs={"events": log})
+    with ExitStack() as caches, pytest.raises(InputError, match=r"look like milliseconds: write time / 1000 in select"):
+        clean_logs(spark, config, TableStore(spark, config.output), caches, print)
+
+
+def test_ids_that_are_written_as_nothing_are_counted(spark: SparkSession, scratch: Path) -> None:
+    rows = ["like,None,i1", "like,null,i2", "like,u1,NaN", "like,u2,i3", "like,,i4"]
+    (scratch / "log.csv").write_text("\n".join(f"{row},2026-01-0{day + 1}" for day, row in enumerate(rows)))
+    columns = ", ".join(f"{name} STRING" for name in ("action", "source", "target", "time"))
+    log = {"path": str(scratch / "log.csv"), "format": "csv", "columns": columns, "select": SELECT}
+    config = small_config(scratch / "out", logs={"events": log}, graph={"max_rejected": 0.5})
+    lines: list[str] = []
+    with ExitStack() as caches:
+        assert clean_logs(spark, config, TableStore(spark, config.output), caches, lines.append).total.accepted == 4
+    assert any("3 accepted rows have an id written None, null or NaN" in line for line in lines), lines

@@ -17,6 +17,7 @@ from twhin_spark.logs import counts
 from twhin_spark.logs.counts import LogCounts, RowCount
 from twhin_spark.logs.expressions import check_expressions
 from twhin_spark.logs.files import LogFiles
+from twhin_spark.logs.likely_causes import likely_cause
 from twhin_spark.logs.path_checks import check_inputs
 from twhin_spark.logs.reader import KIND, RawLog, check_headers, has_header, quoted, read_log
 from twhin_spark.logs.relations import by_relation
@@ -31,6 +32,9 @@ from twhin_spark.tables.schemas import EVENTS, REJECTED_EVENTS, ROW_COUNTS
 __all__ = ["CheckedLogs", "CleanLogs", "check_inputs", "check_logs", "clean_logs", "write_row_counts"]
 
 _NUMBER = "__number"  # number of a checked row, unique over all logs
+_NOTHING = ("None", "null", "NULL", "NaN", "nan")  # ids that programs write if there is none
+_NAMED_NOTHING = "named nothing"  # a reason in Outcomes: accepted all the same
+_SAMPLES = 50  # rejected rows that are looked at for a likely cause
 _NAMED_FILES = 3  # files that a progress line names
 
 Outcomes = Counter[tuple[str, str, str | None]]  # rows by log, outcome and reason
@@ -88,7 +92,7 @@ def clean_logs(
     checked = check_logs(spark, config, caches, progress, dataframes)
     rejected = store.overwrite(REJECTED_EVENTS, checked.rows.where(F.col(OUTCOME) == "rejected"))
     try:
-        _check_counts(config, checked.counts, store)
+        _check_counts(config, checked, store)
     except InputError:
         write_row_counts(store, _as_rows(checked.counts))
         raise
@@ -120,6 +124,12 @@ def check_logs(
     rows = cache(numbered.drop(*same), caches).withColumns(same)
     outcomes = _count_outcomes(rows, raw, config)
     _check_headers(rows, raw, config)
+    for name in config.logs:
+        if number := outcomes[name, "accepted", _NAMED_NOTHING]:
+            progress(
+                f"warning: log {name}: {number:,} accepted rows have an id written None, null or NaN, which is an "
+                "entity of that name; if it means that there is none, leave such rows out by `where`"
+            )
     events, replayed = _each_once(rows.where(F.col(OUTCOME) == "accepted"), config, caches)
     counts_by_log = {name: _counts_of(name, outcomes, replayed[name], raw[name].files) for name in config.logs}
     for name, log_counts in counts_by_log.items():
@@ -147,11 +157,15 @@ def _report_files(name: str, files: LogFiles, progress: Callable[[str], None]) -
 def _count_outcomes(rows: DataFrame, raw: dict[str, RawLog], config: Config) -> Outcomes:
     """Count the rows by log, outcome and reason. This reads the logs."""
     try:
-        counted = rows.groupBy("log", OUTCOME, REASON).agg(F.count("*"), F.max(RAW_ROW)).collect()
+        named_nothing = F.count_if(F.col("source_id").isin(*_NOTHING) | F.col("target_id").isin(*_NOTHING))
+        counted = rows.groupBy("log", OUTCOME, REASON).agg(F.count("*"), F.max(RAW_ROW), named_nothing).collect()
     except FAILURES as error:
         raise _read_failure(error, raw, config) from None
-    outcomes = Counter({(log, outcome, reason): number for log, outcome, reason, number, _ in counted})
-    for name in {log for log, *_, raw_row in counted if raw_row is not None}:  # the select multiplies rows
+    outcomes = Counter({(log, outcome, reason): number for log, outcome, reason, number, *_ in counted})
+    for log, outcome, _, _, _, number in counted:
+        if outcome == "accepted":
+            outcomes[log, outcome, _NAMED_NOTHING] += number
+    for name in {log for log, *_, raw_row, _ in counted if raw_row is not None}:  # the select multiplies rows
         of_log = rows.where((F.col("log") == name) & F.col(RAW_ROW).isNotNull())
         sound = raw[name].rows.where(F.col(KIND) == "row")
         outcomes[name, "left_out", "where"] = sound.count() - of_log.select(RAW_ROW).distinct().count()
@@ -210,21 +224,33 @@ def _counts_of(log: str, outcomes: Outcomes, replayed: int, files: LogFiles) -> 
     )
 
 
-def _check_counts(config: Config, counts_by_log: dict[str, LogCounts], store: TableStore) -> None:
+def _check_counts(config: Config, checked: CheckedLogs, store: TableStore) -> None:
     allowed = config.graph.max_rejected
-    for name, log in counts_by_log.items():
+    for name, log in checked.counts.items():
         if log.rejected > allowed * log.read:
             raise InputError(
                 f"logs.{name}: {log.rejected:,} of {log.read:,} rows were rejected ({log.rejected / log.read:.1%}), "
-                f"more than graph.max_rejected, {allowed:.1%}: {log.reasons()}; "
+                f"more than graph.max_rejected, {allowed:.1%}: {log.reasons()}{_cause(config, checked, name)}; "
                 f"the rows are in {store.path(REJECTED_EVENTS)}"
             )
-    whole = counts.total(counts_by_log.values())
+    whole = counts.total(checked.counts.values())
     if whole.accepted == 0:
+        causes = "".join(_cause(config, checked, name) for name in checked.counts)
         raise InputError(
-            f"logs: there is no event in {', '.join(counts_by_log)} ({whole.summary()}); check the "
+            f"logs: there is no event in {', '.join(checked.counts)} ({whole.summary()}){causes}; check the "
             "paths, `where` and the window"
         )
+
+
+def _cause(config: Config, checked: CheckedLogs, name: str) -> str:
+    """Return the likely cause of most of a log's rejected rows, with a semicolon before it, or nothing."""
+    rejected = checked.counts[name].rejected_by_reason
+    if not rejected:
+        return ""
+    reason = max(rejected, key=lambda reason: (rejected[reason], reason))
+    rows = checked.rows.where((F.col("log") == name) & (F.col(REASON) == reason)).select("raw")
+    cause = likely_cause(config.logs[name], reason, [row["raw"] or "" for row in rows.limit(_SAMPLES).collect()])
+    return "" if cause is None else f"; {cause}"
 
 
 def _with_types(events: DataFrame, config: Config) -> DataFrame:
