@@ -15,6 +15,7 @@ from tests.support.published_tables import Tables
 TOUR = Path(__file__).parents[1] / "notebooks" / "tour.ipynb"
 
 
+@pytest.mark.slow
 def test_the_tour_runs_and_a_turned_space_has_the_same_neighbours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
