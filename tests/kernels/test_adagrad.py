@@ -18,6 +18,16 @@ def test_sum_rows_equals_add_at(rows: list[int], seed: int) -> None:
     np.testing.assert_allclose(sums, expected[distinct], atol=1e-12)
 
 
+@given(rows=st.lists(st.integers(0, 9), max_size=40), shares=st.integers(1, 5))
+def test_shares_of_rows_sum_to_the_same_bits(rows: list[int], shares: int) -> None:
+    gradients = np.random.default_rng(0).standard_normal((len(rows), 3)).astype(np.float32)
+    distinct, sums = sum_rows(np.array(rows, np.int32), gradients)
+    parts = [sum_rows(np.array(rows, np.int32), gradients, (i, shares)) for i in range(shares)]
+    order = np.argsort(np.concatenate([part for part, _ in parts]))
+    np.testing.assert_array_equal(np.concatenate([part for part, _ in parts])[order], distinct)
+    np.testing.assert_array_equal(np.concatenate([part for _, part in parts])[order], sums)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_row_steps_equal_a_loop(dtype: type) -> None:
     rng = np.random.default_rng(0)

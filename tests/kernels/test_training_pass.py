@@ -181,3 +181,34 @@ def test_no_edges() -> None:
     none = Edges(edges.source[:0], edges.target[:0], edges.relation[:0], edges.weight[:0])
     result = train_edges(model, none, settings(Logistic()), np.random.default_rng(0))
     assert (result.edges, result.loss, result.non_finite) == ({}, {}, None)
+
+
+@pytest.mark.parametrize("threads", [2, 3, 16])
+@pytest.mark.parametrize("crossing", [False, True])
+def test_any_number_of_threads_gives_the_same_bits(
+    threads: int, crossing: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("twhin_spark.kernels.training_pass.SLAB_BYTES", 1)  # a slab for each chunk
+    chosen = replace(settings(Softmax(), logq=True), cross_negatives=crossing, batch_size=400, max_norm=1.0)
+    models = []
+    for number in (1, threads):
+        model, edges = two_blocks("complex", two_sided=True)
+        result = train_edges(model, edges, chosen, np.random.default_rng(0), number)
+        models.append((model, result))
+    (alone, expected), (shared, result) = models
+    assert result == expected
+    for name, rows in alone.entities.items():
+        np.testing.assert_array_equal(shared.entities[name].vectors, rows.vectors)
+        np.testing.assert_array_equal(shared.entities[name].accumulators, rows.accumulators)
+    for number, relation in alone.relations.items():
+        np.testing.assert_array_equal(shared.relations[number].forward.values, relation.forward.values)
+
+
+def test_threads_leave_the_model_as_it_was_if_a_gradient_is_not_finite() -> None:
+    model, edges = two_blocks()
+    model.entities["tweet"].vectors[:] = np.inf
+    users = model.entities["user"].vectors.copy()
+    only_favorites = Edges(*(column[edges.relation == 5] for column in vars(edges).values()))
+    result = train_edges(model, only_favorites, settings(Logistic()), np.random.default_rng(0), threads=2)
+    assert (result.non_finite, result.edges) == (5, {})
+    np.testing.assert_array_equal(model.entities["user"].vectors, users)

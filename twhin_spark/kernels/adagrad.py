@@ -14,7 +14,7 @@ from twhin_spark.kernels.arrays import Floats, Integers
 EPSILON = 1e-10  # keeps the step finite while the accumulator is 0
 
 
-def sum_rows(rows: Integers, gradients: Floats) -> tuple[Integers, Floats]:
+def sum_rows(rows: Integers, gradients: Floats, share: tuple[int, int] = (0, 1)) -> tuple[Integers, Floats]:
     """Sum the gradients of equal rows.
 
     Gradients of a row are added in the order in which they stand, so equal inputs give equal bits.
@@ -25,18 +25,23 @@ def sum_rows(rows: Integers, gradients: Floats) -> tuple[Integers, Floats]:
         Row of each gradient, (n,).
     gradients
         (n, dim).
+    share
+        Two numbers i and k: only the rows with row mod k = i are summed. The k shares together give the same bits as
+        one share of all rows.
 
     Returns
     -------
     distinct, sums
         The m distinct rows, int64 (m,), ascending, and the sum of each row's gradients, (m, dim).
     """
-    keys = rows.astype(np.int64) << 32 | np.arange(len(rows))
+    i, k = share
+    at = np.arange(len(rows)) if k == 1 else np.flatnonzero(rows % k == i)
+    keys = rows[at].astype(np.int64) << 32 | at
     keys.sort()  # by row, then position: faster than a stable argsort
     sorted_rows = keys >> 32
     first = np.flatnonzero(np.diff(sorted_rows, prepend=-1))
-    bounds = np.append(first, len(rows)).astype(np.int32)  # scipy would look for the greatest of 64-bit indices
-    ones = np.ones(len(rows), gradients.dtype)
+    bounds = np.append(first, len(keys)).astype(np.int32)  # scipy would look for the greatest of 64-bit indices
+    ones = np.ones(len(keys), gradients.dtype)
     selection = sparse.csr_array((ones, keys.astype(np.int32), bounds), shape=(len(first), len(rows)))  # (m, n)
     return sorted_rows[first], np.asarray(selection @ gradients)
 
@@ -60,7 +65,9 @@ class RowStep:
     squares: Floats
 
     @classmethod
-    def from_gradients(cls, accumulators: Floats, rows: Integers, gradients: Floats) -> "RowStep":
+    def from_gradients(
+        cls, accumulators: Floats, rows: Integers, gradients: Floats, share: tuple[int, int] = (0, 1)
+    ) -> "RowStep":
         """Compute a step; the accumulators do not change yet.
 
         Parameters
@@ -71,8 +78,10 @@ class RowStep:
             Row of each gradient, (n,); rows may repeat.
         gradients
             (n, dim).
+        share
+            The rows that step, as in `sum_rows`.
         """
-        distinct, sums = sum_rows(rows, gradients)
+        distinct, sums = sum_rows(rows, gradients, share)
         return cls(distinct, sums, accumulators[distinct] + np.einsum("nd,nd->n", sums, sums) / sums.shape[1])
 
     @property

@@ -1,17 +1,18 @@
 """Training pass: every edge is trained once, with the entities of all edges in memory."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
-from twhin_spark.kernels.adagrad import RowStep
-from twhin_spark.kernels.arrays import Floats, Integers
+from twhin_spark.kernels.arrays import Floats
+from twhin_spark.kernels.batch_gradients import BatchGradients, Slab, row_step
 from twhin_spark.kernels.batches import Batch, deal_batches
 from twhin_spark.kernels.gradients import Ends, LossSettings, chunk_gradients
 from twhin_spark.kernels.logq import EndpointShares, expected_negatives
-from twhin_spark.kernels.model import Edges, EntityRows, Model
+from twhin_spark.kernels.model import Edges, Model
 from twhin_spark.kernels.relation_batches import RelationBatch, batch_relations
+from twhin_spark.kernels.threads import ThreadTeam
 
 SLAB_BYTES = 1 << 20  # scores of a slab, which stay in a core's second-level cache
 MEASURED_EVERY = 8  # batches for one whose loss is measured; the first batch of each relation is measured, too
@@ -71,7 +72,9 @@ class PassResult:
     non_finite: int | None
 
 
-def train_edges(model: Model, edges: Edges, settings: TrainSettings, rng: np.random.Generator) -> PassResult:
+def train_edges(
+    model: Model, edges: Edges, settings: TrainSettings, rng: np.random.Generator, threads: int = 1
+) -> PassResult:
     """Train every edge once, in random order, changing the model in place.
 
     A gradient that is not finite ends the pass. It is returned and not raised, so that a worker can report it to its
@@ -87,10 +90,22 @@ def train_edges(model: Model, edges: Edges, settings: TrainSettings, rng: np.ran
         Loss, batch sizes and learning rates.
     rng
         Generator of batches and negatives. Equal generators give equal bits.
+    threads
+        Number of threads that share the chunks of a batch, and then the rows that it changes. The bits are the same for
+        any number. More threads than a batch has chunks are of little use.
     """
     _keep_freed_memory()
+    with ThreadTeam(threads) as team:
+        return _train_batches(model, edges, settings, rng, team)
+
+
+def _train_batches(
+    model: Model, edges: Edges, settings: TrainSettings, rng: np.random.Generator, team: ThreadTeam
+) -> PassResult:
     relation_batches, batch_of = batch_relations(model.relations)
-    passes = [_RelationBatchPass(model, edges, relation_batch, settings, rng) for relation_batch in relation_batches]
+    passes = [
+        _RelationBatchPass(model, edges, relation_batch, settings, rng, team) for relation_batch in relation_batches
+    ]
     chunk_size = min(settings.in_batch_negatives, settings.batch_size)
     batches = deal_batches(edges.relation, batch_of, chunk_size, settings.batch_size // chunk_size, rng)
     tally = _Tally()
@@ -117,8 +132,10 @@ class _RelationBatchPass:
         relation_batch: RelationBatch,
         settings: TrainSettings,
         rng: np.random.Generator,
+        team: ThreadTeam,
     ) -> None:
-        self._edges, self._relation_batch, self._settings, self._rng = edges, relation_batch, settings, rng
+        self._edges, self._relation_batch, self._settings = edges, relation_batch, settings
+        self._rng, self._team = rng, team
         self._source = model.entities[relation_batch.source_type]
         self._target = model.entities[relation_batch.target_type]
         self._crosses = settings.cross_negatives and self._source is self._target
@@ -126,10 +143,11 @@ class _RelationBatchPass:
         if settings.loss.logq:
             members = np.isin(edges.relation, relation_batch.relations)
             relation, weight = edges.relation[members], edges.weight[members]
-            self._shares = (
-                EndpointShares.from_edges(relation, edges.source[members], weight, len(self._source.vectors)),
-                EndpointShares.from_edges(relation, edges.target[members], weight, len(self._target.vectors)),
+            ends = (edges.source, self._source), (edges.target, self._target)
+            source, target = team.map(
+                lambda end: EndpointShares.from_edges(relation, end[0][members], weight, len(end[1].vectors)), ends
             )
+            self._shares = source, target
 
     def train(self, batch: Batch, measure: bool) -> tuple[Floats | None, int | None]:
         """Train a batch, unless a gradient is not finite.
@@ -140,62 +158,70 @@ class _RelationBatchPass:
             The losses of the chunks, (C,), or None if they were not measured; the relation with a gradient that is not
             finite, or None.
         """
-        settings, edges = self._settings, batch.edges.shape[1]
-        uniform = settings.uniform_negatives + (edges if self._crosses else 0)
-        chunks_of_slab = max(1, SLAB_BYTES // (4 * edges * (edges + uniform)))
-        slabs = [self._slab(part, measure) for part in batch.slabs(chunks_of_slab)]
+        settings, (chunks, edges) = self._settings, batch.edges.shape
+        drawn = settings.uniform_negatives + (edges if self._crosses else 0)
+        dim, dtype = self._source.vectors.shape[1], self._source.vectors.dtype
+        rows = BatchGradients(
+            np.empty((2, chunks, edges + drawn), np.int32), np.empty((2, chunks, edges + drawn, dim), dtype)
+        )
+        slabs = list(self._slabs(batch, rows, max(1, SLAB_BYTES // (4 * edges * (edges + drawn)))))
+        results = self._team.map(lambda slab: self._train_slab(slab, measure), slabs)
+        forward, backward, losses = (_concatenated(parts) for parts in zip(*results, strict=True))
+        assert forward is not None
         # An entity may stand at both ends: its gradients are one sum and one step.
         same_type = self._source is self._target
-        sources, targets = [slab.source for slab in slabs], [slab.target for slab in slabs]
-        ends = [(self._source, sources + targets)] if same_type else [(self._source, sources), (self._target, targets)]
-        steps = [(entities, _row_step(entities, gradients)) for entities, gradients in ends]
+        ends = [(self._source, rows)] if same_type else [(self._source, rows.end(0)), (self._target, rows.end(1))]
+        shares = [(*end, (i, self._team.threads)) for end in ends for i in range(self._team.threads)]
+        steps = self._team.map(lambda share: (share[0], row_step(*share)), shares)
         if not all(step.is_finite for _, step in steps):
-            return None, _not_finite(batch, slabs)
-        for entities, step in steps:
-            step.apply(entities.vectors, entities.accumulators, settings.entity_learning_rate, settings.max_norm)
-        self._relation_batch.update(
-            batch.relation,
-            np.concatenate([slab.forward for slab in slabs]),
-            None if self._relation_batch.backward is None else np.concatenate([slab.backward for slab in slabs]),
-            settings.relation_learning_rate,
-        )
-        return (np.concatenate([slab.loss for slab in slabs]) if measure else None), None
+            return None, int(batch.relation[rows.are_finite().argmin()])
+        rate, max_norm = settings.entity_learning_rate, settings.max_norm
+        self._team.map(lambda step: step[1].apply(step[0].vectors, step[0].accumulators, rate, max_norm), steps)
+        self._relation_batch.update(batch.relation, forward, backward, settings.relation_learning_rate)
+        return (losses if measure else None), None
 
-    def _slab(self, part: Batch, measure: bool) -> "_Slab":
-        """Return the gradients of some of a batch's chunks."""
-        edges, relation_batch = self._edges, self._relation_batch
-        filled = np.arange(part.edges.shape[1]) < part.sizes[:, None]  # (C, B)
-        weights = edges.weight[part.edges] * relation_batch.weights_of(part.relation)[:, None] * filled
-        rows = edges.source[part.edges], edges.target[part.edges]
-        source = self._ends(*rows, filled, self._source, part, 0)
-        target = self._ends(*rows[::-1], filled, self._target, part, 1)
-        forward, backward = relation_batch.directions(part.relation)
-        gradients = chunk_gradients(source, target, weights, forward, backward, self._settings.loss, measure=measure)
-        return _Slab(
-            (source.ids, gradients.source),
-            (target.ids, gradients.target),
-            gradients.forward,
-            gradients.backward,
-            gradients.loss,
-        )
+    def _slabs(self, batch: Batch, rows: BatchGradients, chunks: int) -> Iterator[Slab]:
+        """Yield a batch in parts of some chunks, with their places in the batch's gradients.
 
-    def _ends(
-        self, rows: Integers, others: Integers, filled: NDArray[np.bool_], entities: EntityRows, part: Batch, side: int
-    ) -> Ends:
-        """Return one end of the chunks' edges, with uniform negatives drawn with replacement from all loaded entities.
-
-        The edges have rows (C, B) at this end and `others` (C, B) at the other; `filled` (C, B) is false for the edges
-        that a chunk is filled up with. `side` is 0 for sources and 1 for targets.
+        The random numbers of all slabs are drawn here, before threads share the slabs, in an order of their own.
         """
-        count, settings = len(entities.vectors), self._settings
-        drawn = settings.uniform_negatives + (rows.shape[1] if self._crosses else 0)
-        uniform = self._rng.integers(count, size=(len(rows), drawn), dtype=rows.dtype)
-        if self._crosses:  # edges that only fill up a chunk are no negatives: a uniform one stays
-            np.copyto(uniform[:, settings.uniform_negatives :], others, where=filled)
-        ids = np.concatenate([rows, uniform], axis=1)  # (C, B + U)
+        begin = 0
+        for part in batch.slabs(chunks):
+            end = begin + len(part.sizes)
+            slab = Slab(part, rows.ids[:, begin:end], rows.values[:, begin:end])
+            edges = part.edges.shape[1]
+            ends = self._edges.source[part.edges], self._edges.target[part.edges]
+            filled = slab.filled
+            for side, entities in enumerate((self._source, self._target)):
+                ids = slab.ids[side]  # (C, B + U)
+                ids[:, :edges] = ends[side]
+                ids[:, edges:] = self._rng.integers(len(entities.vectors), size=ids[:, edges:].shape, dtype=ids.dtype)
+                if self._crosses:  # edges that only fill up a chunk are no negatives: a uniform one stays
+                    np.copyto(ids[:, edges + self._settings.uniform_negatives :], ends[1 - side], where=filled)
+            yield slab
+            begin = end
+
+    def _train_slab(self, slab: Slab, measure: bool) -> tuple[Floats, Floats | None, Floats | None]:
+        """Compute the gradients of a slab; return those of forward and backward parameters, and the losses if measured.
+
+        The gradients of entities are put into their places.
+        """
+        part, relation_batch = slab.batch, self._relation_batch
+        weights = self._edges.weight[part.edges] * relation_batch.weights_of(part.relation)[:, None] * slab.filled
+        forward, backward = relation_batch.directions(part.relation)
+        source, target = self._ends(slab, 0), self._ends(slab, 1)
+        gradients = chunk_gradients(source, target, weights, forward, backward, self._settings.loss, measure=measure)
+        slab.gradients[0], slab.gradients[1] = gradients.source, gradients.target
+        return gradients.forward, gradients.backward, gradients.loss
+
+    def _ends(self, slab: Slab, side: int) -> Ends:
+        """Return the sources (side 0) or targets (side 1) of a slab, with their uniform negatives."""
+        part, settings, ids = slab.batch, self._settings, slab.ids[side]
+        entities = (self._source, self._target)[side]
         vectors = entities.vectors.take(ids, axis=0)
         if self._shares is None:
             return Ends(vectors, ids)
+        drawn = ids.shape[1] - part.edges.shape[1]
         expected = expected_negatives(
             self._shares[side].lookup(part.relation, ids),
             self._shares[1 - side].lookup(part.relation, ids) if self._crosses else None,
@@ -203,7 +229,7 @@ class _RelationBatchPass:
             in_batch_weight=settings.loss.in_batch_weight,
             uniform=drawn - part.sizes if self._crosses else drawn,
             uniform_weight=settings.loss.uniform_weight,
-            entities=count,
+            entities=len(entities.vectors),
             loaded=entities.share,
         )
         return Ends(vectors, ids, expected)
@@ -234,38 +260,10 @@ class _Tally:
         return {number: loss / self.measured[number] * self.edges[number] for number, loss in self.loss.items()}
 
 
-@dataclass(frozen=True)
-class _Slab:
-    """Gradients of some of a batch's chunks.
-
-    Attributes
-    ----------
-    source, target
-        Ids (C, n) and gradients (C, n, dim) of each end.
-    forward, backward, loss
-        As in ChunkGradients.
-    """
-
-    source: tuple[Integers, Floats]
-    target: tuple[Integers, Floats]
-    forward: Floats
-    backward: Floats | None
-    loss: Floats | None
-
-
-def _row_step(entities: EntityRows, gradients: list[tuple[Integers, Floats]]) -> RowStep:
-    """Sum the gradients (C, n, dim) of ids (C, n) into a step."""
-    rows = np.concatenate([ids.ravel() for ids, _ in gradients])
-    values = np.concatenate([gradient.reshape(-1, gradient.shape[-1]) for _, gradient in gradients])
-    return RowStep.from_gradients(entities.accumulators, rows, values)
-
-
-def _not_finite(batch: Batch, slabs: list[_Slab]) -> int:
-    """Return the relation of the first chunk with a gradient that is not finite."""
-    finite = [
-        np.isfinite(slab.source[1]).all(axis=(1, 2)) & np.isfinite(slab.target[1]).all(axis=(1, 2)) for slab in slabs
-    ]
-    return int(batch.relation[np.concatenate(finite).argmin()])
+def _concatenated(parts: Sequence[Floats | None]) -> Floats | None:
+    """Concatenate the parts of all slabs; None if they have none."""
+    present = [part for part in parts if part is not None]
+    return np.concatenate(present) if present else None
 
 
 def _keep_freed_memory() -> None:
