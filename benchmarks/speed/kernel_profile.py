@@ -7,7 +7,7 @@ import pstats
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from twhin_spark.kernels import adagrad, batches, gradients, relation_batches, training_pass
+from twhin_spark.kernels import adagrad, batch_gradients, batches, gradients, relation_batches, training_pass
 from twhin_spark.kernels.losses import Softmax
 from twhin_spark.kernels.operators import Translation
 from twhin_spark.kernels.similarity import Dot
@@ -15,11 +15,11 @@ from twhin_spark.kernels.similarity import Dot
 # Functions of each part, with all that they call. They are named as objects, so that a renaming cannot miss them.
 _PARTS: Mapping[str, Sequence[Any]] = {
     "deal batches": [batches.deal_batches],
-    "draw negatives, gather": [training_pass._RelationBatchPass._ends],
+    "draw negatives, gather": [training_pass._RelationBatchPass._slabs, training_pass._RelationBatchPass._ends],
     "weights, masks": [gradients._corruption],
     "loss": [Softmax.both_corruptions, Dot.greatest_norm],
     "operator": [Translation.apply, Translation.backward],
-    "sum of equal rows": [training_pass._row_step],
+    "sum of equal rows": [batch_gradients.row_step],
     "update": [adagrad.RowStep.apply, relation_batches.RelationBatch.update],
 }
 # Matrix products are operators, whose time the profiler counts as that of the function that contains them.
