@@ -13,6 +13,7 @@ from twhin_spark.config import Config
 from twhin_spark.graph.graph_version import latest_graph
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.session import open_session
+from twhin_spark.tables.session_cores import session_cores
 from twhin_spark.training.planning.forecast import Forecast, forecast
 from twhin_spark.training.planning.plan import measure_graph
 from twhin_spark.training.state.round_report import RoundReport
@@ -46,9 +47,8 @@ def train_case(name: str, case: TrainingCase) -> tuple[Forecast, list[RoundRepor
         relations=_RELATIONS,
     )
     store = TableStore(spark, config.output)
-    slots = spark.sparkContext.defaultParallelism
     sizes = measure_graph(store, latest_graph(store), config)
-    predicted = forecast(config, sizes, partitions=case.partitions, slots=slots)
+    predicted = forecast(config, sizes, partitions=case.partitions, cores=session_cores(spark))
     run = train(spark, config, Printer().progress)
     reports = run.folder.reports()
     spark.stop()

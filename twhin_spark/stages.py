@@ -21,6 +21,7 @@ from twhin_spark.publishing.publish import publish as publish_run
 from twhin_spark.retrieval.find_candidates import find_candidates as write_candidates
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import CANDIDATES, TABLES, Table
+from twhin_spark.tables.session_cores import Cores, session_cores
 from twhin_spark.training import train as training
 from twhin_spark.training.planning.forecast import Forecast, forecast
 from twhin_spark.training.planning.plan import GraphSize, measure_graph
@@ -299,7 +300,8 @@ def plan(
     *,
     entities: int | None,
     edges: int | None,
-    slots: int | None,
+    machines: int | None,
+    cores: int | None,
     edges_per_second: float | None,
     open_session: Callable[[], SparkSession],
 ) -> Forecast:
@@ -309,6 +311,7 @@ def plan(
     """
     partitions = config.graph.partitions
     sampling = fmean(relation.sampling for relation in config.relations.values())
+    of_executor, executors = os.cpu_count() or 1, 1
     if entities is None or edges is None:
         spark = open_session()
         store = TableStore(spark, config.output)
@@ -317,13 +320,15 @@ def plan(
         entities = counts.entities if entities is None else entities
         edges = counts.edges if edges is None else edges
         partitions, sampling = graph.partitions, counts.sampling
-        slots = slots or spark.sparkContext.defaultParallelism
+        session = session_cores(spark)
+        of_executor, executors = session.of_executor, session.total // session.of_executor
         spark.stop()
+    of_executor = cores or of_executor
     return forecast(
         config,
         GraphSize(entities, edges, sampling),
         partitions=partitions,
-        slots=slots or os.cpu_count() or 1,
+        cores=Cores((machines or executors) * of_executor, of_executor),
         edges_per_second=edges_per_second,
     )
 

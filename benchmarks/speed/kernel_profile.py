@@ -15,9 +15,9 @@ from twhin_spark.kernels.similarity import Dot
 # Functions of each part, with all that they call. They are named as objects, so that a renaming cannot miss them.
 _PARTS: Mapping[str, Sequence[Any]] = {
     "deal batches": [batches.deal_batches],
-    "draw negatives, gather": [training_pass._RelationBatchPass._slabs, training_pass._RelationBatchPass._ends],
+    "draw negatives, gather": [training_pass._RelationBatchPass._put_ids, training_pass._RelationBatchPass._ends],
     "weights, masks": [gradients._corruption],
-    "loss": [Softmax.both_corruptions, Dot.greatest_norm],
+    "loss": [Softmax.both_corruptions, Dot.greatest_norms],
     "operator": [Translation.apply, Translation.backward],
     "sum of equal rows": [batch_gradients.row_step],
     "update": [adagrad.RowStep.apply, relation_batches.RelationBatch.update],

@@ -30,7 +30,7 @@ def _twhin(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str
         (("demo", "--scale", "0.001"), "scale is 0.001, but must be 0.01 or more"),
         (("train",), "error: Missing option '--config'; see `twhin-spark train --help`"),
         (("trian", "--config", "conf/demo.yaml"), "No such command 'trian'. Did you mean 'train'?"),
-        (("plan", "--config", "conf/demo.yaml", "--slots", "none"), "Invalid value for '--slots': 'none' is not"),
+        (("plan", "--config", "conf/demo.yaml", "--cores", "none"), "Invalid value for '--cores': 'none' is not"),
     ],
 )
 def test_a_mistake_found_before_spark_starts_is_one_line_and_exit_code_2(
@@ -68,7 +68,18 @@ def test_help_shows_options_and_defaults(command: str) -> None:
 
 
 def test_plan_needs_no_spark_where_counts_are_given() -> None:
-    counts = ("--entities", "1000000", "--edges", "10000000", "--slots", "4", "--edges-per-second", "100000")
+    counts = (
+        "--entities",
+        "1000000",
+        "--edges",
+        "10000000",
+        "--machines",
+        "4",
+        "--cores",
+        "1",
+        "--edges-per-second",
+        "100000",
+    )
     done = _twhin("plan", "--config", "conf/demo.yaml", *counts)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -87,7 +98,7 @@ def test_plan_needs_no_spark_where_counts_are_given() -> None:
 @pytest.mark.parametrize(("options", "printed"), [((), False), (("--json",), True)])
 def test_a_terminal_gets_the_result_only_if_it_is_asked_for(options: tuple[str, ...], printed: bool) -> None:
     ours, terminal = os.openpty()
-    counts = ("--entities", "100", "--edges", "100", "--slots", "1", "--edges-per-second", "100")
+    counts = ("--entities", "100", "--edges", "100", "--cores", "1", "--edges-per-second", "100")
     command = [sys.executable, "-c", "from twhin_spark.cli import main; main()", "plan", "--config", "conf/demo.yaml"]
     done = subprocess.run([*command, *counts, *options], cwd=ROOT, stdout=terminal, stderr=subprocess.PIPE, check=True)
     os.close(terminal)
@@ -101,7 +112,7 @@ def test_a_terminal_gets_the_result_only_if_it_is_asked_for(options: tuple[str, 
 
 
 def test_a_plan_that_cannot_fit_names_an_option_that_would() -> None:
-    counts = ("--entities", "1000000000", "--edges", "1", "--slots", "4", "--edges-per-second", "1")
+    counts = ("--entities", "1000000000", "--edges", "1", "--machines", "4", "--cores", "1", "--edges-per-second", "1")
     done = _twhin("plan", "--config", "conf/demo.yaml", *counts, "--set", "training.task_memory_gb=1")
     assert done.returncode == 2
     assert "training.task_memory_gb is 1, but a task would hold" in done.stderr

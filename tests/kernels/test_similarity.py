@@ -19,7 +19,7 @@ def test_products_are_the_measure_of_that_name(name: str, length: float) -> None
     assert products.dtype == np.float32
     exact = DENSE_MEASURES[name](x, y)
     np.testing.assert_allclose(products, exact, atol=1e-6 * np.abs(exact).max())
-    assert np.linalg.norm(left.vectors, axis=1).max() <= left.greatest_norm() * (1 + 1e-6)
+    assert np.linalg.norm(left.vectors, axis=1).max() <= left.greatest_norms() * (1 + 1e-6)
 
 
 def test_the_cosine_of_the_longest_and_shortest_vectors() -> None:

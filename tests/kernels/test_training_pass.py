@@ -185,14 +185,14 @@ def test_no_edges() -> None:
 
 @pytest.mark.parametrize("threads", [2, 3, 16])
 @pytest.mark.parametrize("crossing", [False, True])
-def test_any_number_of_threads_gives_the_same_bits(
-    threads: int, crossing: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("twhin_spark.kernels.training_pass.SLAB_BYTES", 1)  # a slab for each chunk
-    chosen = replace(settings(Softmax(), logq=True), cross_negatives=crossing, batch_size=400, max_norm=1.0)
+@pytest.mark.parametrize("scale", [1, 100])  # some chunks have scores too great for an exponential, and others not
+def test_any_threads_give_the_same_bits(threads: int, crossing: bool, scale: float) -> None:
+    chosen = replace(settings(Softmax(), logq=True), cross_negatives=crossing, batch_size=400)
     models = []
     for number in (1, threads):
         model, edges = two_blocks("complex", two_sided=True)
+        model.entities["user"].vectors[:3] *= np.float32(scale)
+        model.entities["tweet"].vectors *= np.float32(scale)
         result = train_edges(model, edges, chosen, np.random.default_rng(0), number)
         models.append((model, result))
     (alone, expected), (shared, result) = models

@@ -23,7 +23,7 @@ from twhin_spark.config import load_config
 from twhin_spark.tables.session import open_session
 from twhin_spark.training import rounds, trainer
 from twhin_spark.training import train as training
-from twhin_spark.training.workers.round_task import RoundTask
+from twhin_spark.training.workers.lane_task import LaneTask
 from twhin_spark.training.workers.single_task import SingleTask
 
 _PAUSE = 8.0  # seconds of a slow attempt
@@ -34,8 +34,9 @@ def clumsy(make_task: Callable[..., Any], fault: str, scratch: str) -> Callable[
 
     def make(*args: Any) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
         task = make_task(*args)
-        if isinstance(task, RoundTask):
-            name = f"{task.training_round.epoch}-{task.training_round.number}"
+        if isinstance(task, LaneTask):
+            first = task.relay.rounds[0]
+            name = f"{first.epoch}-{first.number}"
         else:
             name = str(task.rounds[0].epoch)
         happens = fault == "fail" or name == "0-1"  # a pause in every round would take long
@@ -73,7 +74,7 @@ def main(config_file: str, master: str, fault: str, scratch: str, *properties: s
     extra = dict(setting.split("=", 1) for setting in properties)
     spark = open_session("faulty", log_file=Path(scratch).with_suffix(".log"), extra={"spark.master": master, **extra})
     if fault != "none":
-        rounds.RoundTask = clumsy(RoundTask, fault, scratch)  # type: ignore[attr-defined]
+        rounds.LaneTask = clumsy(LaneTask, fault, scratch)  # type: ignore[attr-defined]
         trainer.SingleTask = clumsy(SingleTask, fault, scratch)  # type: ignore[attr-defined]
     if fault == "lost":
         threading.Thread(target=kill_executor, args=(Path(scratch),), daemon=True).start()

@@ -17,6 +17,8 @@ from twhin_spark.training import trainer
 from twhin_spark.training.state.manifest import Manifest
 from twhin_spark.training.state.run_folder import RunFolder
 
+EACH_ROUND = {"commit_seconds": 1e-6}  # of training: a commit after each round
+
 
 class StopError(Exception):
     """The end of a training in the middle of an epoch."""
@@ -32,7 +34,7 @@ def write_follow_config(folder: Path, pairs: Iterable[tuple[int, int]], **sectio
         "logs": {"a": csv_log(folder / "a.csv", "follow", "s", "t")},
         "split": {"by": "fraction", "test": 0.1, "validation": 0},
         "graph": {"partitions": 8},
-        "training": {"dim": 8, "epochs": 2, "batch_size": 16, "uniform_negatives": 4, "groups": 4},
+        "training": {"dim": 8, "epochs": 2, "batch_size": 16, "uniform_negatives": 4, "groups": 4, **EACH_ROUND},
     }
     return write_config(folder, **{**defaults, **sections})
 
@@ -45,16 +47,16 @@ def random_pairs(users: int, count: int) -> list[tuple[int, int]]:
 def train_and_stop(spark: SparkSession, config: Config, rounds: int) -> None:
     """Train some rounds of a run, then stop as by a crash."""
     left = [rounds]
-    run_round = trainer.run_round  # type: ignore[attr-defined]
+    run_rounds = trainer.run_rounds  # type: ignore[attr-defined]
 
     def run_some(*args: Any) -> Any:
         if not left[0]:
             raise StopError
         left[0] -= 1
-        return run_round(*args)
+        return run_rounds(*args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "run_round", run_some)
+        patch.setattr(trainer, "run_rounds", run_some)
         with pytest.raises(StopError):
             training.train(spark, config, print)
 

@@ -55,7 +55,7 @@ def test_every_edge_is_trained_exactly_once_an_epoch(
     for training_round in rounds_of_epoch(partitions, super_groups * members, super_groups, seed, epoch):
         loaded = [{group for pair in walk for group in pair} for walk in training_round.walks]
         assert len(set().union(*loaded)) == sum(map(len, loaded)), "two tasks share a group"
-        task_of, step_of = training_round.steps
+        task_of, step_of = training_round.steps()
         for i, j in itertools.product(range(partitions), range(partitions)):
             pair = training_round.group_of[i], training_round.group_of[j]
             if task_of[pair] >= 0:

@@ -60,15 +60,15 @@ def _fill(disk: Path) -> Path:
 def test_a_full_disk_is_a_line_and_a_resume_has_the_same_bits(
     spark: SparkSession, config: Config, whole: Manifest, disk: Path, monkeypatch: pytest.MonkeyPatch, rounds: int
 ) -> None:
-    real, left, filler = trainer.run_round, [rounds], []
+    real, left, filler = trainer.run_rounds, [rounds], []
 
-    def run_round(*args: Any) -> Any:
+    def run_rounds(*args: Any) -> Any:
         if not left[0]:
             filler.append(_fill(disk))
         left[0] -= 1
         return real(*args)
 
-    monkeypatch.setattr(trainer, "run_round", run_round)
+    monkeypatch.setattr(trainer, "run_rounds", run_rounds)
     with pytest.raises(TrainingError) as error:
         training.train(spark, config, print)
     monkeypatch.undo()

@@ -32,8 +32,8 @@ def _write(folder: RunFolder, rows: list[tuple[int, int]]) -> list[StateFile]:
 
 
 def _buffer(folder: RunFolder, files: list[StateFile], training_round: Round, task: int) -> PartitionBuffer:
-    walk = training_round.walks[task]
-    return PartitionBuffer(folder, files, TYPES, training_round, walk, lambda p: state_name(p, 1, "a-0123456789ab"))
+    groups = [group for pair in training_round.walks[task] for group in pair]
+    return PartitionBuffer(folder, files, TYPES, training_round, groups, lambda p: state_name(p, 1, "a-0123456789ab"))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)

@@ -58,10 +58,10 @@ def test_a_model_larger_than_a_task_is_cut_into_super_groups() -> None:
     assert "times 4, so that two groups with their edges fit 1.00 GB" in plan.reasons[0]
 
 
-def test_a_walk_through_super_groups_moves_far_fewer_bytes_than_rounds_of_groups() -> None:
+def test_a_walk_through_super_groups_moves_about_as_many_bytes_as_rounds_of_groups() -> None:
     flat, walked = (state_bytes_moved(LARGE, GroupLayout(256, 16, super_groups)) for super_groups in (16, 4))
-    assert flat == 15 * 2 * LARGE.model_bytes  # an epoch reads and writes the model groups - 1 times
-    assert walked < 0.6 * flat
+    assert flat == 2 * 8 * LARGE.model_bytes  # a lane keeps one of its two groups: not groups - 1, but half as often
+    assert walked < 1.1 * flat
 
 
 def test_what_is_trained_more_than_once_takes_longer_and_has_its_own_memory() -> None:

@@ -163,9 +163,9 @@ def test_a_driver_on_another_machine_may_live(spark: SparkSession, config: Confi
 def test_a_driver_whose_run_was_taken_over_ends(
     spark: SparkSession, config: Config, whole: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = trainer.run_round
+    real = trainer.run_rounds
 
-    def run_round(*args: Any, **kwargs: Any) -> Any:
+    def run_rounds(*args: Any, **kwargs: Any) -> Any:
         folder = folder_of(config, whole)
         latest = folder.latest()
         assert latest is not None
@@ -173,6 +173,6 @@ def test_a_driver_whose_run_was_taken_over_ends(
             folder.commit(replace(latest, fence=latest.fence + 1))
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(trainer, "run_round", run_round)
+    monkeypatch.setattr(trainer, "run_rounds", run_rounds)
     with pytest.raises(TrainingError, match="was taken over by another training"):
         training.train(spark, config, print)

@@ -15,7 +15,9 @@ from twhin_spark.kernels.losses import Logistic
 from twhin_spark.kernels.training_pass import TrainSettings
 from twhin_spark.tables.schemas import EDGE_BUCKETS, ddl
 from twhin_spark.training.bucket_schedule import rounds_of_epoch
-from twhin_spark.training.rounds import run_round
+from twhin_spark.training.execution import Execution
+from twhin_spark.training.relay import Relay, plan_lanes
+from twhin_spark.training.rounds import run_rounds
 from twhin_spark.training.run_settings import RunSettings
 from twhin_spark.training.state.manifest import Manifest
 from twhin_spark.training.state.relation_state import RelationSettings, initial_state
@@ -55,7 +57,8 @@ def _train(
     manifest = Manifest("run", 1, -1, 0, False, groups[0], files, relations, "cpu", super_groups=groups[1])
     trained: dict[str, int] = {}
     for training_round in rounds_of_epoch(partitions, *groups, run.seed, 0):
-        manifest = run_round(buckets, run, training_round, manifest)
+        relay = Relay([training_round], [settings], plan_lanes([training_round], 2))
+        manifest = run_rounds(buckets, run, relay, manifest, Execution())
         for name, count in manifest.reports[0].edges.items():
             trained[name] = trained.get(name, 0) + count
     return trained, [folder.read_partition(file, run.entity_types)["node"].vectors for file in manifest.partitions]

@@ -160,14 +160,19 @@ def candidates(run: CommandRun) -> Result:
 @click.option("--entities", type=click.IntRange(min=1), help="Entities of all types; default: as in the latest graph.")
 @click.option("--edges", type=click.IntRange(min=0), help="Distinct training edges; default: as in the latest graph.")
 @click.option(
-    "--slots",
+    "--machines",
     type=click.IntRange(min=1),
-    help="Tasks that run at once; default: those of Spark, or this machine's cores if Spark is not started.",
+    help="Executors, one on each machine; default: those of Spark, or 1 if Spark is not started.",
+)
+@click.option(
+    "--cores",
+    type=click.IntRange(min=1),
+    help="Cores of one executor; default: those of Spark, or this machine's if Spark is not started.",
 )
 @click.option(
     "--edges-per-second",
     type=click.FloatRange(min=0, min_open=True),
-    help="Edges that one slot trains in a second; default: measured here, in about two seconds.",
+    help="Edges that one core trains in a second; default: measured here, in about two seconds.",
 )
 def plan(run: CommandRun, **figures: Any) -> Result:
     """Forecast a training: groups, rounds, memory of a task, bytes and seconds of an epoch.

@@ -131,3 +131,15 @@ class TrainingConfig(Section):
         description="GB of memory that the Python process of one task may use in all: for vectors, edges, batches "
         "and itself.",
     )
+    task_threads: int | None = Field(
+        None,
+        ge=1,
+        le=256,
+        description="Threads, and cores, of one task, which share the chunks of a batch; they change no bit. null: the "
+        "cores of an executor, at most as many as a batch has chunks.",
+    )
+    commit_seconds: Positive = Field(
+        60.0,
+        description="Seconds of training between two commits, which is what a resume may lose. They are estimated from "
+        "the size of the graph, and a commit is at the end of a round.",
+    )

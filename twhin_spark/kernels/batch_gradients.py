@@ -1,5 +1,6 @@
 """Gradients of a batch at its entities: arrays that slabs of chunks fill, and that rows are then summed from."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,14 @@ class BatchGradients:
     def end(self, side: int) -> "BatchGradients":
         return BatchGradients(self.ids[side], self.values[side])
 
+    def slabs(self, batch: Batch, chunks: int) -> Iterator["Slab"]:
+        """Yield the batch in parts of at most `chunks` chunks."""
+        begin = 0
+        for part in batch.slabs(chunks):
+            end = begin + len(part.sizes)
+            yield Slab(part, self.ids[:, begin:end], self.values[:, begin:end])
+            begin = end
+
     def are_finite(self) -> NDArray[np.bool_]:
         """Return for each chunk if all of its gradients are finite, (C,)."""
         return np.asarray(np.isfinite(self.values).all(axis=(0, 2, 3)))
@@ -49,11 +58,6 @@ class Slab:
     batch: Batch
     ids: Integers
     gradients: Floats
-
-    @property
-    def filled(self) -> NDArray[np.bool_]:
-        """False for the edges that a chunk is filled up with, (C, B)."""
-        return np.arange(self.batch.edges.shape[1]) < self.batch.sizes[:, None]
 
 
 def row_step(entities: EntityRows, gradients: BatchGradients, share: tuple[int, int]) -> RowStep:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from twhin_spark.kernels.arrays import Integers
 
@@ -25,6 +26,11 @@ class Batch:
     relation: Integers
     sizes: Integers
     edges: Integers
+
+    @property
+    def filled(self) -> NDArray[np.bool_]:
+        """False for the edges that a chunk is filled up with, (C, B)."""
+        return np.arange(self.edges.shape[1]) < self.sizes[:, None]
 
     def slabs(self, chunks: int) -> Iterator["Batch"]:
         """Split the batch into parts of at most `chunks` chunks."""

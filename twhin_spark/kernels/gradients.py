@@ -168,9 +168,9 @@ def _one_sided(
     scale = x.dtype.type(loss.scale)
     scores = (edge_x * scale) @ transposed(y)  # (C, B, B + U)
     uniform = (edge_y * scale) @ transposed(uniform_x)  # (C, B, U')
-    bound = loss.scale * left.greatest_norm() * right.greatest_norm()
+    bounds = loss.scale * left.greatest_norms() * right.greatest_norms()
     corruptions = _corruption(target, weights, settings), _corruption(source, weights, settings)
-    measured = loss.both_corruptions(scores, uniform, *corruptions, weights, bound, measure)
+    measured = loss.both_corruptions(scores, uniform, *corruptions, weights, bounds, measure)
 
     grad_x = np.empty_like(x)
     np.matmul(scores, y, out=grad_x[:, :edges])
@@ -192,8 +192,8 @@ def _one_corruption(
     x, y = left.vectors, right.vectors  # (C, B, dim), (C, B + U, dim)
     scale = x.dtype.type(loss.scale)
     scores = (x * scale) @ transposed(y)  # (C, B, B + U)
-    bound = loss.scale * left.greatest_norm() * right.greatest_norm()
-    measured = loss.one_corruption(scores, _corruption(answer, weights, settings), weights, bound, measure)
+    bounds = loss.scale * left.greatest_norms() * right.greatest_norms()
+    measured = loss.one_corruption(scores, _corruption(answer, weights, settings), weights, bounds, measure)
 
     # The uniform negatives at the query's end take no part in this corruption: their gradients stay 0.
     grad_query = np.zeros_like(query.vectors)

@@ -34,7 +34,7 @@ class Loss(Protocol):
         ...
 
     def one_corruption(
-        self, scores: Floats, corruption: Corruption, edge_weights: Floats, bound: float, measure: bool
+        self, scores: Floats, corruption: Corruption, edge_weights: Floats, bounds: Floats, measure: bool
     ) -> Floats | None:
         """Replace the scores of one corruption by gradients.
 
@@ -46,8 +46,8 @@ class Loss(Protocol):
             The candidates.
         edge_weights
             (C, B).
-        bound
-            An upper bound of the scores' absolute values.
+        bounds
+            An upper bound of the absolute values of each chunk's scores, (C,).
         measure
             If false, the loss is not needed, and None may be returned if computing it would take long.
 
@@ -65,7 +65,7 @@ class Loss(Protocol):
         target: Corruption,
         source: Corruption,
         edge_weights: Floats,
-        bound: float,
+        bounds: Floats,
         measure: bool,
     ) -> Floats | None:
         """Replace the scores of two corruptions that share their in-batch scores by gradients.
@@ -79,7 +79,7 @@ class Loss(Protocol):
             Edges by uniform source candidates, (C, B, U').
         target, source
             The candidates at each end.
-        edge_weights, bound, measure
+        edge_weights, bounds, measure
             As in `one_corruption`.
 
         Returns
@@ -185,12 +185,14 @@ class Softmax:
         return 1 / self.temperature
 
     def one_corruption(
-        self, scores: Floats, corruption: Corruption, edge_weights: Floats, bound: float, measure: bool
+        self, scores: Floats, corruption: Corruption, edge_weights: Floats, bounds: Floats, measure: bool
     ) -> Floats:
         """Replace scores by gradients, see `Loss.one_corruption`."""
         positive = diagonal(scores).copy()
-        if not bound < SAFE_EXPONENT:  # shifted, each exponential of an edge is at most 1, and one of them is 1
+        safe = bounds < SAFE_EXPONENT
+        if not safe.all():  # shifted, each exponential of an edge is at most 1, and one of them is 1
             greatest = _greatest(scores, corruption, positive)
+            greatest[safe] = 0  # so that a chunk's bits do not depend on the chunks beside it
             scores -= greatest[:, :, None]
             positive -= greatest
         np.exp(scores, out=scores)
@@ -203,12 +205,12 @@ class Softmax:
         target: Corruption,
         source: Corruption,
         edge_weights: Floats,
-        bound: float,
+        bounds: Floats,
         measure: bool,
     ) -> Floats:
         """Replace scores by gradients, see `Loss.both_corruptions`."""
         # The source corruption reads in-batch scores by column. Without a shift, it shares their exponentials, too.
-        edges, safe = scores.shape[1], bound < SAFE_EXPONENT
+        edges, safe = scores.shape[1], bool((bounds < SAFE_EXPONENT).all())
         positive = diagonal(scores).copy()
         if safe:
             np.exp(scores, out=scores)
@@ -221,8 +223,8 @@ class Softmax:
             loss = self._of_exponentials(by_source, positive, source, edge_weights)
             loss += self._of_exponentials(scores, positive, target, edge_weights)
         else:
-            loss = self.one_corruption(by_source, source, edge_weights, bound, measure)
-            loss += self.one_corruption(scores, target, edge_weights, bound, measure)
+            loss = self.one_corruption(by_source, source, edge_weights, bounds, measure)
+            loss += self.one_corruption(scores, target, edge_weights, bounds, measure)
         scores[:, :, :edges] += transposed(by_source[:, :, :edges])
         uniform[:] = by_source[:, :, edges:]
         return loss

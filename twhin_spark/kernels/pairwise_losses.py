@@ -39,7 +39,7 @@ class PairwiseLoss(ABC):
         return None
 
     def one_corruption(
-        self, scores: Floats, corruption: Corruption, edge_weights: Floats, bound: float, measure: bool
+        self, scores: Floats, corruption: Corruption, edge_weights: Floats, bounds: Floats, measure: bool
     ) -> Floats | None:
         """Replace scores by gradients, see `Loss.one_corruption`."""
         weights = _pair_weights(corruption, edge_weights)
@@ -58,7 +58,7 @@ class PairwiseLoss(ABC):
         target: Corruption,
         source: Corruption,
         edge_weights: Floats,
-        bound: float,
+        bounds: Floats,
         measure: bool,
     ) -> Floats | None:
         """Replace scores by gradients, see `Loss.both_corruptions`."""

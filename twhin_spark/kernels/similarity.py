@@ -15,13 +15,13 @@ class ComparedVectors(Protocol):
     Attributes
     ----------
     vectors
-        (..., dim).
+        (..., n, dim).
     """
 
     vectors: Floats
 
-    def greatest_norm(self) -> float:
-        """Return an upper bound of the norms of `vectors`."""
+    def greatest_norms(self) -> Floats:
+        """Return an upper bound of the norms of each chunk's `vectors`, (...)."""
         ...
 
     def backward(self, gradient: Floats) -> Floats:
@@ -35,8 +35,8 @@ class Dot:
     def __init__(self, vectors: Floats) -> None:
         self.vectors = vectors
 
-    def greatest_norm(self) -> float:
-        return float(np.sqrt(np.einsum("...d,...d->...", self.vectors, self.vectors).max(initial=0)))
+    def greatest_norms(self) -> Floats:
+        return np.asarray(np.sqrt(np.einsum("...d,...d->...", self.vectors, self.vectors).max(axis=-1, initial=0)))
 
     def backward(self, gradient: Floats) -> Floats:
         return gradient
@@ -54,8 +54,8 @@ class Cosine:
         self._norms = np.sqrt(squares).astype(vectors.dtype)[..., None]
         self.vectors: Floats = vectors / np.maximum(self._norms, np.finfo(vectors.dtype).tiny)
 
-    def greatest_norm(self) -> float:
-        return 1.0
+    def greatest_norms(self) -> Floats:
+        return np.ones(self.vectors.shape[:-2], self.vectors.dtype)
 
     def backward(self, gradient: Floats) -> Floats:
         along = np.einsum("...d,...d->...", gradient, self.vectors)[..., None]

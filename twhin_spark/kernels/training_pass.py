@@ -1,11 +1,11 @@
 """Training pass: every edge is trained once, with the entities of all edges in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from twhin_spark.kernels.arrays import Floats
+from twhin_spark.kernels.arrays import Floats, Integers
 from twhin_spark.kernels.batch_gradients import BatchGradients, Slab, row_step
 from twhin_spark.kernels.batches import Batch, deal_batches
 from twhin_spark.kernels.gradients import Ends, LossSettings, chunk_gradients
@@ -164,7 +164,9 @@ class _RelationBatchPass:
         rows = BatchGradients(
             np.empty((2, chunks, edges + drawn), np.int32), np.empty((2, chunks, edges + drawn, dim), dtype)
         )
-        slabs = list(self._slabs(batch, rows, max(1, SLAB_BYTES // (4 * edges * (edges + drawn)))))
+        drawn_at_once = max(1, SLAB_BYTES // (4 * edges * (edges + drawn)))  # chunks
+        self._put_ids(batch, rows.ids, drawn_at_once)
+        slabs = list(rows.slabs(batch, min(drawn_at_once, -(-chunks // self._team.threads))))
         results = self._team.map(lambda slab: self._train_slab(slab, measure), slabs)
         forward, backward, losses = (_concatenated(parts) for parts in zip(*results, strict=True))
         assert forward is not None
@@ -180,26 +182,26 @@ class _RelationBatchPass:
         self._relation_batch.update(batch.relation, forward, backward, settings.relation_learning_rate)
         return (losses if measure else None), None
 
-    def _slabs(self, batch: Batch, rows: BatchGradients, chunks: int) -> Iterator[Slab]:
-        """Yield a batch in parts of some chunks, with their places in the batch's gradients.
+    def _put_ids(self, batch: Batch, ids: Integers, chunks: int) -> None:
+        """Put the rows of the batch's edges, and of their negatives, into `ids` (2, C, B + U).
 
-        The random numbers of all slabs are drawn here, before threads share the slabs, in an order of their own.
+        Negatives are drawn here, before threads share the chunks. Those of some chunks are drawn at once, which is part
+        of what decides the bits, so it must not depend on the number of threads.
         """
         begin = 0
         for part in batch.slabs(chunks):
-            end = begin + len(part.sizes)
-            slab = Slab(part, rows.ids[:, begin:end], rows.values[:, begin:end])
             edges = part.edges.shape[1]
             ends = self._edges.source[part.edges], self._edges.target[part.edges]
-            filled = slab.filled
             for side, entities in enumerate((self._source, self._target)):
-                ids = slab.ids[side]  # (C, B + U)
-                ids[:, :edges] = ends[side]
-                ids[:, edges:] = self._rng.integers(len(entities.vectors), size=ids[:, edges:].shape, dtype=ids.dtype)
+                of_part = ids[side, begin : begin + len(part.sizes)]  # (c, B + U)
+                of_part[:, :edges] = ends[side]
+                of_part[:, edges:] = self._rng.integers(
+                    len(entities.vectors), size=of_part[:, edges:].shape, dtype=ids.dtype
+                )
                 if self._crosses:  # edges that only fill up a chunk are no negatives: a uniform one stays
-                    np.copyto(ids[:, edges + self._settings.uniform_negatives :], ends[1 - side], where=filled)
-            yield slab
-            begin = end
+                    crossing = of_part[:, edges + self._settings.uniform_negatives :]
+                    np.copyto(crossing, ends[1 - side], where=part.filled)
+            begin += len(part.sizes)
 
     def _train_slab(self, slab: Slab, measure: bool) -> tuple[Floats, Floats | None, Floats | None]:
         """Compute the gradients of a slab; return those of forward and backward parameters, and the losses if measured.
@@ -207,7 +209,7 @@ class _RelationBatchPass:
         The gradients of entities are put into their places.
         """
         part, relation_batch = slab.batch, self._relation_batch
-        weights = self._edges.weight[part.edges] * relation_batch.weights_of(part.relation)[:, None] * slab.filled
+        weights = self._edges.weight[part.edges] * relation_batch.weights_of(part.relation)[:, None] * part.filled
         forward, backward = relation_batch.directions(part.relation)
         source, target = self._ends(slab, 0), self._ends(slab, 1)
         gradients = chunk_gradients(source, target, weights, forward, backward, self._settings.loss, measure=measure)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -98,7 +97,6 @@ class Round:
     def tasks(self) -> int:
         return len(self.walks)
 
-    @cached_property
     def steps(self) -> tuple[Integers, Integers]:
         """Task that trains the edges between two groups, and the step of its walk: two arrays (groups, groups).
 

@@ -1,12 +1,14 @@
-"""One round on the driver: assign the edges to tasks, run the tasks, merge their results."""
+"""Rounds on the driver: assign the edges to the lanes of a relay, run the lanes, merge their results."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
+import numpy as np
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -15,34 +17,38 @@ from twhin_spark.kernels.arrays import Integers
 from twhin_spark.kernels.training_pass import TrainSettings
 from twhin_spark.tables.worker_tasks import RESULT_SCHEMA, collect_results
 from twhin_spark.training.bucket_schedule import Round
+from twhin_spark.training.execution import Execution
+from twhin_spark.training.relay import Relay
 from twhin_spark.training.run_settings import RunSettings
 from twhin_spark.training.state.manifest import Manifest
-from twhin_spark.training.state.relation_state import RelationState, merge
 from twhin_spark.training.state.round_report import RoundReport
-from twhin_spark.training.workers.round_task import RoundTask, RoundTaskResult
+from twhin_spark.training.workers.lane_task import LaneResult, LaneTask
+from twhin_spark.training.workers.pair_result import PairResult, relations_after
 from twhin_spark.training.workers.task_core import StartState
 
 _Number = TypeVar("_Number", int, float)
 
 
-def run_round(buckets: DataFrame, run: RunSettings, training_round: Round, before: Manifest) -> Manifest:
-    """Train one round.
+def run_rounds(buckets: DataFrame, run: RunSettings, relay: Relay, before: Manifest, execution: Execution) -> Manifest:
+    """Train the rounds of a relay.
 
     Parameters
     ----------
     buckets
         Rows of `edge_buckets`.
     run
-        The settings of the run and, in `train`, the learning rates of the round.
-    training_round
-        The round.
+        The settings of the run.
+    relay
+        The rounds.
     before
         The state to begin with.
+    execution
+        Threads and resources of each lane.
 
     Returns
     -------
     Manifest
-        The state after the round, to be committed.
+        The state after the last round, to be committed.
 
     Raises
     ------
@@ -52,33 +58,32 @@ def run_round(buckets: DataFrame, run: RunSettings, training_round: Round, befor
         A state file is damaged.
     """
     started = time.monotonic()
-    task = RoundTask(run, training_round, start_state(before))
-    rows = assign_blocks(buckets, training_round).mapInArrow(task, RESULT_SCHEMA)
-    results = sorted(map(RoundTaskResult.from_json, collect_results(rows)), key=lambda result: result.task)
-    for result in results:
-        if result.diverged is not None:
-            raise divergence_error(result.diverged, run.train, training_round)
-    files = list(before.partitions)
-    for result in results:
-        for partition, file in result.files.items():
-            files[partition] = file
-    report = RoundReport(
-        training_round.epoch,
-        training_round.number,
-        time.monotonic() - started,
-        _summed(result.edges for result in results),
-        _summed(result.loss for result in results),
-        [result.usage for result in results if result.usage],
-        run.train.entity_learning_rate,
-        run.train.relation_learning_rate,
-    )
+    task = LaneTask(run, relay, start_state(before), execution.threads)
+    # Lanes that exchange messages must run at the same time, which is what Spark's barrier mode is for.
+    assigned = assign_blocks(buckets, relay)
+    rows = assigned.mapInArrow(task, RESULT_SCHEMA, barrier=relay.exchanges, profile=execution.profile)
+    results = [LaneResult.from_json(result) for result in collect_results(rows)]
+    files, relations, reports = list(before.partitions), before.relations, []
+    for number, (training_round, settings) in enumerate(zip(relay.rounds, relay.settings, strict=True)):
+        pairs = [pair for result in results for pair in result.pairs if pair.number == number]
+        for pair in pairs:
+            if pair.diverged is not None:
+                raise divergence_error(pair.diverged, settings, training_round)
+        for result in results:
+            for partition, file in result.files[number].items():
+                files[partition] = file
+        relations = relations_after(relations, pairs)
+        reports.append(_report(training_round, settings, pairs))
+    # A round takes as long as its slowest task; the rest of the wall time is divided among the rounds in proportion.
+    share = (time.monotonic() - started) / max(sum(report.seconds for report in reports), 1e-9)
+    last = relay.rounds[-1]
     return replace(
         before,
-        epoch=training_round.epoch,
-        round=training_round.number,
+        epoch=last.epoch,
+        round=last.number,
         partitions=files,
-        relations={name: _merged(name, state, results) for name, state in before.relations.items()},
-        reports=[report],
+        relations=relations,
+        reports=[replace(report, seconds=report.seconds * share) for report in reports],
     )
 
 
@@ -87,19 +92,32 @@ def start_state(manifest: Manifest) -> StartState:
     return StartState(manifest.partitions, manifest.relations, manifest.fence)
 
 
-def assign_blocks(buckets: DataFrame, training_round: Round) -> DataFrame:
-    """Return the blocks of which a round trains any edge, those of each task in a Spark partition of their own.
+def assign_blocks(buckets: DataFrame, relay: Relay) -> DataFrame:
+    """Return the blocks of which a relay trains any edge, those of each lane in a Spark partition of their own.
 
-    The column `task` is the task's number, and `step` the step of its walk. The blocks of a task are ordered by step,
-    bucket and block.
+    The column `position` says where a lane trains a block, see `Relay.position`. The blocks of a lane are ordered by
+    position, bucket and block. A block inside a group is returned once for each round that trains a part of it.
     """
-    groups = F.lit(len(training_round.turn_of))
-    source, target = (F.get(_array(training_round.group_of), F.col(f"{end}_partition")) for end in ("source", "target"))
-    pair = source * groups + target
-    task, step = (F.get(_array(table.ravel()), pair) for table in training_round.steps)
-    assigned = buckets.withColumn("task", task).withColumn("step", step).where(F.col("task") >= 0)
-    order = ("step", "source_partition", "target_partition", "block")
-    return assigned.repartitionById(training_round.tasks, "task").sortWithinPartitions(*order)
+    group_of = relay.rounds[0].group_of
+    ends = {f"{end}_group": F.get(_array(group_of), F.col(f"{end}_partition")) for end in ("source", "target")}
+    places = buckets.sparkSession.createDataFrame(_places(relay))
+    assigned = buckets.withColumns(ends).join(F.broadcast(places), list(ends)).drop(*ends)
+    order = ("position", "source_partition", "target_partition", "block")
+    return assigned.repartitionById(relay.width, "lane").sortWithinPartitions(*order)
+
+
+def _places(relay: Relay) -> pa.Table:
+    """Return a row for each pair of groups and round that trains the edges between them, with lane and position."""
+    rows = []
+    for number, training_round in enumerate(relay.rounds):
+        task_of, step_of = training_round.steps()
+        source, target = np.nonzero(task_of >= 0)
+        lanes = relay.lanes[number]
+        for s, t, task, step in zip(source, target, task_of[source, target], step_of[source, target], strict=True):
+            rows.append((s, t, lanes[task], relay.position(number, int(task), int(step))))
+    source, target, lane, position = np.array(rows, dtype=np.int64).reshape(-1, 4).T
+    ends = {"source_group": source.astype(np.int32), "target_group": target.astype(np.int32)}
+    return pa.table({**ends, "lane": lane.astype(np.int32), "position": position})
 
 
 def _array(numbers: Integers) -> Column:
@@ -116,9 +134,19 @@ def divergence_error(relation: str, settings: TrainSettings, training_round: Rou
     )
 
 
-def _merged(name: str, before: RelationState, results: Sequence[RoundTaskResult]) -> RelationState:
-    after = [(result.edges[name], result.relations[name]) for result in results if name in result.relations]
-    return merge(before, after) if after else before
+def _report(training_round: Round, settings: TrainSettings, pairs: list[PairResult]) -> RoundReport:
+    """Report a round, with the seconds of its slowest task."""
+    usage = [pair.usage for pair in pairs if pair.usage]
+    return RoundReport(
+        training_round.epoch,
+        training_round.number,
+        max((task.seconds for task in usage), default=0.0),
+        _summed(pair.edges for pair in pairs),
+        _summed(pair.loss for pair in pairs),
+        usage,
+        settings.entity_learning_rate,
+        settings.relation_learning_rate,
+    )
 
 
 def _summed(parts: Iterable[Mapping[str, _Number]]) -> dict[str, _Number]:

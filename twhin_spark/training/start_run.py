@@ -12,6 +12,7 @@ from twhin_spark.errors import ConfigError
 from twhin_spark.graph.graph_version import GraphVersion
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGES, ENTITIES
+from twhin_spark.tables.session_cores import session_cores
 from twhin_spark.training.cpu import cpu_name
 from twhin_spark.training.planning.plan import measure_graph, plan_run
 from twhin_spark.training.run_settings import RunSettings
@@ -59,8 +60,7 @@ def begin_run(context: RunContext, buckets: DataFrame, fence: int) -> Manifest:
     """
     config, graph, run, folder = context.config, context.graph, context.run, context.folder
     size = measure_graph(context.store, graph, config)
-    slots = context.store.spark.sparkContext.defaultParallelism
-    plan = plan_run(config, size, partitions=graph.partitions, slots=slots)
+    plan = plan_run(config, size, partitions=graph.partitions, cores=session_cores(context.store.spark))
     context.progress(f"run {run.run_id}: {plan}")
     for warning in plan.warnings:
         context.progress(f"warning: {warning}")

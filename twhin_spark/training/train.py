@@ -15,6 +15,7 @@ from twhin_spark.graph.graph_version import latest_graph
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGE_BUCKETS
 from twhin_spark.tables.session_settings import ARROW_ROWS, spark_setting
+from twhin_spark.training.execution import plan_execution
 from twhin_spark.training.planning.costs import GroupLayout
 from twhin_spark.training.planning.plan import GraphSize, mean_sampling, workload
 from twhin_spark.training.progress import TrainingProgress
@@ -119,12 +120,13 @@ def _train_rounds(context: RunContext, buckets: DataFrame, manifest: Manifest, *
     entities = sum(sum(file.rows) for file in manifest.partitions)
     work = workload(config, GraphSize(entities, edges, mean_sampling(store, context.graph, config)))
     rule, validator = _stopping_rule(config.training), Validator.of_run(run, partitions)
-    trainer = Trainer(buckets, work.epochs_a_commit, folder, run, config.training, rule, validator)
+    layout = GroupLayout(partitions, manifest.groups, manifest.super_groups)
+    execution = plan_execution(store.spark, config.training, work, layout)
+    trainer = Trainer(buckets, execution, folder, run, config.training, rule, validator)
     log, earlier = RoundLog(store, run.run_id, first=first), folder.reports()
     log.collect(earlier)
-    rounds = GroupLayout(partitions, manifest.groups, manifest.super_groups).rounds
     progress = TrainingProgress(
-        context.progress, epochs=config.training.epochs, rounds=rounds, edges=work.trained, earlier=earlier
+        context.progress, epochs=config.training.epochs, rounds=layout.rounds, edges=work.trained, earlier=earlier
     )
     while not manifest.complete:
         manifest = trainer.advance(manifest)

@@ -37,14 +37,14 @@ def run_id_of(config: Config, graph: GraphVersion) -> str:
 def run_identity(config: Config, graph: GraphVersion) -> dict[str, Any]:
     """Return the settings that make a run what it is.
 
-    The order of the entity types is one of them, as state files are in that order.
+    The order of the entity types is one of them, as state files are in that order. Options that change no bit are not.
     """
     return {
         "graph": graph.graph_id,
         "graph.self_loops": config.graph.self_loops,
         "entity_types": config.entity_types,
         "relations": {name: config.relations[name].model_dump(mode="json") for name in graph.relations},
-        "training": config.training.model_dump(mode="json"),
+        "training": config.training.model_dump(mode="json", exclude={"task_threads", "commit_seconds"}),
     }
 
 

@@ -14,8 +14,10 @@ from twhin_spark.config.training import TrainingConfig
 from twhin_spark.kernels.training_pass import TrainSettings
 from twhin_spark.tables.worker_tasks import RESULT_SCHEMA, collect_results
 from twhin_spark.training.bucket_schedule import Round, rounds_of_epoch
+from twhin_spark.training.execution import Execution
 from twhin_spark.training.learning_rate_schedule import settings_at_round
-from twhin_spark.training.rounds import assign_blocks, divergence_error, run_round, start_state
+from twhin_spark.training.relay import Relay, plan_lanes
+from twhin_spark.training.rounds import assign_blocks, divergence_error, run_rounds, start_state
 from twhin_spark.training.run_settings import RunSettings
 from twhin_spark.training.state.manifest import BestEpoch, Manifest
 from twhin_spark.training.state.run_folder import RunFolder
@@ -29,12 +31,11 @@ from twhin_spark.training.workers.single_task import SingleTask, SingleTaskResul
 class Trainer:
     """Everything that stays the same while a run is trained.
 
-    buckets: rows of `edge_buckets`. epochs_a_commit: if one task holds the whole model. validator: None without
-    validation edges.
+    buckets: rows of `edge_buckets`. validator: None without validation edges.
     """
 
     buckets: DataFrame
-    epochs_a_commit: int
+    execution: Execution
     folder: RunFolder
     run: RunSettings
     training: TrainingConfig
@@ -54,10 +55,9 @@ class Trainer:
         if before.groups == 1:
             after = self._train_epochs(before, epoch)
         else:
-            training_round = rounds[number]
-            run = replace(self.run, train=self._settings(training_round, len(rounds)))
-            after = run_round(self.buckets, run, training_round, before)
-            if training_round is rounds[-1]:
+            relay = self._relay(rounds[number : number + self.execution.rounds_a_commit], len(rounds))
+            after = run_rounds(self.buckets, self.run, relay, before, self.execution)
+            if relay.rounds[-1] is rounds[-1]:
                 after = self._end_epoch(after)
         self.folder.commit(after)
         self.folder.sweep(after)
@@ -66,12 +66,16 @@ class Trainer:
     def _rounds(self, manifest: Manifest, epoch: int) -> list[Round]:
         return rounds_of_epoch(len(manifest.partitions), manifest.groups, manifest.super_groups, self.run.seed, epoch)
 
+    def _relay(self, rounds: list[Round], of_epoch: int) -> Relay:
+        settings = [self._settings(training_round, of_epoch) for training_round in rounds]
+        return Relay(rounds, settings, plan_lanes(rounds, self.execution.lanes))
+
     def _settings(self, training_round: Round, rounds: int) -> TrainSettings:
         return settings_at_round(self.run.train, self.training, training_round, rounds)
 
     def _end_epoch(self, after: Manifest) -> Manifest:
         """Measure the epoch, and decide if it is the best one and if it is the last."""
-        (report,) = after.reports
+        *earlier, report = after.reports
         if self.validator:
             spark, rule = self.buckets.sparkSession, self.stopping_rule
             result = validate_files(spark, self.run, self.validator, after, rule.needs_ranks)
@@ -80,7 +84,7 @@ class Trainer:
                 after = replace(after, history=[*after.history, rule.value(result)])
                 if rule.keeps_last(after.history):
                     after = replace(after, best=BestEpoch(after.epoch, after.partitions, after.relations))
-        return replace(after, reports=[report], complete=self._is_last(after.epoch, after.history))
+        return replace(after, reports=[*earlier, report], complete=self._is_last(after.epoch, after.history))
 
     def _is_last(self, epoch: int, history: list[float]) -> bool:
         return epoch == self.training.epochs - 1 or self.stopping_rule.ends(history)
@@ -88,11 +92,13 @@ class Trainer:
     def _train_epochs(self, before: Manifest, first: int) -> Manifest:
         """Train the epochs to the next commit in one task, which measures and decides as `_end_epoch` does."""
         started = time.monotonic()
-        last = min(first + self.epochs_a_commit, self.training.epochs)
+        last = min(first + self.execution.epochs_a_commit, self.training.epochs)
         rounds = [training_round for epoch in range(first, last) for training_round in self._rounds(before, epoch)]
         settings = [self._settings(training_round, 1) for training_round in rounds]
-        task = SingleTask(self.run, rounds, settings, start_state(before), self.stopping_rule, before.history)
-        rows = assign_blocks(self.buckets, rounds[0]).mapInArrow(task, RESULT_SCHEMA)
+        execution, start = self.execution, start_state(before)
+        task = SingleTask(self.run, rounds, settings, start, self.stopping_rule, before.history, execution.threads)
+        assigned = assign_blocks(self.buckets, self._relay(rounds[:1], 1))
+        rows = assigned.mapInArrow(task, RESULT_SCHEMA, profile=execution.profile)
         (row,) = collect_results(rows)
         result = SingleTaskResult.from_json(row)
         if result.diverged is not None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from twhin_spark.kernels.training_pass import SLAB_BYTES
-from twhin_spark.training.bucket_schedule import rounds_of_epoch
 
 FLOAT_BYTES = 4
 PROCESS_BYTES = 115_000_000  # a Python worker with numpy, scipy and pyarrow, before it has done anything
@@ -20,14 +19,16 @@ EDGE_DRAW_BYTES = 20  # how often an edge is trained, if relations are sampled
 SCORE_COPIES = 4  # of the scores that are computed at once
 VECTOR_COPIES = 4  # of the vectors of a batch, and of their gradients
 
-ROUND_SECONDS = 0.25  # Spark: planning, starting tasks, committing
+RELAY_SECONDS = 0.25  # Spark: planning, starting tasks, committing
+ROUND_SECONDS = 0.02  # of a relay: the lanes tell each other what they have done
 EDGE_SECONDS = 0.1e-6  # to sort, send and unpack one edge
 NOMINAL_FLOPS = 70e9  # of the kernels on one core
 NOMINAL_EDGE_SECONDS = 3e-6  # of the kernels beside matrix products
 NOMINAL_BATCH_SECONDS = 0.5e-3  # of a step, however few edges it has
 NOMINAL_STATE_BYTES = 1.2e9  # of state that a task reads or writes in a second, checksums included
 
-COMMIT_SECONDS = 10.0  # of training between commits, if one task trains several epochs
+SMALL_EPOCH_SECONDS = 5.0  # up to which an epoch stays in one task: it has the best negatives, and no rounds
+THREAD_EFFICIENCY = 0.95  # of the kernels, in a task of several threads
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,18 @@ class Workload:
         """Seconds of an epoch of one task that holds the whole model. In a tiny graph, small batches take most."""
         return self.trained * (self.nominal_edge_seconds + NOMINAL_BATCH_SECONDS / self.batch_size)
 
-    @property
-    def epochs_a_commit(self) -> int:
-        """Epochs between commits if one task holds the whole model. It goes by nominal time, so no clock changes it."""
-        return max(1, int(COMMIT_SECONDS / max(self.nominal_task_seconds, 1e-3)))
+    def epochs_a_commit(self, commit_seconds: float, threads: int = 1) -> int:
+        """Return the number of epochs between commits, if one task holds the whole model and has these threads.
+
+        It goes by nominal time, so no clock changes it.
+        """
+        seconds = self.nominal_task_seconds / thread_speed(threads)
+        return max(1, int(commit_seconds / max(seconds, 1e-3)))
+
+    def rounds_a_commit(self, layout: GroupLayout, commit_seconds: float, threads: int = 1) -> int:
+        """Return the number of rounds between commits, by nominal time as well."""
+        seconds = self.nominal_task_seconds / thread_speed(threads) / (layout.rounds * layout.tasks)
+        return min(layout.rounds, max(1, int(commit_seconds / max(seconds, 1e-3))))
 
 
 @dataclass(frozen=True)
@@ -89,17 +98,19 @@ class GroupLayout:
         """Tasks of a round."""
         return max(self.super_groups // 2, 1)
 
-    @property
-    def loads(self) -> int:
-        """Number of times that an epoch reads a group, and writes one."""
-        loads = 0
-        for training_round in rounds_of_epoch(self.groups, self.groups, self.super_groups, seed=0, epoch=0):
-            for walk in training_round.walks:
-                loaded: set[int] = set()
-                for pair in walk:
-                    loads += len(set(pair) - loaded)
-                    loaded = set(pair)
-        return loads
+    def loads(self, relays: int = 1) -> int:
+        """Return the number of times that an epoch reads a group, and writes one, if it is cut into some relays.
+
+        Each pair of groups shares one of them with the pair before, which the lane keeps, so it loads one group. A walk
+        through super-groups may load one more where it begins, and one more where it goes over from the pairs inside a
+        super-group to those between two.
+        """
+        pairs = self.groups * (self.groups - 1) // 2
+        if self.groups == 1:
+            return 1
+        if self.groups == self.super_groups:
+            return pairs + self.tasks * relays
+        return pairs + 2 * self.rounds * self.tasks
 
 
 @dataclass(frozen=True)
@@ -147,20 +158,26 @@ def task_bytes(work: Workload, layout: GroupLayout) -> TaskBytes:
 
 @dataclass(frozen=True)
 class Speed:
-    """Speed of one slot: seconds of the kernels for an edge, and bytes of state read or written in a second."""
+    """Speed of one slot: seconds of the kernels for an edge on one thread, and bytes of state moved in a second."""
 
     edge_seconds: float
     state_bytes: float
+    threads: int = 1
 
 
-def nominal_speed(work: Workload) -> Speed:
+def nominal_speed(work: Workload, threads: int = 1) -> Speed:
     """Return the speed that plans go by, which is the same on all machines."""
-    return Speed(work.nominal_edge_seconds, NOMINAL_STATE_BYTES)
+    return Speed(work.nominal_edge_seconds, NOMINAL_STATE_BYTES, threads)
 
 
-def state_bytes_moved(work: Workload, layout: GroupLayout) -> int:
+def thread_speed(threads: int) -> float:
+    """Return how many times faster the kernels of a task are with some threads than with one."""
+    return 1.0 if threads == 1 else threads * THREAD_EFFICIENCY
+
+
+def state_bytes_moved(work: Workload, layout: GroupLayout, relays: int = 1) -> int:
     """Return the bytes of state that an epoch reads and writes."""
-    return 2 * round(work.model_bytes * layout.loads / layout.groups)
+    return 2 * round(work.model_bytes * layout.loads(relays) / layout.groups)
 
 
 def edges_sent(work: Workload, layout: GroupLayout) -> int:
@@ -168,15 +185,19 @@ def edges_sent(work: Workload, layout: GroupLayout) -> int:
     return round(work.edges * (1 + (max(layout.super_groups - 1, 1) - 1) / layout.groups))
 
 
-def epoch_seconds(work: Workload, layout: GroupLayout, slots: int, speed: Speed) -> float:
+def epoch_seconds(work: Workload, layout: GroupLayout, slots: int, speed: Speed, commit_seconds: float = 60.0) -> float:
     """Return the wall seconds of an epoch after the first, in which Spark also reads the edges."""
     waves = layout.rounds * -(-layout.tasks // slots)  # of tasks that run at the same time
     runs = layout.rounds * layout.tasks
-    kernel = work.trained * speed.edge_seconds / runs
-    moving = state_bytes_moved(work, layout) / speed.state_bytes / runs
+    kernel = work.trained * speed.edge_seconds / thread_speed(speed.threads) / runs
+    if layout.groups == 1:
+        rounds, relays = 0.0, 1 / work.epochs_a_commit(commit_seconds, speed.threads)
+    else:
+        rounds = float(layout.rounds)
+        relays = rounds / work.rounds_a_commit(layout, commit_seconds, speed.threads)
+    moving = state_bytes_moved(work, layout, round(relays)) / speed.state_bytes / runs
     sending = edges_sent(work, layout) * EDGE_SECONDS / runs
-    commits = layout.rounds if layout.groups > 1 else 1 / work.epochs_a_commit
-    return waves * (kernel + moving + sending) + commits * ROUND_SECONDS
+    return waves * (kernel + moving + sending) + relays * RELAY_SECONDS + rounds * ROUND_SECONDS
 
 
 def format_bytes(count: int) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from twhin_spark.config import Config
+from twhin_spark.tables.session_cores import Cores
 from twhin_spark.training.planning.calibration import measure_speed
 from twhin_spark.training.planning.costs import EDGE_BYTES, Speed, epoch_seconds, format_bytes
 from twhin_spark.training.planning.plan import GraphSize, Plan, plan_run
@@ -18,14 +19,20 @@ class Forecast:
     """A plan and its expected time on a cluster of some slots."""
 
     plan: Plan
-    slots: int
+    cores: Cores
+    commit_seconds: float
     speed: Speed
     measured: bool  # the kernels' speed was measured here, not given
     epochs: int
 
     @property
     def epoch_seconds(self) -> float:
-        return epoch_seconds(self.plan.work, self.plan.layout, self.slots, self.speed)
+        return epoch_seconds(self.plan.work, self.plan.layout, self.slots, self.speed, self.commit_seconds)
+
+    @property
+    def slots(self) -> int:
+        """Tasks that run at the same time."""
+        return max(self.cores.total // self.plan.threads, 1)
 
     def lines(self) -> Iterator[str]:
         """Yield the lines that are printed."""
@@ -36,7 +43,7 @@ class Forecast:
         yield f"model: {format_bytes(plan.work.model_bytes)}"
         yield (
             f"layout: {layout.groups} groups in {layout.super_groups} super-groups; an epoch is {layout.rounds} rounds "
-            f"of {layout.tasks} tasks"
+            f"of {layout.tasks} tasks with {plan.threads} threads"
         )
         yield from (f"why: {reason}" for reason in plan.reasons)
         yield f"a task holds {format_bytes(task.total)}: {task}"
@@ -44,8 +51,8 @@ class Forecast:
         yield f"an epoch moves {state} of state and {edges} of edges"
         source = "measured here" if self.measured else "as given"
         yield (
-            f"an epoch takes {self.epoch_seconds:,.1f} s on {self.slots} slots, {self.epochs} take "
-            f"{self.epoch_seconds * self.epochs:,.0f} s; a slot trains "
+            f"an epoch takes {self.epoch_seconds:,.1f} s on {self.cores.total} cores, {self.epochs} take "
+            f"{self.epoch_seconds * self.epochs:,.0f} s; a core trains "
             f"{1 / self.speed.edge_seconds:,.0f} edges/s ({source})"
         )
         yield from (f"warning: {warning}" for warning in plan.warnings)
@@ -61,7 +68,9 @@ class Forecast:
             **asdict(plan.layout),
             "rounds": plan.layout.rounds,
             "tasks": plan.layout.tasks,
+            "threads": plan.threads,
             "slots": self.slots,
+            "cores": self.cores.total,
             "model_bytes": plan.work.model_bytes,
             "task_bytes": plan.task.total,
             "task_parts": asdict(plan.task),
@@ -77,7 +86,7 @@ class Forecast:
 
 
 def forecast(
-    config: Config, size: GraphSize, *, partitions: int, slots: int, edges_per_second: float | None = None
+    config: Config, size: GraphSize, *, partitions: int, cores: Cores, edges_per_second: float | None = None
 ) -> Forecast:
     """Plan a config's run and forecast its time.
 
@@ -89,17 +98,17 @@ def forecast(
         The size of the graph.
     partitions
         The number of the graph's partitions.
-    slots
-        The number of tasks that run at the same time.
+    cores
+        The cores that the training may use.
     edges_per_second
-        The edges that the kernels train on one slot; None measures them here, in a second or two.
+        The edges that the kernels train on one core; None measures them here, in a second or two.
 
     Raises
     ------
     ConfigError
         A task would need more memory than it may use.
     """
-    plan = plan_run(config, size, partitions=partitions, slots=slots)
+    plan = plan_run(config, size, partitions=partitions, cores=cores)
     layout = plan.layout
     entities = size.entities if layout.groups == 1 else 2 * size.entities // layout.groups  # of a task
     relation = next(
@@ -111,7 +120,14 @@ def forecast(
         dim=config.training.dim,
         entities=entities,
         output=config.output,
-        slots=min(slots, layout.tasks),
+        slots=min(cores.total, layout.tasks * plan.threads),
         edge_seconds=None if edges_per_second is None else 1 / edges_per_second,
     )
-    return Forecast(plan, slots, speed, edges_per_second is None, config.training.epochs)
+    return Forecast(
+        plan,
+        cores,
+        config.training.commit_seconds,
+        replace(speed, threads=plan.threads),
+        edges_per_second is None,
+        config.training.epochs,
+    )

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from pyspark.sql import functions as F
 
 from twhin_spark.config import Config
+from twhin_spark.config.training import TrainingConfig
 from twhin_spark.graph.graph_version import GraphVersion
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGE_BUCKETS, ENTITIES
+from twhin_spark.tables.session_cores import Cores
 from twhin_spark.training.planning.costs import (
+    SMALL_EPOCH_SECONDS,
     GroupLayout,
     TaskBytes,
     Workload,
@@ -36,6 +39,7 @@ class Plan:
 
     work: Workload
     layout: GroupLayout
+    threads: int  # of a task
     task: TaskBytes
     reasons: list[str]
     warnings: list[str]
@@ -52,7 +56,8 @@ class Plan:
         layout = self.layout
         return (
             f"{layout.partitions} partitions in {layout.groups} groups, {layout.rounds} rounds of {layout.tasks} "
-            f"tasks; the model has {format_bytes(self.work.model_bytes)}, a task holds {format_bytes(self.task.total)}"
+            f"tasks with {self.threads} threads; the model has {format_bytes(self.work.model_bytes)}, a task holds "
+            f"{format_bytes(self.task.total)}"
         )
 
 
@@ -87,16 +92,26 @@ def mean_sampling(store: TableStore, graph: GraphVersion, config: Config) -> flo
     return float(sum(sampling[name] * count for name, count in edges.items()) / max(sum(edges.values()), 1))
 
 
-def plan_run(config: Config, size: GraphSize, *, partitions: int, slots: int) -> Plan:
+def plan_run(config: Config, size: GraphSize, *, partitions: int, cores: Cores) -> Plan:
     """Plan a config's run. Raises ConfigError if a task would need more memory than it may use."""
     training = config.training
+    threads = task_threads(training, cores)
     return resolve_plan(
         workload(config, size),
         partitions=partitions,
-        slots=slots,
+        slots=max(cores.total // threads, 1),
+        threads=threads,
         task_memory_gb=training.task_memory_gb,
         groups=training.groups,
     )
+
+
+def task_threads(training: TrainingConfig, cores: Cores) -> int:
+    """Return the threads of a task: what the config says, or the cores of an executor that a batch keeps busy."""
+    if training.task_threads is not None:
+        return training.task_threads
+    chunk = min(training.in_batch_negatives or training.batch_size, training.batch_size)
+    return max(min(cores.of_executor, training.batch_size // chunk), 1)
 
 
 def workload(config: Config, size: GraphSize) -> Workload:
@@ -118,14 +133,20 @@ def workload(config: Config, size: GraphSize) -> Workload:
 
 
 def resolve_plan(
-    work: Workload, *, partitions: int, slots: int, task_memory_gb: float, groups: int | None = None
+    work: Workload,
+    *,
+    partitions: int,
+    slots: int,
+    task_memory_gb: float,
+    groups: int | None = None,
+    threads: int = 1,
 ) -> Plan:
     """Choose the layout of a run.
 
-    Without a configured number of groups it is one group, if that fits one task and one task is no slower than rounds
-    of several. Otherwise there are twice as many super-groups as slots, so that every slot has a pair in each round,
-    and as few groups in each as let two groups fit a task. Nothing is measured here, so the same graph on as many slots
-    always gets the same plan.
+    Without a configured number of groups it is one group, if that fits one task, and one task is no slower than rounds
+    of several or takes a few seconds at most. Otherwise there are twice as many super-groups as slots, so that every
+    slot has a pair in each round, and as few groups in each as let two groups fit a task. Nothing is measured here, so
+    the same graph on as many slots always gets the same plan.
 
     Parameters
     ----------
@@ -139,6 +160,8 @@ def resolve_plan(
         The memory that a task may use in all.
     groups
         The config's `training.groups`; None chooses a number.
+    threads
+        Number of threads of a task.
 
     Raises
     ------
@@ -150,7 +173,7 @@ def resolve_plan(
         layout = configured_layout(partitions, groups, slots)
         reason = f"{groups} groups, as training.groups says"
     else:
-        choice = _choose(work, partitions, slots, limit)
+        choice = _choose(work, partitions, slots, threads, limit)
         if choice is None:
             raise memory_error(work, list(layouts_by_size(partitions, slots))[-1], slots, limit, groups)
         layout, reason = choice
@@ -163,21 +186,21 @@ def resolve_plan(
             f"a task walks the pairs of two super-groups of {layout.groups // layout.super_groups} groups and swaps "
             "one group a step: that moves fewer bytes than a round for each pair"
         )
-    return Plan(work, layout, memory, reasons, list(_warnings(layout, slots)))
+    return Plan(work, layout, threads, memory, reasons, list(_warnings(layout, slots)))
 
 
-def _choose(work: Workload, partitions: int, slots: int, limit: int) -> tuple[GroupLayout, str] | None:
+def _choose(work: Workload, partitions: int, slots: int, threads: int, limit: int) -> tuple[GroupLayout, str] | None:
     """Return the first layout that fits, and the reason for it."""
     whole, parallel = GroupLayout(partitions, 1, 1), GroupLayout(partitions, *2 * [min(2 * slots, partitions)])
-    speed = nominal_speed(work)
+    speed = nominal_speed(work, threads)
     if task_bytes(work, whole).total <= limit:
         if slots == 1:
-            return whole, "1 group: it fits the only slot's memory"
+            return whole, "1 group: it fits the memory of the only task"
         alone, together = (epoch_seconds(work, layout, slots, speed) for layout in (whole, parallel))
-        if alone <= together:
+        if alone <= max(together, SMALL_EPOCH_SECONDS):
             return whole, (
                 f"1 group: the graph is small, one task takes about {alone:.1f} s an epoch, {parallel.rounds} rounds "
-                f"of {parallel.tasks} would take {together:.1f} s"
+                f"of {parallel.tasks} would take {together:.1f} s, and groups cost quality"
             )
     for layout in layouts_by_size(partitions, slots):
         if task_bytes(work, layout).total <= limit:

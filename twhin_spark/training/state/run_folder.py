@@ -79,6 +79,10 @@ class RunFolder:
                 f"and checksum {file.crc32} were written; train again"
             )
 
+    def delete_state(self, file: StateFile) -> None:
+        """Delete a partition's file, which no manifest lists."""
+        self._fs.delete_file(f"{self.root}/state/{file.name}")
+
     def commit(self, manifest: Manifest) -> None:
         """Make a round the latest one, atomically.
 

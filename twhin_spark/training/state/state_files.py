@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -55,6 +56,11 @@ class StateFile:
     @property
     def bytes(self) -> int:
         return sum(self.rows) * (self.dim + 1) * 4
+
+
+def state_files(fields: Mapping[str, Any]) -> dict[int, StateFile]:
+    """Return the files, by partition, that `asdict` and JSON turned into these fields."""
+    return {int(partition): StateFile(**file) for partition, file in fields.items()}
 
 
 def byte_pieces(states: Iterable[EntityState]) -> Iterator[memoryview]:

@@ -32,20 +32,20 @@ class Block:
     weight: np.ndarray
 
 
-def blocks_by_step(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, deque[Block]]]:
-    """Yield each step of a walk with its blocks, as views of the batches. The rows must be ordered by step."""
-    for step, blocks in itertools.groupby(_blocks(batches), key=lambda numbered: numbered[0]):
-        yield step, deque(block for _, block in blocks)
+def blocks_by_position(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, deque[Block]]]:
+    """Yield each position with its blocks, as views of the batches. The rows must be ordered by position."""
+    for position, blocks in itertools.groupby(_blocks(batches), key=lambda placed: placed[0]):
+        yield position, deque(block for _, block in blocks)
 
 
 def _blocks(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, Block]]:
     for batch in batches:
         for k in range(batch.num_rows):
-            step, source_partition, target_partition = (
-                batch[name][k].as_py() for name in ("step", "source_partition", "target_partition")
+            position, source_partition, target_partition = (
+                batch[name][k].as_py() for name in ("position", "source_partition", "target_partition")
             )
             arrays = {name: np.frombuffer(batch[name][k].as_buffer(), dtype) for name, dtype in DTYPES.items()}
-            yield step, Block(source_partition, target_partition, **arrays)
+            yield position, Block(source_partition, target_partition, **arrays)
 
 
 def edges_in_buffer(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from twhin_spark.kernels.arrays import Integers
 from twhin_spark.kernels.model import EntityRows
+from twhin_spark.kernels.threads import ThreadTeam
 from twhin_spark.training.bucket_schedule import Pair, Round
 from twhin_spark.training.state.run_folder import RunFolder
 from twhin_spark.training.state.state_files import EntityState, StateFile
@@ -30,10 +31,11 @@ class PartitionBuffer:
         files: Sequence[StateFile],
         types: Sequence[str],
         training_round: Round,
-        walk: Sequence[Pair],
+        groups: Iterable[int],
         file_name: Callable[[int], str],
+        threads: int = 1,
     ) -> None:
-        """Make room for the groups of a walk.
+        """Make room for any two of some groups.
 
         Parameters
         ----------
@@ -44,30 +46,38 @@ class PartitionBuffer:
         types
             The entity types in the files' order.
         training_round
-            The round, which says which partitions a group has.
-        walk
-            The pairs of groups that the task will hold, one after the other.
+            A round of the epoch, which says which partitions a group has.
+        groups
+            The groups that the task will hold, two at a time.
         file_name
             Function of a partition that returns the name of the file that this task writes.
+        threads
+            Number of threads that read and write partitions at the same time.
         """
         self._folder, self._types, self._round, self._file_name = folder, types, training_round, file_name
-        groups = sorted({group for pair in walk for group in pair})
-        self._files = {p: files[p] for group in groups for p in training_round.partitions_of(group)}
+        self._threads = threads
+        self._files = list(files)
+        self._committed = {file.name for file in files}
         self._all_rows = np.sum([file.rows for file in files], axis=0)  # (types,)
         self._sides: list[int | None] = [None, None]
         self.written: dict[int, StateFile] = {}  # by partition
         self.read_bytes = self.written_bytes = 0
-        sizes = np.array([self._rows(group).sum(axis=0) for group in groups])
+        sizes = np.array([self._rows(group).sum(axis=0) for group in sorted(set(groups))])
         self._middle = sizes.max(axis=0)  # (types,)
         room = self._middle * 2 if len(sizes) > 1 else self._middle
         dim = files[0].dim
         self._memory = [EntityState.empty(rows, dim) for rows in room]
 
-    def evict(self, keep: Pair | None = None) -> None:
+    def evict(self, keep: Collection[int] = ()) -> None:
         """Write the groups in the buffer to files, except those to be kept, and free their places."""
         for side, group in enumerate(self._sides):
-            if group is not None and group not in (keep or ()):
+            if group is not None and group not in keep:
                 self._write(side)
+
+    def receive(self, files: Mapping[int, StateFile]) -> None:
+        """Read partitions from these files from now on: other tasks have trained them."""
+        for partition, file in files.items():
+            self._files[partition] = file
 
     def load(self, pair: Pair) -> None:
         """Read the groups of the pair that are not in the buffer. There must be a free place for each."""
@@ -90,6 +100,22 @@ class PartitionBuffer:
         left = self._sides[0]
         begin = self._middle - (0 if left is None else self._rows(left).sum(axis=0))
         return {partition: first - begin for partition, first in self._positions()}
+
+    @property
+    def groups(self) -> set[int]:
+        """The groups in the buffer."""
+        return {group for group in self._sides if group is not None}
+
+    def take_written(self) -> dict[int, StateFile]:
+        """Return the files written since the last call, by partition."""
+        written, self.written = self.written, {}
+        return written
+
+    def restart_counts(self) -> tuple[int, int]:
+        """Return the bytes read and written since the last call."""
+        counts = self.read_bytes, self.written_bytes
+        self.read_bytes = self.written_bytes = 0
+        return counts
 
     def states(self) -> list[tuple[int, dict[str, EntityState]]]:
         """Return the partitions in the buffer, ascending, in the memory in which they are trained."""
@@ -123,17 +149,31 @@ class PartitionBuffer:
         return {name: self._memory[k][first[k] : first[k] + rows[k]] for k, name in enumerate(self._types)}
 
     def _read(self, group: int, side: int) -> None:
-        for partition, first in self._positions_in(side, group):
-            self._folder.read_into(self._state(partition, first), self._files[partition])
-            self.read_bytes += self._files[partition].bytes
+        def read(position: tuple[int, Integers]) -> None:
+            partition, first = position
+            file = self._files[partition]
+            self._folder.read_into(self._state(partition, first), file)
+            if file.name not in self._committed:
+                self._folder.delete_state(file)  # this task writes a newer one
+
+        positions = self._positions_in(side, group)
+        with ThreadTeam(self._threads) as team:
+            team.map(read, positions)
+        self.read_bytes += sum(self._files[partition].bytes for partition, _ in positions)
         self._sides[side] = group
 
     def _write(self, side: int) -> None:
+        def write(position: tuple[int, Integers]) -> StateFile:
+            # A partition that this task has written before is overwritten: no one else knows the file.
+            partition, first = position
+            return self._folder.write_partition(self._file_name(partition), self._state(partition, first))
+
         group = self._sides[side]
         assert group is not None
-        for partition, first in self._positions_in(side, group):
-            # A partition that this task has written before is overwritten: no one else knows the file.
-            file = self._folder.write_partition(self._file_name(partition), self._state(partition, first))
+        positions = self._positions_in(side, group)
+        with ThreadTeam(self._threads) as team:
+            files = team.map(write, positions)
+        for (partition, _), file in zip(positions, files, strict=True):
             self._files[partition] = self.written[partition] = file
-            self.written_bytes += file.bytes
+        self.written_bytes += sum(file.bytes for file in files)
         self._sides[side] = None

@@ -5,40 +5,69 @@ The random numbers of an epoch depend on its number, so the number of epochs tha
 
 from __future__ import annotations
 
+import itertools
+import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Self
 
 import pyarrow as pa
 
 from twhin_spark.kernels.relation_sampling import sample_edges
 from twhin_spark.kernels.training_pass import PassResult, TrainSettings, train_edges
+from twhin_spark.tables.worker_tasks import result_batch
 from twhin_spark.training.bucket_schedule import Round
 from twhin_spark.training.run_settings import RunSettings
-from twhin_spark.training.state.manifest import BestEpoch
+from twhin_spark.training.state.manifest import BestEpoch, relation_states
+from twhin_spark.training.state.relation_state import RelationState
 from twhin_spark.training.state.round_report import RoundReport
+from twhin_spark.training.state.state_files import StateFile, state_files
 from twhin_spark.training.validation.early_stopping import StoppingRule
 from twhin_spark.training.validation.validator import Validator
-from twhin_spark.training.workers.edge_blocks import blocks_by_step
-from twhin_spark.training.workers.task_core import StartState, TaskCore, TaskResult, run_task, task_generator
+from twhin_spark.training.workers.edge_blocks import blocks_by_position
+from twhin_spark.training.workers.task_core import StartState, TaskCore, task_generator
 
 
 @dataclass(frozen=True, kw_only=True)
-class SingleTaskResult(TaskResult):
-    """Result of the task. If a loss was not finite, `diverged_in` is the epoch."""
+class SingleTaskResult:
+    """Result of the task.
 
+    Attributes
+    ----------
+    diverged, diverged_in
+        The relation at which a loss was not finite, and the epoch; all else is empty then.
+    reports
+        By epoch; fewer than the rounds if training ended early.
+    files, relations
+        The model, by partition and by relation.
+    history, best
+        As in the manifest; `best` if it is one of these epochs.
+    """
+
+    diverged: str | None = None
     diverged_in: int = 0
-    reports: list[RoundReport] = field(default_factory=list)  # by epoch; fewer than the rounds if training ended early
-    history: list[float] = field(default_factory=list)  # as in the manifest
-    best: BestEpoch | None = None  # if it is one of these epochs
+    reports: list[RoundReport] = field(default_factory=list)
+    files: dict[int, StateFile] = field(default_factory=dict)
+    relations: dict[str, RelationState] = field(default_factory=dict)
+    history: list[float] = field(default_factory=list)
+    best: BestEpoch | None = None
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
 
     @classmethod
-    def _further_fields(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            "reports": [RoundReport.from_fields(report) for report in fields["reports"]],
-            "best": fields["best"] and BestEpoch.from_fields(fields["best"]),
-        }
+    def from_json(cls, text: str | bytes) -> Self:
+        fields: dict[str, Any] = json.loads(text)
+        return cls(
+            **{
+                **fields,
+                "reports": [RoundReport.from_fields(report) for report in fields["reports"]],
+                "files": state_files(fields["files"]),
+                "relations": relation_states(fields["relations"]),
+                "best": fields["best"] and BestEpoch.from_fields(fields["best"]),
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -54,10 +83,16 @@ class SingleTask:
     start: StartState
     stopping_rule: StoppingRule
     history: list[float]
+    threads: int = 1
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Train all rows of `edge_buckets`, for `mapInArrow`; yield a row with a SingleTaskResult, see `run_task`."""
-        return run_task(batches, lambda _, rows: self.train(rows))
+        """Train all rows of `edge_buckets`, for `mapInArrow`; yield a row with a SingleTaskResult, see `result_batch`.
+
+        Without a row there is no result.
+        """
+        filled = (batch for batch in batches if batch.num_rows)
+        if (first := next(filled, None)) is not None:
+            yield result_batch(lambda: self.train(itertools.chain([first], filled)).to_json().encode())
 
     def train(self, batches: Iterable[pa.RecordBatch]) -> SingleTaskResult:
         """Train the epochs.
@@ -65,10 +100,10 @@ class SingleTask:
         Raises InputError if a state file is damaged, TrainingError if the disk is full.
         """
         run, first = self.run, self.rounds[0]
-        core = TaskCore(run, self.start, first, 0, f"e{first.epoch:05d}")
+        core = TaskCore(run, self.start, first, [0], self.threads)
         core.swap_in(first.walks[0][0])
         with core.clock("edge"):
-            ((_, blocks),) = blocks_by_step(batches)
+            ((_, blocks),) = blocks_by_position(batches)
             edges = core.edges(blocks)
         model, validator = core.model(), Validator.of_run(run, len(self.start.files))
         reports: list[RoundReport] = []
@@ -77,7 +112,7 @@ class SingleTask:
             started = time.perf_counter()
             with core.clock("kernel"):
                 rng = task_generator(run, training_round, 0)
-                trained = train_edges(model, sample_edges(edges, run.sampling, rng), settings, rng)
+                trained = train_edges(model, sample_edges(edges, run.sampling, rng), settings, rng, self.threads)
             if trained.non_finite is not None:
                 relation = run.relations[trained.non_finite].name
                 return SingleTaskResult(diverged=relation, diverged_in=training_round.epoch)

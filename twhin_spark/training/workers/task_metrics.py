@@ -5,11 +5,8 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
-
-_Item = TypeVar("_Item")
 
 
 class StopWatch:
@@ -27,16 +24,11 @@ class StopWatch:
         finally:
             self.seconds[part] += time.perf_counter() - started
 
-    def each(self, part: str, items: Iterable[_Item]) -> Iterator[_Item]:
-        """Yield the items and add the time that they take to arrive to a part."""
-        iterator = iter(items)
-        while True:
-            with self(part):
-                try:
-                    item = next(iterator)
-                except StopIteration:
-                    return
-            yield item
+    def restart(self) -> dict[str, float]:
+        """Return the seconds of all parts, and begin anew."""
+        seconds = self.seconds
+        self.seconds = dict.fromkeys(seconds, 0.0)
+        return seconds
 
 
 def peak_rss_bytes() -> int:
