@@ -68,7 +68,7 @@ def test_what_is_trained_more_than_once_takes_longer_and_has_its_own_memory() ->
     layout, speed = GroupLayout(256, 4, 4), nominal_speed(MIDDLE)
     thrice, half = replace(MIDDLE, sampling=3.0), replace(MIDDLE, sampling=0.5)
     assert (thrice.trained, half.trained) == (30_000_000, 5_000_000)
-    once, more, less = (epoch_seconds(work, layout, 2, speed) for work in (MIDDLE, thrice, half))
+    once, more, less = (epoch_seconds(work, layout, 2, speed, 1e9) for work in (MIDDLE, thrice, half))
     assert more - once == pytest.approx(4 * (once - less))
     assert task_bytes(thrice, layout).edges > 2 * task_bytes(MIDDLE, layout).edges
     assert task_bytes(half, layout).edges > 0.5 * task_bytes(MIDDLE, layout).edges

@@ -45,7 +45,7 @@ def _train(
             replace(run.train, entity_learning_rate=0.1 / (1 + training_round.epoch)) for training_round in rounds
         ]
         task = SingleTask(run, rounds, settings, start_state(manifest), rule, manifest.history)
-        batch = pa.RecordBatch.from_pylist([{"task": 0, "step": 0, **row} for row in blocks()])
+        batch = pa.RecordBatch.from_pylist([{"position": 0, **row} for row in blocks()])
         (row,) = task([batch])
         assert row["error"][0].as_py() is None
         result = SingleTaskResult.from_json(row["result"][0].as_py())
@@ -112,7 +112,7 @@ def test_divergence_names_the_epoch(tmp_path: Path) -> None:
     rounds = [rounds_of_epoch(PARTITIONS, 1, 1, run.seed, epoch)[0] for epoch in range(4)]
     settings = [replace(run.train, entity_learning_rate=rate) for rate in (0.1, 0.1, 1e30, 1e30)]
     task = SingleTask(run, rounds, settings, start_state(manifest), NO_RULE, [])
-    batch = pa.RecordBatch.from_pylist([{"task": 0, "step": 0, **row} for row in blocks()])
+    batch = pa.RecordBatch.from_pylist([{"position": 0, **row} for row in blocks()])
     result = task.train([batch])
     assert result.diverged in ("follow", "like")
     assert result.diverged_in in (2, 3)
@@ -124,7 +124,7 @@ def test_a_damaged_file_is_a_line(tmp_path: Path) -> None:
     (tmp_path / "runs" / "run" / "state" / manifest.partitions[1].name).write_bytes(b"")
     rounds = rounds_of_epoch(PARTITIONS, 1, 1, run.seed, 0)
     task = SingleTask(run, rounds, [run.train], start_state(manifest), NO_RULE, [])
-    (row,) = task([pa.RecordBatch.from_pylist([{"task": 0, "step": 0, **row} for row in blocks()])])
+    (row,) = task([pa.RecordBatch.from_pylist([{"position": 0, **row} for row in blocks()])])
     result, error, error_class = (row[name][0].as_py() for name in ("result", "error", "error_class"))
     assert f"{manifest.partitions[1].name}: the state file is corrupt: it has 0 bytes" in error
     assert error_class == "InputError"
