@@ -22,9 +22,10 @@ class SmallRun:
     config: Path
 
     @classmethod
-    def build(cls, folder: Path, *, epochs: int, groups: int) -> SmallRun:
+    def build(cls, folder: Path, *, epochs: int, groups: int, commit_seconds: float = 10.0) -> SmallRun:
         """Write the config of a training that keeps its best epoch, and build its graph."""
         training = {"dim": 8, "epochs": epochs, "batch_size": 16, "uniform_negatives": 4, "groups": groups}
+        training["commit_seconds"] = commit_seconds
         split = {"by": "fraction", "test": 0.1, "validation": 0.1}
         pairs = random_pairs(60, 600)
         run = cls(write_follow_config(folder, pairs, split=split, training={**training, "keep": "best"}))

@@ -31,9 +31,20 @@ _numbers = itertools.count()
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module", params=[4, 1], ids=["rounds", "epochs"])
-def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> SmallRun:
-    return SmallRun.build(tmp_path_factory.mktemp("bits"), epochs=3, groups=request.param)
+# A commit after each round, after each epoch of three rounds, and after three epochs of a single task.
+_COMMITS = {"rounds": (4, 1e-6, 9), "relays": (4, 60.0, 3), "epochs": (1, 60.0, 1)}  # groups, seconds, commits
+
+
+@pytest.fixture(scope="module", params=_COMMITS)
+def commits(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="module")
+def run(commits: str, tmp_path_factory: pytest.TempPathFactory) -> SmallRun:
+    groups, seconds, _ = _COMMITS[commits]
+    return SmallRun.build(tmp_path_factory.mktemp("bits"), epochs=3, groups=groups, commit_seconds=seconds)
 
 
 @pytest.fixture(scope="module")
@@ -57,30 +68,27 @@ def test_with_two_executors(run: SmallRun, whole: tuple[Any, ...]) -> None:
     assert _train(run, _TWO_EXECUTORS, "none", accidents=0) == whole
 
 
-def test_with_a_task_of_every_round_that_fails_and_is_retried(run: SmallRun, whole: tuple[Any, ...]) -> None:
-    accidents = 1 if _groups(run) == 1 else 9  # three epochs are one task, or three rounds each
-    assert _train(run, "local[2,2]", "fail", accidents=accidents) == whole
+def test_with_a_task_of_every_job_that_fails_and_is_retried(
+    run: SmallRun, whole: tuple[Any, ...], commits: str
+) -> None:
+    assert _train(run, "local[2,2]", "fail", accidents=_COMMITS[commits][2]) == whole
 
 
-def test_with_an_executor_that_is_killed_in_a_round(run: SmallRun, whole: tuple[Any, ...]) -> None:
-    if _groups(run) == 1:
+def test_with_an_executor_that_is_killed(run: SmallRun, whole: tuple[Any, ...], commits: str) -> None:
+    if commits == "epochs":
         pytest.skip("a task that holds the whole model is lost as one that holds a part")
     assert _train(run, _TWO_EXECUTORS, "lost", accidents=1) == whole
 
 
-def test_with_speculation_beside_a_slow_task(run: SmallRun, whole: tuple[Any, ...], tmp_path: Path) -> None:
-    if _groups(run) == 1:
-        pytest.skip("Spark speculates only where another task of the stage is done")
+def test_with_speculation_beside_a_slow_task(
+    run: SmallRun, whole: tuple[Any, ...], tmp_path: Path, commits: str
+) -> None:
+    if commits != "rounds":
+        pytest.skip("Spark speculates only where another task of the stage is done, and never in barrier mode")
     with _standalone(tmp_path) as master:
         assert _train(run, master, "slow", *_SPECULATION, accidents=1) == whole
     log = "".join(path.read_text() for path in run.config.parent.glob("scratch-*.log"))
     assert "TaskKilled" in log  # an attempt that was still at it when the other one had done
-
-
-def _groups(run: SmallRun) -> int:
-    manifest = run.folder().latest()
-    assert manifest is not None
-    return manifest.groups
 
 
 @contextmanager
