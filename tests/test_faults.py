@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.small_spark import write_spark_conf
+from tests.support.standalone_cluster import standalone_cluster
 
 pytestmark = pytest.mark.slow
 
@@ -118,6 +119,18 @@ def test_a_killed_worker(folder: Path, job: str, module: str) -> None:
     path = f"{ROOT}/tests/support/killed_worker:{ROOT}"
     done = run(folder, job, PYTHONPATH=path, TWHIN_KILL_ON=module)
     assert line_of(done).startswith("error: a Python worker crashed or was killed, as the system does when memory")
+
+
+def test_lost_executors(folder: Path, tmp_path: Path) -> None:
+    """The executors of a standalone cluster are killed, one after the other, until Spark gives up."""
+    path = f"{ROOT}/tests/support/killed_worker:{ROOT}"
+    module = "twhin_spark.training.workers.single_task"
+    with standalone_cluster(tmp_path, PYTHONPATH=path, TWHIN_KILL_ON=module, TWHIN_KILL="executor") as url:
+        shutil.rmtree(folder / "conf")
+        more = f"spark.master {url}\nspark.executor.memory 512m\nspark.driver.host 127.0.0.1\n"
+        write_spark_conf(folder / "conf", more)
+        line = line_of(run(folder, "train"))
+    assert re.match(r"error: (an executor was lost: Command exited with code 137|executors were lost \d times, )", line)
 
 
 @pytest.mark.parametrize(("job", "table"), [("train", "edge_buckets"), ("evaluate", "edges"), ("publish", "entities")])

@@ -136,6 +136,9 @@ def test_failures_of_python_itself() -> None:
     assert cause_line(Py4JNetworkError("Answer from Java side is empty")).startswith("Spark's JVM has ended")
     lost = RuntimeError("Job aborted: ExecutorLostFailure (executor 3 exited) Reason: Killed by YARN. \n more")
     assert cause_line(lost) == "an executor was lost: Killed by YARN"
+    stage = "ResultStage 67 has failed the maximum allowable number of times: 4. Most recent failure reason:\n"
+    fetch = RuntimeError(f"{stage}org.apache.spark.shuffle.MetadataFetchFailedException: Missing an output location")
+    assert cause_line(fetch).startswith("executors were lost 4 times, with the shuffle files of a stage")
     assert cause_line(RuntimeError("caf\udce9 \x00\x01 is bad")) == "RuntimeError: caf? ? is bad"
 
 

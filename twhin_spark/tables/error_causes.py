@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 
 from py4j.protocol import Py4JError, Py4JJavaError, Py4JNetworkError  # type: ignore[import-untyped]
+from pyspark.errors import PySparkException
 from pyspark.errors.exceptions.captured import CapturedException
 
 from twhin_spark import errors
@@ -27,6 +28,7 @@ _NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded|File too la
 _DENIED = re.compile(r"Permission denied|Read-only file system|Operation not permitted")
 _FILE = re.compile(r"(?:reading file|rows to|Cannot create) (\S+?)\.?(?=\s|$)")
 _LOST = re.compile(r"ExecutorLostFailure \(.*?\)(?: Reason: (.+))?")
+_FETCH = re.compile(r"failed the maximum allowable number of times: (\d+)[\s\S]*FetchFailed")
 _MODULE = re.compile(r"^ModuleNotFoundError: No module named '(.+)'", re.MULTILINE)
 _HEAP = re.compile(r"OutOfMemoryError: (.+)")
 # Lines of a JVM that does not start, before or after the one with the reason.
@@ -61,6 +63,8 @@ def cause_line(error: BaseException, folders: Sequence[str] = ()) -> str:
         return known
     if isinstance(error, CapturedException | Py4JError):
         return _deepest_line(texts)
+    if isinstance(error, PySparkException):  # of Python, where a class name says nothing
+        return _line_of(str(error))
     return _line_of(texts[0], keep_class=True)
 
 
@@ -92,6 +96,11 @@ def _known_cause(error: BaseException, texts: Sequence[str], joined: str, folder
         return "Spark's JVM has ended: it crashed or was killed, as the system does when memory is used up"
     if lost := _LOST.search(joined):
         return f"an executor was lost: {_clean(lost[1] or 'Spark gives no reason')}"
+    if fetch := _FETCH.search(joined):
+        return (
+            f"executors were lost {fetch[1]} times, with the shuffle files of a stage; the cluster's log says why, "
+            "often that the memory was used up"
+        )
     if "Python worker exited unexpectedly" in joined:
         return (
             "a Python worker crashed or was killed, as the system does when memory is used up; give it more memory, or "
