@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,21 @@ from tests.support.configs import SELECT, JudgeLog, small_config
 from twhin_spark.logs.expressions import check_expressions
 from twhin_spark.logs.reader import read_log
 from twhin_spark.logs.row_checks import check_rows
+from twhin_spark.tables.session_settings import spark_setting
+
+
+@pytest.fixture(autouse=True)
+def interpreted(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let Spark interpret expressions: for a few rows of a plan that no test has twice, compiling takes longer."""
+    if "spark" not in request.fixturenames:
+        yield
+        return
+    spark: SparkSession = request.getfixturevalue("spark")
+    with (
+        spark_setting(spark, "spark.sql.codegen.wholeStage", "false"),
+        spark_setting(spark, "spark.sql.codegen.factoryMode", "NO_CODEGEN"),
+    ):
+        yield
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ from pyspark.sql import Row, SparkSession
 
 from tests.support.configs import SELECT, small_config
 from twhin_spark.config import Config
-from twhin_spark.errors import InputError
-from twhin_spark.logs.clean import CleanLogs, clean_logs
+from twhin_spark.errors import ConfigError, InputError
+from twhin_spark.logs.clean import CleanLogs, check_logs, clean_logs
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EVENTS, REJECTED_EVENTS, ROW_COUNTS
 
@@ -178,3 +179,23 @@ def test_ids_that_are_written_as_nothing_are_counted(spark: SparkSession, scratc
     with ExitStack() as caches:
         assert clean_logs(spark, config, TableStore(spark, config.output), caches, lines.append).total.accepted == 4
     assert any("3 accepted rows have an id written None, null or NaN" in line for line in lines), lines
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "cause"),
+    [
+        ("to_timestamp(time, 'EEE MMM dd HH:mm:ss Z yyyy')", "EEE MMM dd HH:mm:ss Z yyyy"),
+        ("to_timestamp(time, 'YYYY-MM-dd')", "week-based"),
+        ("if(source = 'u', raise_error('zero'), 0)", "zero"),
+    ],
+)
+def test_an_expression_that_fails_on_a_row_is_named(
+    spark: SparkSession, scratch: Path, timestamp: str, cause: str
+) -> None:
+    (scratch / "log.csv").write_text("action,source,target,time\nlike,u,i,Fri May 01 00:00:00 +0000 2026\n")
+    select = {**SELECT, "timestamp": timestamp}
+    log = {"path": str(scratch / "log.csv"), "format": "csv", "options": {"header": True}, "select": select}
+    config = small_config(logs={"events": log})
+    start = re.escape(f"logs.events.select.timestamp is '{timestamp}', which fails on a row of the log: ")
+    with ExitStack() as caches, pytest.raises(ConfigError, match=rf"^{start}.*{cause}.*; correct it; if"):
+        check_logs(spark, config, caches, lambda _: None)

@@ -9,10 +9,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 
 from twhin_spark.logs.files import LogFiles, NoFileError, find_files, local_path
 from twhin_spark.logs.glob_patterns import expand_braces, glob_regex
-from twhin_spark.logs.listing import LocalLister, is_hidden
+from twhin_spark.logs.listing import HadoopLister, LocalLister, is_hidden
 
 TREE = (
     "a.csv",
@@ -162,3 +163,21 @@ def test_braces_and_signs() -> None:
     assert re.fullmatch(glob_regex("[a"), "[a")
     assert [is_hidden(name) for name in ("_a", ".a", "_a=1", "a", "a._COPYING_")] == [True, True, False, False, True]
     assert os.sep == "/"
+
+
+@pytest.mark.parametrize(
+    "pattern", ["", "**", "**/*.csv", "2026/05/*/", "dt=*", "raw [1]", "{a,b}.*", "_tmp", "empty.csv"]
+)
+def test_hadoops_file_systems_list_the_same_files(spark: SparkSession, tree: Path, pattern: str) -> None:
+    for odd in ("a b", "100%20", "é", "x+y", "q?"):
+        (tree / odd).mkdir()
+        (tree / odd / f"{odd}.csv").write_text("x")
+    (tree / ".part.csv.crc").unlink()  # Hadoop's local file system has such files of its own, and lists none
+    by_hadoop = find_files([f"{tree}/{pattern}"], lambda _: HadoopLister(spark))
+    assert by_hadoop == find(f"{tree}/{pattern}")
+
+
+def test_hadoops_file_systems_find_nothing_where_nothing_is(spark: SparkSession, tree: Path) -> None:
+    assert HadoopLister(spark).find(f"{tree}/missing") is None
+    with pytest.raises(NoFileError):
+        find_files([f"{tree}/*.tsv"], lambda _: HadoopLister(spark))

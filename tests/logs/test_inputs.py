@@ -22,6 +22,7 @@ from twhin_spark.logs.row_checks import check_rows
 from twhin_spark.logs.spark_errors import one_line
 
 HEADER = "action,source,target,time\n"
+GERMAN = {"relation": "was", "source": "wer", "target": "`was noch`", "timestamp": "wann"}
 DAY = datetime(2026, 5, 2, tzinfo=UTC)
 
 
@@ -104,6 +105,20 @@ def test_one_bad_byte_does_not_end_the_build_with_an_encoding(ids: Reader, scrat
     assert (found["accepted"], len(found["malformed_line"])) == (["u"], 1)
 
 
+def test_an_encoding_of_two_bytes_in_a_compressed_file(ids: Reader, scratch: Path) -> None:
+    (scratch / "log.csv.gz").write_bytes(gzip.compress(csv_of("é", "u").encode("utf-16")))
+    assert ids(scratch, options={"header": True, "encoding": "UTF-16"}) == {"accepted": ["u", "é"]}
+
+
+@pytest.mark.parametrize("encoding", ["UTF-9", "no encoding", ""])
+def test_an_encoding_that_is_unknown(ids: Reader, scratch: Path, encoding: str) -> None:
+    (scratch / "log.csv").write_text(csv_of("u"))
+    with pytest.raises(
+        ConfigError, match=rf"^logs\.events\.options\.encoding is '{encoding}', but must be an encoding"
+    ):
+        ids(scratch, options={"header": True, "encoding": encoding})
+
+
 def test_a_header_in_another_encoding_is_named(ids: Reader, scratch: Path) -> None:
     (scratch / "log.csv").write_bytes(csv_of("u").encode("utf-16"))
     with pytest.raises(InputError, match=r"^logs\.events\.path: the first line of .*log\.csv is not text in UTF-8;"):
@@ -122,11 +137,44 @@ def test_floating_point_ids(ids: Reader, scratch: Path) -> None:
 
 
 def test_json_numbers_are_read_as_written(ids: Reader, scratch: Path) -> None:
-    numbers = ["1e5", "123.0", "1.10", "1.1", "12345003.0", "18446744073709551617", "-7", '"1e5\\" 2.5"']
-    rows = [f'{{"action":"like","source" : {n},"target":"a 1.5","time":"2026-05-02T00:00:00.000Z"}}' for n in numbers]
+    numbers = ["1e5", "123.0", "-0", "-0.0", "1.10", "1.1", "12345003.0", "18446744073709551617", "-7", '"1e5\\" 2.5"']
+    rows = [
+        f'{{"x":-Infinity,"action":"like","source" : {n},"target":"a 1.5","time":"2026-05-02T00:00:00.000Z"}}'
+        for n in numbers
+    ]
     (scratch / "log.json").write_text("\n".join(rows))
     expected = sorted([*numbers[:-1], '1e5" 2.5'])
     assert ids(scratch / "log.json", format="json") == {"accepted": expected}
+
+
+@pytest.mark.parametrize("multiline", [False, True])
+@pytest.mark.parametrize("typed", [False, True])
+def test_numbers_of_json_that_are_none(ids: Reader, scratch: Path, multiline: bool, typed: bool) -> None:
+    values = ["NaN", "Infinity", "-Infinity", '"NaN"', '"u"']
+    rows = [f'{{"action":"like","source":{value},"target":"i","time":"2026-05-02","n":1}}' for value in values]
+    (scratch / "log.json").write_text("[" + ",".join(rows) + "]" if multiline else "\n".join(rows))
+    columns = "action STRING, source STRING, target STRING, time STRING, n INT" if typed else None
+    found = ids(scratch / "log.json", format="json", options={"multiLine": multiline}, columns=columns)
+    if multiline:  # where Spark does not tell NaN from "NaN"
+        assert found["accepted"] == ["u"]
+        assert found["missing_source_id"] == [None, None]
+    else:
+        assert found["accepted"] == ["NaN", "u"]
+        assert found["missing_source_id"] == [None]
+    assert len(found["inexact_source_id"]) == 2
+
+
+def test_leading_zeros_of_json_numbers_stay(ids: Reader, scratch: Path) -> None:
+    (scratch / "log.json").write_text('{"action":"like","source":007,"target":"i","time":"2026-05-02"}')
+    assert ids(scratch / "log.json", format="json", options={"allowNumericLeadingZeros": True}) == {"accepted": ["007"]}
+
+
+def test_a_key_that_a_json_row_has_twice_is_named(ids: Reader, scratch: Path) -> None:
+    (scratch / "log.json").write_text('{"action":"like","source":"a","source":"b","target":"i","time":"2026-05-02"}')
+    with pytest.raises(
+        InputError, match=r"`source` already exists.*; a row names it twice, so logs\.events\.columns is"
+    ):
+        ids(scratch / "log.json", format="json")
 
 
 def test_a_long_json_line_does_not_overflow(ids: Reader, scratch: Path) -> None:
@@ -164,8 +212,8 @@ def test_all_folders_are_read_and_hidden_and_empty_files_are_not(ids: Reader, sc
     assert ids(f"{scratch}/empty.{file_format}", format=file_format) == {}
 
 
-def test_a_hidden_file_that_is_named_is_read(ids: Reader, scratch: Path) -> None:
-    for name in ("_x.csv", ".y.csv"):
+def test_a_file_whose_name_spark_does_not_read_is_read(ids: Reader, scratch: Path) -> None:
+    for name in ("_x.csv", ".y.csv", "2026-05-01T10:00:00 a[b]{c}*?.csv"):
         (scratch / name).write_text(csv_of("u"))
         assert ids(scratch / name) == {"accepted": ["u"]}
 
@@ -185,6 +233,32 @@ def test_parquet_files_of_several_types(ids: Reader, scratch: Path) -> None:
     assert found == {"accepted": ["0", "1", "2"], "malformed_line": ["007"]}
     with pytest.raises(ConfigError, match=r"^logs\.events\.columns is .*, but must have types that .* cast"):
         ids(scratch, format="parquet", columns=columns.replace("source STRING", "source DATE"))
+
+
+def test_columns_that_differ_only_by_case(ids: Reader, scratch: Path) -> None:
+    pq.write_table(table(source=["u1"]), scratch / "a.parquet")
+    pq.write_table(table(Source=["u2"]), scratch / "b.parquet")
+    assert ids(scratch, format="parquet") == {"accepted": ["u1", "u2"]}
+    assert ids(scratch, format="parquet", columns="Action STRING, SOURCE STRING, target STRING, time STRING") == {
+        "accepted": ["u1", "u2"]
+    }
+    pq.write_table(table(source=["u3"], x=[1], X=[2]), scratch / "a.parquet")
+    (scratch / "log.json").write_text('{"action":"like","source":"u","target":"i","time":"2026-05-02","x":1,"X":2}')
+    (scratch / "whole.json").write_text(f"[{(scratch / 'log.json').read_text()}]")
+    select = {**SELECT, "source": "X"}
+    message = (
+        r"select\.source is 'X', but the columns (x and X|X and x) differ only by case; name one of them in columns"
+    )
+    for path, file_format, options in (
+        ("a.parquet", "parquet", {}),
+        ("log.json", "json", {}),
+        ("whole.json", "json", {"multiLine": True}),
+    ):
+        assert len(ids(scratch / path, format=file_format, options=options)["accepted"]) == 1
+        with pytest.raises(ConfigError, match=message):
+            ids(scratch / path, format=file_format, options=options, select=select)
+    columns = "action STRING, X STRING, target STRING, time STRING"
+    assert ids(scratch / "log.json", format="json", select=select, columns=columns) == {"accepted": ["2"]}
 
 
 @pytest.mark.parametrize("unit", ["ns", "us", "ms"])
@@ -237,6 +311,75 @@ def test_headers_are_compared_by_name(ids: Reader, scratch: Path, header: str, c
     (scratch / "a.csv").write_text(csv_of("u1"))
     (scratch / "b.csv").write_text(csv_of("u2").replace(HEADER.strip(), header))
     assert ids(scratch, columns=columns) == {"accepted": ["u1", "u2"]}
+
+
+@pytest.mark.parametrize("multiline", [False, True])
+@pytest.mark.parametrize("columns", [None, "time DATE, action STRING, target STRING, source STRING"])
+def test_columns_are_found_by_the_names_of_each_header(
+    ids: Reader, scratch: Path, multiline: bool, columns: str | None
+) -> None:
+    (scratch / "a.csv").write_text(csv_of("u1"))
+    (scratch / "b.csv").write_text('"target", Source,time,action\ni,u2,2026-05-02,like\n')
+    (scratch / "c.csv").write_text("\n\n\ufefftime,action,source,target\n2026-05-02,like,u3,i\n\n")
+    (scratch / "d.csv").write_text("\n")
+    assert ids(scratch, columns=columns, options={"header": True, "multiLine": multiline}) == {
+        "accepted": ["u1", "u2", "u3"]
+    }
+
+
+@pytest.mark.parametrize("columns", [None, "action STRING, source STRING, target STRING, time DATE"])
+def test_a_column_that_a_file_does_not_have_is_null_there(ids: Reader, scratch: Path, columns: str | None) -> None:
+    (scratch / "a.csv").write_text(csv_of("u1"))
+    (scratch / "b.csv").write_text("sep=,\naction,source,user,target,time\nlike,,u2,i,2026-05-02\n")
+    (scratch / "c.csv").write_text("action,user,target,time\nlike,u3,i,2026-05-02\n")
+    assert ids(scratch, columns=columns, select={**SELECT, "source": "coalesce(user, source)"}) == {
+        "accepted": ["u1", "u2", "u3"]
+    }
+
+
+def test_columns_of_other_names_than_the_header_stand_for_its_columns_by_position(ids: Reader, scratch: Path) -> None:
+    (scratch / "a.csv").write_text("was,wer,was noch,wann\nlike,u1,i,2026-05-02\n")
+    (scratch / "b.csv").write_text("wer,was,was noch,wann\nu2,like,i,2026-05-02\n")
+    assert ids(scratch, columns="action STRING, source STRING, target STRING, time STRING") == {
+        "accepted": ["u1", "u2"]
+    }
+    assert ids(scratch, columns="wann DATE, wer STRING", select=GERMAN) == {"accepted": ["u1", "u2"]}
+    with pytest.raises(InputError, match=r"^logs\.events\.columns names .* but the header names .* has another place"):
+        ids(scratch, columns="action STRING, source STRING, wer STRING, time STRING")
+
+
+def test_names_that_differ_by_spaces_alone_are_columns_of_their_own(ids: Reader, scratch: Path) -> None:
+    (scratch / "a.csv").write_text("action,source, source,target,time\nlike,u1,x,i,2026-05-02\n")
+    assert ids(scratch) == {"accepted": ["u1"]}
+    assert ids(scratch, select={**SELECT, "source": "` source`"}) == {"accepted": ["x"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (gzip.compress(csv_of("u").encode()), "is gzip, and Spark goes by the name: let it end in .gz"),
+        (b"PK\x03\x04\x00\x08\n\x01", "is a ZIP archive, which Spark does not read: unpack it"),
+        (b"PAR1\x15\x04\n", "is Parquet: set format: parquet"),
+    ],
+)
+def test_a_file_of_another_format_is_named(ids: Reader, scratch: Path, content: bytes, message: str) -> None:
+    (scratch / "log.csv").write_bytes(content)
+    with pytest.raises(InputError, match=rf"^logs\.events\.path: {scratch}/log\.csv {message}$"):
+        ids(scratch)
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_a_header_with_another_separator_is_one_line(ids: Reader, scratch: Path, separator: str) -> None:
+    (scratch / "log.csv").write_text(csv_of("u").replace(",", separator))
+    with pytest.raises(ConfigError, match=r"^logs\.events\.options\.sep is ',', but the header is the one") as caught:
+        ids(scratch)
+    assert str(caught.value).endswith(f"set options.sep: {separator!r}")
+
+
+def test_a_first_line_that_is_long_is_read_whole(ids: Reader, scratch: Path) -> None:
+    header = HEADER.strip() + "," + "x" * 200_000
+    (scratch / "log.csv").write_text(f"\n{' ' * 70_000}\n{header}\nlike,u,i,2026-05-02,\n")
+    assert ids(scratch) == {"accepted": ["u"]}
 
 
 def test_a_damaged_file_among_others_is_named(ids: Reader, scratch: Path) -> None:

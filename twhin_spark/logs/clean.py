@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -18,12 +19,12 @@ from twhin_spark.logs.counts import LogCounts, RowCount
 from twhin_spark.logs.expressions import check_expressions
 from twhin_spark.logs.files import LogFiles
 from twhin_spark.logs.likely_causes import likely_cause
+from twhin_spark.logs.outcomes import Outcomes, count_outcomes
 from twhin_spark.logs.path_checks import check_inputs
-from twhin_spark.logs.reader import KIND, RawLog, check_headers, has_header, quoted, read_log
+from twhin_spark.logs.reader import RawLog, read_log
 from twhin_spark.logs.relations import by_relation
 from twhin_spark.logs.replays import COPY, number_deliveries
-from twhin_spark.logs.row_checks import OUTCOME, RAW_ROW, REASON, check_rows, constants
-from twhin_spark.logs.spark_errors import FAILURES, one_line
+from twhin_spark.logs.row_checks import OUTCOME, REASON, check_rows, constants
 from twhin_spark.logs.splits import with_splits
 from twhin_spark.tables.caching import broadcast_if_small, cache
 from twhin_spark.tables.delta import TableStore
@@ -32,12 +33,8 @@ from twhin_spark.tables.schemas import EVENTS, REJECTED_EVENTS, ROW_COUNTS
 __all__ = ["CheckedLogs", "CleanLogs", "check_inputs", "check_logs", "clean_logs", "write_row_counts"]
 
 _NUMBER = "__number"  # number of a checked row, unique over all logs
-_NOTHING = ("None", "null", "NULL", "NaN", "nan")  # ids that programs write if there is none
-_NAMED_NOTHING = "named nothing"  # a reason in Outcomes: accepted all the same
 _SAMPLES = 50  # rejected rows that are looked at for a likely cause
 _NAMED_FILES = 3  # files that a progress line names
-
-Outcomes = Counter[tuple[str, str, str | None]]  # rows by log, outcome and reason
 
 
 @dataclass(frozen=True)
@@ -69,6 +66,7 @@ class CheckedLogs:
     rows: DataFrame
     events: DataFrame
     counts: dict[str, LogCounts]
+    raw: dict[str, RawLog]
 
 
 def clean_logs(
@@ -113,7 +111,7 @@ def check_logs(
     raw, checked, all_expressions = {}, [], {}
     for name, log in config.logs.items():
         raw[name] = read_log(spark, name, log, (dataframes or {}).get(name))
-        _report_files(name, raw[name].files, progress)
+        _report_files(name, raw[name], progress)
         expressions = check_expressions(raw[name], name, log)
         if expressions.multiplies:  # a second pass counts the raw rows that yield nothing
             raw[name] = replace(raw[name], rows=cache(raw[name].rows, caches))
@@ -122,19 +120,17 @@ def check_logs(
     numbered = reduce(DataFrame.unionByName, checked).withColumn(_NUMBER, F.monotonically_increasing_id())
     same = constants(all_expressions)  # caching these, too, would take half as long as reading the logs
     rows = cache(numbered.drop(*same), caches).withColumns(same)
-    outcomes = _count_outcomes(rows, raw, config)
-    _check_headers(rows, raw, config)
-    for name in config.logs:
-        if number := outcomes[name, "accepted", _NAMED_NOTHING]:
-            progress(
-                f"warning: log {name}: {number:,} accepted rows have an id written None, null or NaN, which is an "
-                "entity of that name; if it means that there is none, leave such rows out by `where`"
-            )
+    outcomes = count_outcomes(rows, raw, all_expressions, config)
+    for name, number in outcomes.named_nothing.items():
+        progress(
+            f"warning: log {name}: {number:,} accepted rows have an id written None, null or NaN, which is an "
+            "entity of that name; if it means that there is none, leave such rows out by `where`"
+        )
     events, replayed = _each_once(rows.where(F.col(OUTCOME) == "accepted"), config, caches)
     counts_by_log = {name: _counts_of(name, outcomes, replayed[name], raw[name].files) for name in config.logs}
     for name, log_counts in counts_by_log.items():
         progress(f"log {name}: {log_counts.summary()}")
-    return CheckedLogs(rows, events, counts_by_log)
+    return CheckedLogs(rows, events, counts_by_log, raw)
 
 
 def write_row_counts(store: TableStore, rows: list[RowCount]) -> int:
@@ -143,55 +139,30 @@ def write_row_counts(store: TableStore, rows: list[RowCount]) -> int:
     return store.overwrite(ROW_COUNTS, store.spark.createDataFrame(rows, columns).coalesce(1))
 
 
-def _report_files(name: str, files: LogFiles, progress: Callable[[str], None]) -> None:
-    parts = [f"{len(files.read):,} files"] if files.read else []
+def _report_files(name: str, raw: RawLog, progress: Callable[[str], None]) -> None:
+    files = raw.files
+    parts = [_number_of_files(len(files.read))] if files.read else []
     for locations, reason in ((files.hidden, "hidden"), (files.empty, "empty")):
         if locations:
             names = ", ".join(location.rsplit("/", 1)[-1] for location in locations[:_NAMED_FILES])
             more = ", ..." if len(locations) > _NAMED_FILES else ""
             parts.append(f"left out {len(locations):,} {reason} ({names}{more})")
+    parts += _lacking(raw)[:_NAMED_FILES]
     if parts:
         progress(f"log {name}: {', '.join(parts)}")
 
 
-def _count_outcomes(rows: DataFrame, raw: dict[str, RawLog], config: Config) -> Outcomes:
-    """Count the rows by log, outcome and reason. This reads the logs."""
-    try:
-        named_nothing = F.count_if(F.col("source_id").isin(*_NOTHING) | F.col("target_id").isin(*_NOTHING))
-        counted = rows.groupBy("log", OUTCOME, REASON).agg(F.count("*"), F.max(RAW_ROW), named_nothing).collect()
-    except FAILURES as error:
-        raise _read_failure(error, raw, config) from None
-    outcomes = Counter({(log, outcome, reason): number for log, outcome, reason, number, *_ in counted})
-    for log, outcome, _, _, _, number in counted:
-        if outcome == "accepted":
-            outcomes[log, outcome, _NAMED_NOTHING] += number
-    for name in {log for log, *_, raw_row, _ in counted if raw_row is not None}:  # the select multiplies rows
-        of_log = rows.where((F.col("log") == name) & F.col(RAW_ROW).isNotNull())
-        sound = raw[name].rows.where(F.col(KIND) == "row")
-        outcomes[name, "left_out", "where"] = sound.count() - of_log.select(RAW_ROW).distinct().count()
-    return outcomes
+def _number_of_files(number: int) -> str:
+    return "1 file" if number == 1 else f"{number:,} files"
 
 
-def _read_failure(error: BaseException, raw: dict[str, RawLog], config: Config) -> InputError:
-    """Return an error that names the log that cannot be read."""
-    for name, log in raw.items():
-        try:
-            log.rows.agg(F.max(F.xxhash64(*map(quoted, log.rows.columns)))).collect()
-        except FAILURES as cause:
-            source = ", ".join(config.logs[name].path) or "the DataFrame"
-            return InputError(
-                f"logs.{name}: reading {source} failed: {one_line(cause)}; check the files, and the format and columns "
-                "that the config gives them"
-            )
-    return InputError(f"logs: reading {', '.join(raw)} failed: {one_line(error)}")
-
-
-def _check_headers(rows: DataFrame, raw: dict[str, RawLog], config: Config) -> None:
-    """Raise InputError if a file of a log lacks the header of the others."""
-    for name, log in config.logs.items():
-        if has_header(log) and len((files := raw[name].files).read) > 1:
-            headers = rows.where((F.col("log") == name) & (F.col(OUTCOME) == "header")).select("raw").distinct()
-            check_headers(rows.sparkSession, name, log, files, {row["raw"] for row in headers.collect()})
+def _lacking(raw: RawLog, texts: str | None = None) -> list[str]:
+    """Say which columns some files do not have: all of them, or those that the texts of expressions name."""
+    return [
+        f"{column} is null in {_number_of_files(count)} without it, such as {file.rsplit('/', 1)[-1]}"
+        for column, (count, file) in raw.lacking.items()
+        if texts is None or re.search(rf"\b{re.escape(column)}\b", texts)
+    ]
 
 
 def _each_once(accepted: DataFrame, config: Config, caches: ExitStack) -> tuple[DataFrame, Counter[str]]:
@@ -212,14 +183,10 @@ def _as_rows(counts_by_log: dict[str, LogCounts]) -> list[RowCount]:
 
 def _counts_of(log: str, outcomes: Outcomes, replayed: int, files: LogFiles) -> LogCounts:
     return LogCounts(
-        accepted=outcomes[log, "accepted", None] - replayed,
+        accepted=outcomes.rows[log, "accepted", None] - replayed,
         replayed=replayed,
-        rejected_by_reason={
-            str(reason): number
-            for (name, outcome, reason), number in outcomes.items()
-            if (name, outcome) == (log, "rejected")
-        },
-        left_out={reason: outcomes[log, "left_out", reason] for reason in ("where", "window")},
+        rejected_by_reason=outcomes.rejected_by_reason(log),
+        left_out={reason: outcomes.rows[log, "left_out", reason] for reason in ("where", "window")},
         files=files.counts(),
     )
 
@@ -248,9 +215,14 @@ def _cause(config: Config, checked: CheckedLogs, name: str) -> str:
     if not rejected:
         return ""
     reason = max(rejected, key=lambda reason: (rejected[reason], reason))
-    rows = checked.rows.where((F.col("log") == name) & (F.col(REASON) == reason)).select("raw")
-    cause = likely_cause(config.logs[name], reason, [row["raw"] or "" for row in rows.limit(_SAMPLES).collect()])
-    return "" if cause is None else f"; {cause}"
+    sample = F.col("relation" if reason == "unknown_relation" else "raw")
+    if reason == "timestamp_out_of_range":  # it may come from a folder rather than from the line
+        sample = F.concat_ws(" ", sample, F.col("timestamp").cast("bigint").cast("string"))
+    rows = checked.rows.where((F.col("log") == name) & (F.col(REASON) == reason)).select(sample)
+    log = config.logs[name]
+    cause = likely_cause(log, reason, [row[0] or "" for row in rows.limit(_SAMPLES).collect()])
+    used = " ".join(text for text in log.select.model_dump().values() if text is not None)
+    return "".join(f"; {said}" for said in [*([cause] if cause else []), *_lacking(checked.raw[name], used)])
 
 
 def _with_types(events: DataFrame, config: Config) -> DataFrame:

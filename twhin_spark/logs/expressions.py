@@ -12,6 +12,7 @@ from pyspark.sql import types as T
 
 from twhin_spark.config.sections import LogConfig
 from twhin_spark.errors import ConfigError
+from twhin_spark.logs.likely_causes import wrong_separator
 from twhin_spark.logs.reader import RawLog, quoted
 from twhin_spark.logs.spark_errors import REFUSALS, one_line
 
@@ -37,6 +38,11 @@ class Expressions:
     def column(self, field: str) -> Column:
         return F.expr(self.fields[field])
 
+    def texts(self) -> dict[str, str]:
+        """Return the expressions by their path in the section of the log."""
+        texts = {f"select.{field}": text for field, text in self.fields.items()}
+        return texts if self.where is None else {"where": self.where, **texts}
+
 
 def check_expressions(raw: RawLog, name: str, log: LogConfig) -> Expressions:
     """Check the log's expressions against its columns.
@@ -49,7 +55,7 @@ def check_expressions(raw: RawLog, name: str, log: LogConfig) -> Expressions:
         Spark refuses an expression, or its type does not fit; one line for each.
     """
     fields = {field: text for field, text in log.select.model_dump().items() if text is not None}
-    if not raw.columns:
+    if not raw.columns and not raw.unreadable:
         return Expressions(dict.fromkeys(fields, "NULL"), dict.fromkeys(fields, T.NullType()), None, False)
     rows = raw.rows.select(*[quoted(column) for column in raw.columns])
     wanted = {f"select.{field}": text for field, text in fields.items()}
@@ -57,8 +63,10 @@ def check_expressions(raw: RawLog, name: str, log: LogConfig) -> Expressions:
         wanted["where"] = log.where
     try:
         types = _types(rows, wanted)
-    except REFUSALS as error:  # each by itself tells more
-        problems = [
+    except REFUSALS as error:
+        if (cause := wrong_separator(log, rows.columns)) is not None:
+            raise ConfigError(f"logs.{name}.{cause}") from None
+        problems = [  # each by itself tells more
             problem for path, text in wanted.items() if (problem := _problem(rows, raw, path, text)) is not None
         ]
         problems = problems or [f"select: the expressions cannot be used together; Spark says: {one_line(error)}"]
@@ -84,7 +92,9 @@ def _refuse_bare_function(rows: DataFrame, text: str) -> None:
     """Refuse a name that is no column: Spark would read `user`, for example, as the name of the job's user."""
     name = text.strip().lower()
     if name.isidentifier() and name not in (*[column.lower() for column in rows.columns], "null", "true", "false"):
-        raise AnalysisException(f"there is no column `{text.strip()}`")
+        spaced = next((column for column in rows.columns if column.strip().lower() == name), None)
+        more = "" if spaced is None else f", but `{spaced}`: options.ignoreLeadingWhiteSpace: true removes such spaces"
+        raise AnalysisException(f"there is no column `{text.strip()}`{more}")
 
 
 def _problem(rows: DataFrame, raw: RawLog, path: str, text: str) -> str | None:

@@ -14,7 +14,7 @@ Any other mixture, or a type that Spark does not have, makes the column unreadab
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 
@@ -33,6 +33,8 @@ from twhin_spark.logs.raw_log import (
     KIND,
     RAW,
     RawLog,
+    alike_names,
+    lacking_columns,
     quoted,
     reader_of,
     spark_paths,
@@ -57,14 +59,18 @@ def read_parquet(
     spark: SparkSession, name: str, log: LogConfig, files: LogFiles, declared: T.StructType | None
 ) -> RawLog:
     groups = _groups(name, files)
-    read = {locations[0]: _read_group(spark, log, schema, locations) for schema, locations in groups}
+    names = _Names([] if declared is None else declared.names)
+    read = {locations[0]: names.rename(_read_group(spark, log, schema, locations)) for schema, locations in groups}
     types = _types_by_column(read)
     unreadable = _conflicts(types)
     for schema, locations in groups:
-        for column in set(schema.names) - set(read[locations[0]].columns):
-            unreadable[column] = (
-                f"column {column} of {locations[0]} is of the type {schema.field(column).type}, unknown to Spark"
-            )
+        alike = alike_names(schema.names)
+        unreadable |= alike
+        for field in schema:
+            if field.name not in alike and names.of(field.name) not in read[locations[0]].columns:
+                unreadable[names.of(field.name)] = (
+                    f"column {field.name} of {locations[0]} is of the type {field.type}, unknown to Spark"
+                )
     wanted = {column: _common_type(by_file.values()) for column, by_file in types.items()}
     if declared is not None:
         wanted = {field.name: field.dataType.simpleString() for field in declared}
@@ -79,7 +85,21 @@ def read_parquet(
         ) from None
     rows = with_folder_columns(reduce(DataFrame.unionByName, converted), files)
     columns = [column for column in rows.columns if column not in (KIND, RAW, FILE)]
-    return RawLog(rows.select(KIND, RAW, *map(quoted, columns)), columns, files, unreadable)
+    lacking = lacking_columns((list(map(names.of, schema.names)), locations) for schema, locations in groups)
+    return RawLog(rows.select(KIND, RAW, *map(quoted, columns)), columns, files, unreadable, lacking)
+
+
+class _Names:
+    """One spelling for each column, however the files spell it: that of `columns`, or of the first file."""
+
+    def __init__(self, declared: Iterable[str]) -> None:
+        self._by_lower = {name.lower(): name for name in declared}
+
+    def of(self, column: str) -> str:
+        return self._by_lower.setdefault(column.lower(), column)
+
+    def rename(self, rows: DataFrame) -> DataFrame:
+        return rows.select(*[F.col(quoted(column)).alias(self.of(column)) for column in rows.columns])
 
 
 def _groups(name: str, files: LogFiles) -> list[tuple[pa.Schema, list[str]]]:
@@ -112,8 +132,10 @@ def _read_group(spark: SparkSession, log: LogConfig, schema: pa.Schema, location
         except REFUSALS:
             from pyspark.sql.pandas.types import from_arrow_type
 
-            fields = []
+            fields, alike = [], alike_names(schema.names)
             for field in schema:
+                if field.name in alike:
+                    continue
                 try:
                     data_type = from_arrow_type(field.type)
                 except Exception:  # of several classes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, DataFrameReader, SparkSession
@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from twhin_spark.config.sections import LogConfig
 from twhin_spark.logs.files import LogFiles, spark_path
 
-KIND = "__kind"  # row, malformed, or header: a line that names the columns (its raw is the file's URI)
+KIND = "__kind"  # row, malformed, or header: a line that names the columns
 RAW = "__raw"
 FILE = "__file"  # URI of the row's file
 CORRUPT = "__corrupt"
@@ -31,7 +31,9 @@ class RawLog:
 
     rows: KIND, RAW and the log's own `columns`. A log without any row may have no columns.
     unreadable: columns that cannot be read, with the reason; an expression over one of them is an error.
+    lacking: columns that some of the files do not have, with their number and one of them.
     is_valid_text: all text is known to be UTF-8, as the lines have been checked.
+    nan: text that JSON's NaN has become, and Infinity likewise. In lines it is in quotes, which no text "NaN" has.
     rewrites_numbers: an unquoted number may have been parsed and written anew, as 1e5 to 100000.0.
     """
 
@@ -39,7 +41,9 @@ class RawLog:
     columns: list[str]
     files: LogFiles = field(default_factory=LogFiles)
     unreadable: dict[str, str] = field(default_factory=dict)
+    lacking: dict[str, tuple[int, str]] = field(default_factory=dict)
     is_valid_text: bool = False
+    nan: str | None = None
     rewrites_numbers: bool = False
 
 
@@ -61,6 +65,13 @@ def encoding_of(log: LogConfig) -> str | None:
     options = options_of(log)
     encoding = options.get("encoding", options.get("charset"))
     return None if encoding is None or encoding.upper() in ("UTF-8", "UTF8") else encoding
+
+
+def is_wide(encoding: str | None) -> bool:
+    """Return True for an encoding in which a line break has several bytes."""
+    return encoding is not None and encoding.upper().replace("_", "-").startswith(
+        ("UTF-16", "UTF-32", "UTF16", "UTF32")
+    )
 
 
 def reader_of(spark: SparkSession, log: LogConfig) -> DataFrameReader:
@@ -112,6 +123,40 @@ def with_json(rows: DataFrame) -> DataFrame:
     if CORRUPT in rows.columns:
         raw, kind = F.coalesce(CORRUPT, raw), F.when(F.col(CORRUPT).isNotNull(), "malformed").otherwise("row")
     return rows.select(kind.alias(KIND), F.make_valid_utf8(raw).alias(RAW), *own)
+
+
+def alike_names(names: Iterable[str]) -> dict[str, str]:
+    """Return the names that differ from another one only by case, which Spark takes for one, with the reason."""
+    by_lower: dict[str, list[str]] = {}
+    for name in names:
+        by_lower.setdefault(name.lower(), []).append(name)
+    return {
+        name: f"the columns {' and '.join(alike)} differ only by case; name one of them in columns"
+        for alike in by_lower.values()
+        for name in alike
+        if len(alike) > 1
+    }
+
+
+def lacking_columns(groups: Iterable[tuple[Collection[str], Sequence[str]]]) -> dict[str, tuple[int, str]]:
+    """Return the columns that some of the files do not have, with the number of these files and one of them.
+
+    Parameters
+    ----------
+    groups
+        The columns and the locations of files that have the same columns.
+    """
+    groups = list(groups)
+    every = dict.fromkeys(column for columns, _ in groups for column in columns)
+    without = {
+        column: [file for columns, files in groups if column not in columns for file in files] for column in every
+    }
+    return {column: (len(files), files[0]) for column, files in without.items() if files}
+
+
+def union(left: DataFrame, right: DataFrame) -> DataFrame:
+    """Put rows together by the names of their columns; a column that one side lacks is null there."""
+    return left.unionByName(right, allowMissingColumns=True)
 
 
 def quoted(column: str) -> str:

@@ -90,7 +90,7 @@ def check_rows(raw: RawLog, expressions: Expressions, config: Config) -> DataFra
         *FIELDS,
         OUTCOME,
         F.when(rejected, F.col(REASON)).when(F.col(OUTCOME) == "left_out", left_out).alias(REASON),
-        F.when(rejected | (F.col(OUTCOME) == "header"), F.col(RAW)).alias("raw"),
+        F.when(rejected, F.col(RAW)).alias("raw"),
         RAW_ROW,
     )
 
@@ -110,11 +110,15 @@ def _typed(selected: DataFrame, expressions: Expressions, raw: RawLog) -> DataFr
     fields, inexact, malformed = _defaults(), {name: F.lit(False) for name in _IDS}, F.col(KIND) == "malformed"
     for field, data_type in expressions.types.items():
         name = f"{field}_id" if field in ("source", "target") else field
-        value = F.col(_hidden(field))
+        value, infinite = F.col(_hidden(field)), F.lit(False)
+        if name in _IDS and raw.nan is not None and isinstance(data_type, T.StringType):
+            infinities = [raw.nan.replace("NaN", word) for word in ("Infinity", "-Infinity")]
+            infinite = F.coalesce(value.isin(*infinities), F.lit(False))
+            value = F.nullif(value, F.lit(raw.nan))
         read = {"timestamp": _timestamp, "weight": _weight}.get(field, _text)
         fields[name] = read(value, data_type)
         if name in _IDS:
-            inexact[name] = _is_inexact(value, data_type, raw.rewrites_numbers)
+            inexact[name] = _is_inexact(value, data_type, raw.rewrites_numbers) | infinite
         if read is _text and isinstance(data_type, (T.StringType, T.BinaryType)) and not raw.is_valid_text:
             malformed = malformed | ~F.coalesce(F.is_valid_utf8(value.cast("string")), F.lit(True))
     kind = F.when(malformed & (F.col(KIND) == "row"), "malformed").otherwise(F.col(KIND))
