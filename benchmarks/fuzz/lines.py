@@ -20,9 +20,9 @@ def text_of(value: Value) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def csv_line(row: Row, separator: str) -> str:
+def csv_line(row: Row, separator: str, names: Sequence[str] = NAMES) -> str:
     out = io.StringIO()
-    csv.writer(out, delimiter=separator, lineterminator="").writerow([text_of(row.values[name]) for name in NAMES])
+    csv.writer(out, delimiter=separator, lineterminator="").writerow([text_of(row.values[name]) for name in names])
     return out.getvalue()
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -64,7 +65,7 @@ class _Draft:
     log: dict[str, Any]
     about: list[str]
     other_rows: int = 0  # lines that are no rows of the format
-    text_rows: int = 0  # lines of a text log
+    line_rows: int = 0  # lines, if each is a row
     must_read: bool = True
 
     @property
@@ -105,7 +106,7 @@ def make_log(seed: int, folder: Path) -> FuzzLog:
     config.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
     pairs = Counter(row.pair for row in draft.rows if row.pair is not None)
     sound = {row.pair for row in draft.rows if row.sound and row.pair is not None}
-    count = draft.text_rows or len(draft.rows) + draft.other_rows
+    count = draft.line_rows or len(draft.rows) + draft.other_rows
     return FuzzLog(config, count, pairs, sound, draft.must_read, ", ".join(draft.about))
 
 
@@ -127,7 +128,7 @@ def _write_lines(draft: _Draft) -> None:
         lines = ["\t".join(text_of(row.values[name]) for name in NAMES) for row in draft.rows]
         for field, name in (*((name, name) for name in NAMES[:3]), ("timestamp", "at"), ("weight", "weight")):
             select[field] = f"split(value, '\\t')[{NAMES.index(name)}]"
-    content = [line.encode() for line in lines]
+    content: list[bytes | Row] = list(draft.rows)
     if rng.random() < 0.5:
         broken = broken_lines(rng, draft.format, lines, separator)
         draft.other_rows = len(broken)
@@ -136,20 +137,44 @@ def _write_lines(draft: _Draft) -> None:
         content = [content[i] for i in rng.permutation(len(content))]
     blank = [b"", b"  "][: int(rng.integers(3))]
     content = [*content[:3], *blank, *content[3:]]
-    first = [separator.join(NAMES).encode()] if header else []
-    _write_files(draft, content, first)
+    mixes = header and rng.random() < 0.4
+    if mixes:
+        draft.about.append("columns in several orders")
+    _write_files(draft, content, _Form(separator, header, mixes))
 
 
-def _write_files(draft: _Draft, content: list[bytes], first: list[bytes]) -> None:
+@dataclass(frozen=True)
+class _Form:
+    """The form of the lines. mixes_columns: each file has its columns in an order of its own."""
+
+    separator: str
+    has_header: bool
+    mixes_columns: bool
+
+    def lines(self, draft: _Draft, content: Sequence[bytes | Row]) -> list[bytes]:
+        """Return the lines of one file."""
+        names = [NAMES[i] for i in draft.rng.permutation(len(NAMES))] if self.mixes_columns else list(NAMES)
+        header = [self.separator.join(names)] if self.has_header else []
+        rows = [entry if isinstance(entry, bytes) else self._line(draft, entry, names).encode() for entry in content]
+        return [*(line.encode() for line in header), *rows]
+
+    def _line(self, draft: _Draft, row: Row, names: Sequence[str]) -> str:
+        if draft.format == "csv":
+            return csv_line(row, self.separator, names)
+        return json_line(row) if draft.format == "json" else "\t".join(text_of(row.values[name]) for name in names)
+
+
+def _write_files(draft: _Draft, content: list[bytes | Row], form: _Form) -> None:
     """Spread lines over one to three files, of any compression and line end."""
     rng = draft.rng
     end = b"\r\n" if rng.random() < 0.2 else b"\n"
     mark = b"\xef\xbb\xbf" if rng.random() < 0.15 else b""
     for number, part in enumerate(np.array_split(np.arange(len(content)), int(rng.integers(1, 4)))):
-        body = mark + end.join([*first, *(content[i] for i in part)]) + (end if rng.random() < 0.7 else b"")
+        lines = form.lines(draft, [content[i] for i in part])
+        body = mark + end.join(lines) + (end if rng.random() < 0.7 else b"")
         kind = rng.choice(["", "", ".gz", ".bz2"])
         if draft.format == "text":  # where a blank line is a row, too
-            draft.text_rows += len(body.splitlines())
+            draft.line_rows += len(body.splitlines())
         packed = gzip.compress(body) if kind == ".gz" else bz2.compress(body) if kind == ".bz2" else body
         (draft.folder / f"part {number}.{draft.suffix}{kind}").write_bytes(packed)
     if end == b"\r\n":
@@ -227,7 +252,7 @@ def _break(draft: _Draft) -> None:
         "empty file beside": _empty_beside,
         "no such path": lambda d: d.log.update(path=f"{d.folder}-missing"),
         "no such column": lambda d: d.log["select"].update(source="sourc"),
-        "wrong format": lambda d: d.log.update(format="json" if d.format in ("csv", "parquet") else "csv"),
+        "wrong format": _mistake_format,
         "wrong columns": lambda d: d.log.update(columns="source STRIN"),
         "wrong expression": lambda d: d.log["select"].update(weight="weight +"),
     }
@@ -272,7 +297,25 @@ def _nest(draft: _Draft) -> None:
     path.rename(draft.folder / "inner" / path.name)
 
 
+def _mistake_format(draft: _Draft) -> None:
+    draft.log["format"] = "json" if draft.format in ("csv", "parquet") else "csv"
+    draft.line_rows = _count_lines(draft)
+
+
 def _utf16(draft: _Draft) -> None:
     for path in draft.folder.iterdir():
         if path.suffix not in (".gz", ".bz2"):
             path.write_bytes(path.read_bytes().decode("utf-8", "replace").encode("utf-16"))
+    if "header" not in draft.log.get("options", {}):
+        draft.line_rows = _count_lines(draft)
+
+
+def _count_lines(draft: _Draft) -> int:
+    """Count the lines of any bytes that a reader of another format or encoding must account for."""
+    openers: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.decompress, ".bz2": bz2.decompress}
+    count = 0
+    for path in draft.folder.iterdir():
+        if path.is_file() and not path.name.startswith(("_", ".")):
+            content = openers.get(path.suffix, bytes)(path.read_bytes()).removeprefix(b"\xef\xbb\xbf")
+            count += sum(bool(line.strip(b" ")) for line in re.split(rb"\r\n|\r|\n", content))
+    return count
