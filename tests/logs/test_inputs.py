@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
 import random
@@ -393,6 +394,14 @@ def test_a_damaged_file_among_others_is_named(ids: Reader, scratch: Path) -> Non
     with pytest.raises(Exception) as caught:  # noqa: PT011 - of several classes, all of which one_line reads
         ids(f"{scratch}/*.csv.gz")
     assert str(scratch / "d.csv.gz") in one_line(caught.value)
+
+
+@pytest.mark.parametrize("file_format", ["csv", "json", "text"])
+def test_a_file_that_is_not_bzip2_though_its_name_says_so(ids: Reader, scratch: Path, file_format: str) -> None:
+    (scratch / f"a.{file_format}.bz2").write_bytes(bz2.compress(b""))
+    (scratch / f"b.{file_format}.bz2").write_bytes(b"BZh9" + random.Random(0).randbytes(300))
+    with pytest.raises(InputError, match=rf"/b\.{file_format}\.bz2 is not a bzip2 file, though its name ends in \.bz2"):
+        ids(scratch, format=file_format)
 
 
 def test_random_bytes_are_rows_or_rejected_rows(judge_log: JudgeLog) -> None:

@@ -13,20 +13,17 @@ A file whose first line shares fewer than half of the names has another header, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 from pyspark.sql import SparkSession
 from pyspark.sql.types import StringType, StructField, StructType
 
 from twhin_spark.config.sections import LogConfig
 from twhin_spark.errors import InputError
-from twhin_spark.logs.files import LogFiles, spark_path
+from twhin_spark.logs.file_heads import FileHeads, in_threads
+from twhin_spark.logs.files import LogFiles
 from twhin_spark.logs.raw_log import encoding_of, is_true, is_wide, options_of
-from twhin_spark.logs.spark_errors import FAILURES, one_line
 
-_THREADS = 16
 _HEAD_BYTES = 1 << 16
 _MOST_BYTES = 1 << 24  # a first line that is longer is read up to here
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -165,35 +162,23 @@ def _names(spark: SparkSession, log: LogConfig, first: str) -> list[str]:
 
 def _first_lines(spark: SparkSession, name: str, log: LogConfig, locations: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield each file that has a line with content, and the first one."""
-    heads = _Heads(spark, name, log)
-    with ThreadPoolExecutor(_THREADS) as threads:
-        for location, line in zip(locations, threads.map(heads.first_line, locations), strict=True):
-            if line is not None:
-                yield location, line
+    finder = _FirstLine(FileHeads(spark, name), name, log)
+    return ((location, line) for location, line in in_threads(finder.of, locations) if line is not None)
 
 
-class _Heads:
-    """Reader of the beginnings of files, by Hadoop's file systems and codecs, as Spark reads them."""
+class _FirstLine:
+    """Finder of the first line of a file that is no comment and not blank."""
 
-    def __init__(self, spark: SparkSession, name: str, log: LogConfig) -> None:
-        assert spark._jvm is not None
-        self._jvm: Any = spark._jvm
-        self._conf = spark._jsc.hadoopConfiguration()
-        self._codecs = self._jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(self._conf)
-        self._name = name
+    def __init__(self, heads: FileHeads, name: str, log: LogConfig) -> None:
+        self._heads, self._name = heads, name
         self._encoding = encoding_of(log)
         self._options = options_of(log)
         self._is_multiline = is_true(log, "multiline")
 
-    def first_line(self, location: str) -> str | None:
+    def of(self, location: str) -> str | None:
         size = _HEAD_BYTES
         while True:
-            try:
-                head = self._read(location, size)
-            except FAILURES as error:
-                raise InputError(
-                    f"logs.{self._name}.path: cannot read {location}: {one_line(error)}; check the file"
-                ) from None
+            head = self._heads.read(location, size, unpacked=True)
             whole = len(head) < size or size >= _MOST_BYTES
             lines = self._lines(head)
             if whole or len(lines) > 1:
@@ -201,16 +186,6 @@ class _Heads:
                 if line is not None or whole:
                     return line if line is None else self._checked(location, line, head)
             size *= 16
-
-    def _read(self, location: str, size: int) -> bytes:
-        path = self._jvm.org.apache.hadoop.fs.Path(spark_path(location))
-        stream = path.getFileSystem(self._conf).open(path)
-        try:
-            codec = self._codecs.getCodec(path)
-            plain = stream if codec is None else codec.createInputStream(stream)
-            return bytes(self._jvm.java.io.DataInputStream(plain).readNBytes(size))
-        finally:
-            stream.close()
 
     def _lines(self, head: bytes) -> list[str]:
         if not is_wide(self._encoding):
@@ -223,7 +198,7 @@ class _Heads:
         return _joined(lines, self._options.get("quote", '"')) if self._is_multiline else lines
 
     def _decode(self, head: bytes) -> str:
-        return str(self._jvm.java.lang.String(head, self._encoding))
+        return str(self._heads.jvm.java.lang.String(head, self._encoding))
 
     def _is_filled(self, line: str) -> bool:
         comment = self._options.get("comment")

@@ -17,6 +17,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 from twhin_spark.config.sections import LogConfig
 from twhin_spark.errors import ConfigError, InputError
 from twhin_spark.locations import is_uri
+from twhin_spark.logs.file_heads import FileHeads
 from twhin_spark.logs.files import LogFile, LogFiles, local_path, log_files, spark_path
 from twhin_spark.logs.headers import HeadedFiles, headed_files
 from twhin_spark.logs.lines import inferred_json, read_csv_lines, read_json_lines, read_text_lines
@@ -69,6 +70,7 @@ def read_log(spark: SparkSession, name: str, log: LogConfig, dataframe: DataFram
             return RawLog(spark.createDataFrame([], f"{KIND} STRING, {RAW} STRING"), [], files)
         if log.format == "parquet":
             return read_parquet(spark, name, log, files, declared)
+        FileHeads(spark, name).check_bzip2(files.locations)
         if log.format == "text":
             return read_text_lines(spark, log, files)
         if is_true(log, "multiline"):
