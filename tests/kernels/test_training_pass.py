@@ -212,3 +212,26 @@ def test_threads_leave_the_model_as_it_was_if_a_gradient_is_not_finite() -> None
     result = train_edges(model, only_favorites, settings(Logistic()), np.random.default_rng(0), threads=2)
     assert (result.non_finite, result.edges) == (5, {})
     np.testing.assert_array_equal(model.entities["user"].vectors, users)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_frozen_rows_and_relations_take_part_and_stay(threads: int) -> None:
+    model, edges = two_blocks()
+    free, _ = two_blocks()
+    model.entities["tweet"].trained, model.entities["user"].trained = 0, 7
+    model.relations[3].frozen = True
+    train_edges(model, edges, settings(Softmax()), np.random.default_rng(0), threads)
+    start, _ = two_blocks()
+    for name, first in (("tweet", 0), ("user", 7)):
+        for rows, before in ((model.entities[name], start.entities[name]),):
+            assert np.array_equal(rows.vectors[first:], before.vectors[first:])
+            assert np.array_equal(rows.accumulators[first:], before.accumulators[first:])
+    assert (model.entities["user"].accumulators[:7] > 0).all()
+    assert not model.relations[3].forward.values.any()
+    assert model.relations[5].forward.values.any()
+    for rows in free.entities.values():
+        rows.trained = len(rows.vectors)
+    whole, _ = two_blocks()
+    for each in (free, whole):
+        train_edges(each, edges, settings(Softmax()), np.random.default_rng(0), threads)
+    assert all(np.array_equal(free.entities[name].vectors, whole.entities[name].vectors) for name in free.entities)

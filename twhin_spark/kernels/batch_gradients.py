@@ -61,6 +61,9 @@ class Slab:
 
 
 def row_step(entities: EntityRows, gradients: BatchGradients, share: tuple[int, int]) -> RowStep:
-    """Sum the gradients of each row of a share into a step."""
-    values = gradients.values.reshape(-1, gradients.values.shape[-1])
-    return RowStep.from_gradients(entities.accumulators, gradients.ids.ravel(), values, share)
+    """Sum the gradients of each row of a share that is trained into a step."""
+    rows, values = gradients.ids.ravel(), gradients.values.reshape(-1, gradients.values.shape[-1])
+    if entities.trained is not None:
+        trained = rows < entities.trained
+        rows, values = rows[trained], values[trained]
+    return RowStep.from_gradients(entities.accumulators, rows, values, share)

@@ -17,11 +17,14 @@ class EntityRows:
         Adagrad accumulators, float32 (n,).
     share
         The part of all entities of the type that is loaded, above 0 and up to 1.
+    trained
+        Number of rows that training updates, the first ones; the others only take part in scores. None: all.
     """
 
     vectors: Floats
     accumulators: Floats
     share: float = 1.0
+    trained: int | None = None
 
 
 @dataclass
@@ -54,6 +57,8 @@ class RelationModel:
         Parameters that change sources.
     backward
         Parameters that change targets, or None if the relation is one-sided.
+    frozen
+        If true, training does not update the parameters.
     """
 
     source_type: str
@@ -62,6 +67,7 @@ class RelationModel:
     weight: float
     forward: DirectionParameters
     backward: DirectionParameters | None = None
+    frozen: bool = False
 
 
 @dataclass

@@ -28,6 +28,8 @@ class RelationBatch:
         Weights of the relations, float32 (R,).
     forward, backward
         Parameters and accumulators of the relations, stacked to (R, k); `backward` is None for one-sided relations.
+    frozen
+        If true, the parameters are not updated.
     """
 
     source_type: str
@@ -37,6 +39,7 @@ class RelationBatch:
     weights: Floats
     forward: DirectionParameters
     backward: DirectionParameters | None
+    frozen: bool = False
 
     def directions(self, relation: Integers) -> tuple[Direction, Direction | None]:
         """Return the operator with the parameters of relations (C,), forward and backward."""
@@ -53,7 +56,7 @@ class RelationBatch:
         return self.weights[np.searchsorted(self.relations, relation)]
 
     def update(self, relation: Integers, forward: Floats, backward: Floats | None, learning_rate: float) -> None:
-        """Apply a step of Adagrad.
+        """Apply a step of Adagrad, unless the relations are frozen.
 
         Parameters
         ----------
@@ -64,6 +67,8 @@ class RelationBatch:
         learning_rate
             Factor of the step.
         """
+        if self.frozen:
+            return
         rows = np.searchsorted(self.relations, relation)
         for direction, gradients in ((self.forward, forward), (self.backward, backward)):
             if direction is not None and gradients is not None and gradients.size:
@@ -91,20 +96,21 @@ def batch_relations(relations: Mapping[int, RelationModel]) -> tuple[list[Relati
     batches, batch_of
         The relation batches, and for each relation number the index of its batch, int64 (greatest number + 1,).
     """
-    members: dict[tuple[str, str, str, bool], list[int]] = {}
+    members: dict[tuple[str, str, str, bool, bool], list[int]] = {}
     for number, relation in sorted(relations.items()):
-        key = (relation.source_type, relation.target_type, relation.operator, relation.backward is not None)
+        two_sided = relation.backward is not None
+        key = (relation.source_type, relation.target_type, relation.operator, two_sided, relation.frozen)
         members.setdefault(key, []).append(number)
     batch_of = np.zeros(max(relations, default=-1) + 1, np.int64)
     batches = []
-    for index, ((source, target, operator, _), numbers) in enumerate(members.items()):
+    for index, ((source, target, operator, _, frozen), numbers) in enumerate(members.items()):
         batch_of[numbers] = index
         models = [relations[number] for number in numbers]
         forward = _stacked([model.forward for model in models])
         backward = _stacked([model.backward for model in models])
         assert forward is not None
         weights = np.array([model.weight for model in models], np.float32)
-        batches.append(RelationBatch(source, target, operator, np.array(numbers), weights, forward, backward))
+        batches.append(RelationBatch(source, target, operator, np.array(numbers), weights, forward, backward, frozen))
     return batches, batch_of
 
 
