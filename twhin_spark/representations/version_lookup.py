@@ -18,6 +18,9 @@ from twhin_spark.representations.errors import one_of
 CURRENT = "current"
 """Name of the version that the table of representations holds now. After a rollback it is the restored version."""
 
+VERSION_COLUMNS = ("model_version", "alias", "table_version", "tags", "vacuumed_at")
+"""Columns of `model_versions` by which a name is looked up. Older tables lack the last two."""
+
 Row = TypeVar("Row", bound=Any)
 
 
@@ -43,28 +46,41 @@ class PublishedRelation(BaseModel):
 
 
 def find_version_row(rows: Iterable[Row], name: str, setting: str) -> Row:
-    """Return the row of `model_versions` whose model version or alias is the name; of several, the last published.
+    """Return the row of `model_versions` whose model version, tag or alias is the name; of several, the last published.
 
     Parameters
     ----------
     rows
-        Rows with the columns model_version, alias and table_version, in any order.
+        Rows with those of VERSION_COLUMNS that the table has, in any order.
     name
-        A model version or an alias. The caller resolves CURRENT, because only the table of representations knows it.
+        A model version, a tag or an alias. The caller resolves CURRENT, as only the table of representations knows it.
     setting
         Table or config key at which an error message starts.
 
     Raises
     ------
     InputError
-        No row has that name.
+        No row has that name, or the version was vacuumed.
     """
     latest_first = sorted(rows, key=lambda row: row["table_version"], reverse=True)
     for row in latest_first:
-        if name in (row["model_version"], row["alias"]):
+        if name in (row["model_version"], row["alias"], *tags_of(row)):
+            if removed := _value(row, "vacuumed_at"):
+                raise InputError(f"{setting}: version '{name}' was vacuumed on {removed:%Y-%m-%d}; use another one")
             return row
-    names = one_of({CURRENT, *(row["model_version"] for row in latest_first)})
+    kept = [row for row in latest_first if not _value(row, "vacuumed_at")]
+    names = one_of({CURRENT, *(row["model_version"] for row in kept), *(tag for row in kept for tag in tags_of(row))})
     raise InputError(f"{setting}: version '{name}' was not published; use {names}")
+
+
+def tags_of(row: Any) -> list[str]:
+    """Return the tags of a row of `model_versions`; none if the table is older than tags."""
+    return list(_value(row, "tags") or ())
+
+
+def _value(row: Any, column: str) -> Any:
+    """Return a column that older tables lack, or None."""
+    return row[column] if column in row else None  # noqa: SIM401 - a row of Spark has no `get`
 
 
 def only_current(family: str, name: str) -> InputError:

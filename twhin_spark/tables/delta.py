@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import random
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+from urllib.parse import unquote
+from uuid import uuid4
+
 from delta.tables import DeltaTable
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from twhin_spark.locations import absolute
@@ -18,6 +26,7 @@ _PROPERTIES = {
     # Ids are spread over all files: their least and greatest would skip no file, and take half of a write's time.
     "delta.dataSkippingNumIndexedCols": "0",
 }
+_ATTEMPTS = 6  # of a write that other writers were faster than
 # Errors of the second of two concurrent writers; the last two if both create the table.
 _LOST_RACES = ("DELTA_CONCURRENT", "DELTA_PROTOCOL_CHANGED", "DELTA_METADATA_CHANGED")
 
@@ -79,8 +88,115 @@ class TableStore:
             writer = writer.option("overwriteSchema", "true").partitionBy(*partition_by)
         if user_metadata is not None:
             writer = writer.option("userMetadata", user_metadata)
-        writer.save(self.path(table))
+        if where is None:
+            writer.save(self.path(table))
+        else:
+            _retry(lambda: writer.save(self.path(table)))
         return self._committed()
+
+    def commit_after(
+        self, table: Table, rows: DataFrame, parent: int | None, *, mode: str, user_metadata: Mapping[str, Any]
+    ) -> int | None:
+        """Write the table if `parent` is still its latest version, and of several writers at once let one commit.
+
+        Parameters
+        ----------
+        table, rows
+            The table, and what replaces or joins its rows.
+        parent
+            The version that the writer has read; None: there was no table.
+        mode
+            overwrite or append.
+        user_metadata
+            What the commit carries, as JSON.
+
+        Returns
+        -------
+        int or None
+            The commit's version, or None if another writer was first. Nothing is written then.
+        """
+        if self.version(table) != parent:
+            return None
+        token = uuid4().hex
+        number = 0 if parent is None else parent + 1
+        # Delta drops a write whose number is not above that of the last committed one.
+        once = {"txnAppId": f"commits of {table.name}", "txnVersion": str(number)}
+        writer = _shaped(table, rows).write.format("delta").mode(mode).options(**_PROPERTIES, **once)
+        writer = writer.option("overwriteSchema" if mode == "overwrite" else "mergeSchema", "true")
+        try:
+            writer.option("userMetadata", json.dumps({**user_metadata, "token": token})).save(self.path(table))
+        except PySparkException as error:
+            if not _lost_race(error):
+                raise
+            return None
+        for commit in self.history(table).where(F.col("version") >= number).collect():
+            if token in (commit["userMetadata"] or ""):
+                return int(commit["version"])
+        return None
+
+    def upsert(
+        self, table: Table, rows: DataFrame, key: str, *, keep: Collection[str], others: Mapping[str, str]
+    ) -> int:
+        """Insert the rows, or update those with the same key, in one commit. Return the commit's version.
+
+        Parameters
+        ----------
+        table, rows
+            The table, which is made if there is none, and the rows.
+        key
+            The column that tells rows apart.
+        keep
+            Columns that an update leaves as they are.
+        others
+            SQL expressions by column, for the rows of the table whose key is not among the rows'.
+        """
+        if not self.exists(table):
+            return self.overwrite(table, rows)
+        self.widen(table)
+        columns = {name: f"new.`{name}`" for name in table.names}
+        update = {name: value for name, value in columns.items() if name not in keep}
+        merge = DeltaTable.forPath(self.spark, self.path(table)).alias("old")
+        merge_into = merge.merge(_shaped(table, rows).alias("new"), f"old.`{key}` = new.`{key}`")
+        merge_into = merge_into.whenMatchedUpdate(set=update).whenNotMatchedInsert(values=columns)  # type: ignore[arg-type]
+        _retry(merge_into.whenNotMatchedBySourceUpdate(set=dict(others)).execute)
+        return self._committed()
+
+    def update(self, table: Table, where: Column, values: Mapping[str, Column]) -> None:
+        """Update the rows that meet a condition, in one commit."""
+        self.widen(table)
+        delta = DeltaTable.forPath(self.spark, self.path(table))
+        _retry(lambda: delta.update(where, dict(values)))
+
+    def delete(self, table: Table, where: Column) -> None:
+        """Delete the rows that meet a condition, in one commit. Earlier versions keep them."""
+        delta = DeltaTable.forPath(self.spark, self.path(table))
+        _retry(lambda: delta.delete(where))
+
+    def widen(self, table: Table) -> None:
+        """Add the columns that a table made by older code lacks."""
+        present = set(self.read(table).columns)
+        missing = [column for column in table.columns if column.name not in present]
+        if missing:
+            added = ", ".join(f"`{column.name}` {column.type} COMMENT {_quoted(column.comment)}" for column in missing)
+            _retry(lambda: self.spark.sql(f"ALTER TABLE delta.`{self.path(table)}` ADD COLUMNS ({added})"))
+
+    def restore(self, table: Table, version: int) -> int | None:
+        """Make an earlier version the latest one, without a copy of its files.
+
+        Returns the commit's version, or None if another writer was first.
+        """
+        try:
+            DeltaTable.forPath(self.spark, self.path(table)).restoreToVersion(version)
+        except PySparkException as error:
+            if not _lost_race(error):
+                raise
+            return None
+        return self.version(table)
+
+    def files(self, table: Table, version: int | None = None) -> set[str]:
+        """Return the names, relative to the table, of the data files of a version, by default the latest."""
+        root = self.path(table).rstrip("/").rpartition("/")[2]
+        return {unquote(file).rpartition(f"/{root}/")[2] for file in self.read(table, version).inputFiles()}
 
     def append(self, table: Table, rows: DataFrame) -> int:
         """Append in one commit. Return the commit's version. A table that older code made gets its missing columns."""
@@ -98,7 +214,7 @@ class TableStore:
         try:
             writer.save(self.path(table))
         except PySparkException as error:
-            if not any(reason in str(error) for reason in _LOST_RACES):
+            if not _lost_race(error):
                 raise
 
     def history(self, table: Table) -> DataFrame:
@@ -127,6 +243,26 @@ class TableStore:
         version = self.spark.conf.get("spark.databricks.delta.lastCommitVersionInSession")
         assert version is not None
         return int(version)
+
+
+def _lost_race(error: PySparkException) -> bool:
+    return any(reason in str(error) for reason in _LOST_RACES)
+
+
+def _retry(write: Callable[[], object]) -> None:
+    """Write again if another writer was first. The write must leave the same rows whatever came before it."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            write()
+            return
+        except PySparkException as error:
+            if not _lost_race(error) or attempt == _ATTEMPTS - 1:
+                raise
+            time.sleep(0.2 * 2**attempt * random.random())
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _shaped(table: Table, rows: DataFrame) -> DataFrame:

@@ -183,7 +183,7 @@ METRICS = Table(
         _RUN,
         Column("relation", "STRING", "Name of the relation; null: over all relations"),
         Column("average", "STRING", "micro: of all queries; macro: of the relations' values; null: one relation"),
-        Column("model", "STRING", "twhin, popularity or als"),
+        Column("model", "STRING", "twhin, popularity, als, or current: the version that was current"),
         Column("metric", "STRING", "mrr, hits@k, recall@k or ndcg@k"),
         Column("value", "DOUBLE", "Value of the metric, 0 to 1"),
         Column("low", "DOUBLE", "Lower end of its 95% interval, by bootstrap over sources"),
@@ -216,6 +216,12 @@ EMBEDDINGS = Table(
         Column("norm", "FLOAT", "Euclidean norm of the vector"),
         Column("degree", "BIGINT", "Distinct training edges at the entity"),
         _VERSION,
+        Column("origin", "STRING", "trained, or folded_in: fitted after training; null, as of old: trained"),
+        Column(
+            "departed_at",
+            "TIMESTAMP",
+            "Since when the entity has no training edge and its former vector is kept (UTC); null: it has some",
+        ),
     ),
 )
 MODEL_VERSIONS = Table(
@@ -230,6 +236,56 @@ MODEL_VERSIONS = Table(
         Column("alias", "STRING", "current for the latest version, else null"),
         Column("metrics", "STRING", "Metrics of the run (JSON)"),
         Column("config", "STRING", "Config of the run (JSON)"),
+        Column("tags", "ARRAY<STRING>", "Names that stay with the version until they are removed; null: none"),
+        Column("started_from", "STRING", "Version that the run was started from; null: from random vectors"),
+        Column("aligned_to", "STRING", "Version to whose coordinates the vectors were turned; null: not turned"),
+        Column("code_version", "STRING", "Version of twhin-spark that published it"),
+        Column("gates", "STRING", "Quality gates, with what was measured and whether it passed (JSON)"),
+        Column("forced", "STRING", "Who published it although a gate failed, and why (JSON); null: all gates passed"),
+        Column("vacuumed_at", "TIMESTAMP", "When the version's vectors were deleted (UTC); null: they can be read"),
+    ),
+)
+ALIGNMENTS = Table(
+    "alignments",
+    "Linear maps between the vectors of published versions: x becomes x · matrix",
+    (
+        Column("from_version", "STRING", "Model version whose vectors are mapped"),
+        Column("to_version", "STRING", "Model version to whose vectors they are mapped"),
+        Column(
+            "kind",
+            "STRING",
+            "backward: least squares over shared entities, to read vectors in the space of an earlier version; "
+            "published: the change of coordinates that publishing applied to the trained vectors",
+        ),
+        Column("dim", "INT", "Rows of the matrix"),
+        Column("matrix", "ARRAY<DOUBLE>", "The matrix, row by row"),
+        Column("error", "DOUBLE", "Σ|x · matrix - y|² / Σ|y|² over shared entities: 0 is a perfect fit"),
+        Column("entities", "BIGINT", "Shared entities that it was fitted on"),
+    ),
+)
+DRIFT = Table(
+    "drift",
+    "How far vectors moved from one published version to another",
+    (
+        Column("from_version", "STRING", "The earlier model version"),
+        Column("to_version", "STRING", "The later model version"),
+        Column("entity_type", "STRING", "Type of the entities; null: all types, or relations"),
+        Column("degree_band", "STRING", "Degree in the later version, such as 10-99; null: all degrees"),
+        Column("relation", "STRING", "Name of the relation; null: entities"),
+        Column(
+            "measure",
+            "STRING",
+            "cosine: 1 - cosine of both vectors; l2: |y - x| / |x|; neighbour_overlap@10: shared share of the ten "
+            "nearest entities of the type; came, went: entities of one version only",
+        ),
+        Column("rotated", "BOOLEAN", "Whether the later version was turned to the earlier one by the best rotation"),
+        Column("count", "BIGINT", "Entities or relations that were measured"),
+        Column("mean", "DOUBLE", "Mean of the measure; null for came and went"),
+        *(
+            Column(f"p{percent}", "DOUBLE", f"{percent}th percentile, to 0.0005 for cosine and l2")
+            for percent in (5, 25, 50, 75, 95)
+        ),
+        Column("histogram", "ARRAY<BIGINT>", "Counts in twenty equal parts of 0 to 2; larger values are in the last"),
     ),
 )
 CANDIDATES = Table(
@@ -262,6 +318,8 @@ TABLES = (
     RELATIONS,
     EMBEDDINGS,
     MODEL_VERSIONS,
+    ALIGNMENTS,
+    DRIFT,
     CANDIDATES,
 )
 
