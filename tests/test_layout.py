@@ -12,19 +12,22 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "twhin_spark"
 BELOW = ("errors", "locations", "config", "tables", "kernels")
 FLOW = ("logs", "graph", "training", "evaluation", "publishing")
+VERSIONS = ("versions", "representations")  # readers of what is published, which the stages from training on use
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "locations": set(),
     "kernels": set(),
     "config": {"errors"},
     "tables": {"errors", "locations", "config"},
-    **{stage: {*BELOW, *FLOW[:number]} for number, stage in enumerate(FLOW)},
+    "versions": {"errors", "locations", "config", "tables", "kernels", "representations"},
+    **{stage: {*BELOW, *FLOW[:number]} for number, stage in enumerate(FLOW[:2])},
+    **{stage: {*BELOW, *FLOW[: number + 2], *VERSIONS} for number, stage in enumerate(FLOW[2:])},
     "representations": {"errors", "locations", "config", "kernels"},
-    "retrieval": {*BELOW, *FLOW, "representations"},
+    "retrieval": {*BELOW, *FLOW, *VERSIONS},
     "serving": {"errors", "locations", "config", "kernels", "representations"},
-    "sql": {*BELOW, "representations"},
-    "stages": {*BELOW, *FLOW, "representations", "retrieval"},
-    "cli": {*BELOW, *FLOW, "representations", "retrieval", "serving", "sql", "stages"},
+    "sql": {*BELOW, *VERSIONS},
+    "stages": {*BELOW, *FLOW, *VERSIONS, "retrieval"},
+    "cli": {*BELOW, *FLOW, *VERSIONS, "retrieval", "serving", "sql", "stages"},
 }
 JVM = {"pyspark", "delta", "py4j"}
 MAY_NOT_USE = {"representations": JVM, "serving": JVM, "config": JVM}
