@@ -24,8 +24,8 @@ from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import TRAINING_CLAIMS, TRAINING_ROUNDS, ddl
 from twhin_spark.training import start_run, trainer
 from twhin_spark.training import train as training
+from twhin_spark.training.start_version import run_id_of
 from twhin_spark.training.state.manifest import Manifest
-from twhin_spark.training.trained_run import run_id_of
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from twhin_spark.config.retrieval_consistency import retrieval
-from twhin_spark.config.sections import Config
+from twhin_spark.config.sections import Config, GateConfig
 
 
 def problems(config: Config) -> list[str]:
@@ -16,6 +16,7 @@ def problems(config: Config) -> list[str]:
         *_logs(config),
         *_times(config),
         *_model(config),
+        *_start(config),
         *_gates(config),
         *_validation(config),
         *retrieval(config),
@@ -129,17 +130,64 @@ def _model(config: Config) -> Iterator[str]:
             )
 
 
+def _start(config: Config) -> Iterator[str]:
+    if (start := config.training.start) is None:
+        return
+    for i, name in enumerate(start.freeze.entity_types):
+        if name not in config.entity_types:
+            yield (
+                f"training.start.freeze.entity_types.{i} is '{name}', but must be one of entity_types: "
+                f"{', '.join(config.entity_types)}"
+            )
+    for i, name in enumerate(start.freeze.relations):
+        if name not in config.relations:
+            yield (
+                f"training.start.freeze.relations.{i} is '{name}', but must be one of relations: "
+                f"{', '.join(config.relations)}"
+            )
+    frozen = set(start.freeze.entity_types)
+    if frozen.issuperset(config.entity_types) and set(start.freeze.relations).issuperset(config.relations):
+        yield "training.start.freeze freezes all entity types and relations; leave one of them to be trained"
+
+
 def _gates(config: Config) -> Iterator[str]:
     for i, gate in enumerate(config.publishing.gates):
         path = f"publishing.gates.{i}"
-        if gate.relation not in config.relations:
+        if gate.drift is not None:
+            yield from _drift_gate(config, gate, path)
+            continue
+        for key in ("relation", "metric"):
+            if getattr(gate, key) is None:
+                yield f"{path}.{key} is required, unless {path}.drift is set"
+        for key in ("entity_type", "at_most"):
+            if getattr(gate, key) is not None:
+                yield f"{path}.{key} is set, so {path}.drift is required"
+        if gate.relation is not None and gate.relation not in config.relations:
             yield f"{path}.relation is '{gate.relation}', but must be one of relations: {', '.join(config.relations)}"
         if gate.beats == "als" and config.evaluation.als is None:
             yield f"{path}.beats is 'als', but evaluation.als is null; set evaluation.als, or {path}.beats=popularity"
-        if gate.at_least is None and gate.beats is None:
-            yield f"{path} has no bound; set {path}.at_least or {path}.beats"
-        if gate.at_least is not None and gate.beats is not None:
-            yield f"{path} has two bounds; remove {path}.at_least or {path}.beats"
+        bounds = [key for key in ("at_least", "beats", "not_worse_than") if getattr(gate, key) is not None]
+        if not bounds:
+            yield f"{path} has no bound; set {path}.at_least, {path}.beats or {path}.not_worse_than"
+        if len(bounds) > 1:
+            yield f"{path} has two bounds; remove {' or '.join(f'{path}.{key}' for key in bounds)}"
+        if gate.tolerance and gate.not_worse_than is None:
+            yield f"{path}.tolerance is set, so {path}.not_worse_than is required"
+
+
+def _drift_gate(config: Config, gate: GateConfig, path: str) -> Iterator[str]:
+    if not config.publishing.drift:
+        yield f"{path}.drift is set, so publishing.drift must be true, not false"
+    if gate.entity_type is not None and gate.entity_type not in config.entity_types:
+        yield (
+            f"{path}.entity_type is '{gate.entity_type}', but must be one of entity_types: "
+            f"{', '.join(config.entity_types)}"
+        )
+    for key in ("relation", "metric", "beats", "not_worse_than"):
+        if getattr(gate, key) is not None:
+            yield f"{path}.drift is set, so {path}.{key} must not be; make two gates of them"
+    if (gate.at_least is None) == (gate.at_most is None):
+        yield f"{path} needs one bound; set {path}.at_most or {path}.at_least"
 
 
 def _validation(config: Config) -> Iterator[str]:

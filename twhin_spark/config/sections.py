@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from twhin_spark.config.base import Location, Name, OneOrMore, Positive, Section, Share, Time
+from twhin_spark.config.base import Location, Name, NotNegative, OneOrMore, Positive, Section, Share, Time
 from twhin_spark.config.retrieval import RetrievalConfig
 from twhin_spark.config.serving import ServingConfig
 from twhin_spark.config.training import TrainingConfig
@@ -193,15 +193,40 @@ class EvaluationConfig(Section):
 
 
 class GateConfig(Section):
-    relation: Name = Field(description="Relation whose metric must reach the bound.")
-    metric: Metric = Field(description="Metric of the trained model on the test split.")
-    at_least: float | None = Field(None, description="Smallest value of the metric that passes.")
+    """A condition on a metric (`relation` and `metric`), or on how far vectors move (`drift`)."""
+
+    relation: Name | None = Field(None, description="Relation whose metric must reach the bound.")
+    metric: Metric | None = Field(None, description="Metric of the trained model on the test split.")
+    at_least: float | None = Field(None, description="Smallest value of the metric or the drift that passes.")
     beats: Literal["popularity", "als"] | None = Field(None, description="Baseline whose value the metric must exceed.")
+    not_worse_than: Literal["current"] | None = Field(
+        None, description="The metric must not be below the current version's on the same queries."
+    )
+    tolerance: NotNegative = Field(
+        0.0, description="Share of the current version's value by which the metric may be below it."
+    )
+    drift: Annotated[str, Field(pattern=r"^(cosine|l2|neighbour_overlap@10)_(mean|p5|p25|p50|p75|p95)$")] | None = (
+        Field(
+            None,
+            description="Measure and statistic of the table `drift` against the current version, such as cosine_p50 "
+            "or neighbour_overlap@10_mean. Without a current version the gate is passed.",
+        )
+    )
+    entity_type: Name | None = Field(None, description="Entity type whose drift is bounded; null: all types.")
+    at_most: float | None = Field(None, description="Largest value of the drift that passes.")
 
 
 class PublishingConfig(Section):
     gates: list[GateConfig] = Field(
-        default_factory=list, description="Conditions on metrics without which a model is not published."
+        default_factory=list, description="Conditions without which a model is not published."
+    )
+    align: bool = Field(
+        True,
+        description="Turn the vectors to the current version's by the change of coordinates that changes no score, "
+        "and fit the map that gives them in its space.",
+    )
+    drift: bool = Field(
+        True, description="Measure how far the vectors are from the current version's: the table `drift`."
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from twhin_spark.config.base import Measure, NotNegative, Positive, Section
+from twhin_spark.config.base import Measure, Name, NotNegative, Positive, Section, Share
 
 
 class ScheduleConfig(Section):
@@ -54,10 +54,60 @@ class RegularizationConfig(Section):
     relations: NotNegative = Field(0.0, description="Factor of the penalty on the parameters of its relation.")
 
 
+class AnchorConfig(Section):
+    """A pull of vectors to their start. At the end of an epoch, x becomes x - pull · (x - start)."""
+
+    strength: Share = Field(0.1, description="The pull of an entity of average degree or more; 0: none.")
+    degree_power: NotNegative = Field(
+        0.0,
+        description="The pull of an entity with fewer edges than the average of its type: strength · (degree / "
+        "average)^degree_power; 0: the same for all.",
+    )
+
+
+class FreezeConfig(Section):
+    """What takes part in scores and is not updated."""
+
+    entity_types: list[Name] = Field(
+        default_factory=list, description="Entity types whose vectors stay those of the start."
+    )
+    relations: list[Name] = Field(
+        default_factory=list, description="Relations whose parameters stay those of the start."
+    )
+
+
+class StartConfig(Section):
+    """A warm start: the first vectors are those of a published version, matched by entity type and id."""
+
+    from_: Name = Field(
+        "current",
+        alias="from",
+        description="Model version or tag, or current. While nothing is published, current is a cold start.",
+    )
+    epochs: int | None = Field(
+        None, ge=1, description="Number of epochs after a warm start; null: a quarter of `training.epochs`."
+    )
+    new_entities: Literal["neighbours", "random"] = Field(
+        "neighbours",
+        description="First vectors of entities that the version does not have: the mean of their neighbours' vectors, "
+        "seen through the relations, or random ones.",
+    )
+    departed_days: NotNegative = Field(
+        0.0,
+        description="Number of days for which entities without a training edge keep their published vectors, flagged "
+        "as departed; 0: they are dropped.",
+    )
+    freeze: FreezeConfig = Field(default_factory=lambda: FreezeConfig(), description="What is not updated.")
+    anchor: AnchorConfig | None = Field(None, description="A pull to the start; null: none.")
+
+
 class TrainingConfig(Section):
     dim: int = Field(64, ge=1, le=4096, description="Dimension of the vectors.")
     epochs: int = Field(10, ge=1, description="Number of passes over all training edges.")
     seed: int = Field(0, ge=0, description="Seed of everything random in training.")
+    start: StartConfig | None = Field(
+        None, description="Warm start from a published version; null: vectors start at random ones."
+    )
     batch_size: int = Field(512, ge=1, description="Largest number of edges in one gradient step.")
     in_batch_negatives: int | None = Field(
         None,

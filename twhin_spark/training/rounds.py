@@ -89,7 +89,7 @@ def run_rounds(buckets: DataFrame, run: RunSettings, relay: Relay, before: Manif
 
 def start_state(manifest: Manifest) -> StartState:
     """Return the state that tasks start from after a committed round."""
-    return StartState(manifest.partitions, manifest.relations, manifest.fence)
+    return StartState(manifest.partitions, manifest.relations, manifest.fence, manifest.anchors)
 
 
 def assign_blocks(buckets: DataFrame, relay: Relay) -> DataFrame:

@@ -13,7 +13,7 @@ from twhin_spark.training.state.relation_state import RelationSettings
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Settings of a run. `relations` are by index, as in `edge_buckets`."""
+    """Settings of a run. `relations` are by index, as in `edge_buckets`. `frozen`: types that are not updated."""
 
     output: str
     run_id: str
@@ -21,6 +21,7 @@ class RunSettings:
     entity_types: tuple[str, ...]
     relations: tuple[RelationSettings, ...]
     train: TrainSettings
+    frozen: frozenset[str] = frozenset()
 
     @property
     def sampling(self) -> Floats:

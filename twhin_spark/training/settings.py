@@ -23,6 +23,7 @@ def run_settings(config: Config, relations: Iterable[str], run_id: str) -> RunSe
         entity_types=tuple(config.entity_types),
         relations=tuple(relation_settings(config, name) for name in relations),
         train=train_settings(config),
+        frozen=frozenset(config.training.start.freeze.entity_types) if config.training.start else frozenset(),
     )
 
 
@@ -37,6 +38,7 @@ def relation_settings(config: Config, name: str) -> RelationSettings:
         relation.weight,
         relation.two_sided,
         relation.sampling,
+        frozen=config.training.start is not None and name in config.training.start.freeze.relations,
     )
 
 

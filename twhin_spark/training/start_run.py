@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pyspark.sql import DataFrame
 
@@ -18,15 +19,14 @@ from twhin_spark.training.planning.plan import measure_graph, plan_run
 from twhin_spark.training.run_settings import RunSettings
 from twhin_spark.training.state.initial_state import InitialVectors, write_initial_state
 from twhin_spark.training.state.manifest import Manifest
-from twhin_spark.training.state.relation_state import initial_state
 from twhin_spark.training.state.run_folder import RunFolder
-from twhin_spark.training.trained_run import run_identity
 from twhin_spark.training.validation.draw_sample import draw_validation_sample
+from twhin_spark.training.warm_start import WarmStart, read_warm_start
 
 
 @dataclass(frozen=True)
 class RunContext:
-    """What all steps of a training share."""
+    """What all steps of a training share. `start`: the model version of a warm start."""
 
     store: TableStore
     config: Config
@@ -34,6 +34,8 @@ class RunContext:
     run: RunSettings
     folder: RunFolder
     progress: Callable[[str], None]
+    identity: Mapping[str, Any]
+    start: str | None
 
 
 def begin_run(context: RunContext, buckets: DataFrame, fence: int) -> Manifest:
@@ -65,14 +67,20 @@ def begin_run(context: RunContext, buckets: DataFrame, fence: int) -> Manifest:
     for warning in plan.warnings:
         context.progress(f"warning: {warning}")
     layout, dim = plan.layout, config.training.dim
-    files = write_initial_state(
-        context.store.read(ENTITIES, graph.tables["entities"]),
-        folder,
-        InitialVectors(dim, config.training.init_scale, run.seed),
-        claim=fence,
-        types=run.entity_types,
-        partitions=layout.partitions,
-    )
+    start = WarmStart()
+    if context.start is not None:
+        context.progress(f"starting from version {context.start}, for {config.training.epochs} epochs")
+        start = read_warm_start(context.store, config, graph, context.start, context.progress)
+    with start.cached() as rows:
+        initial = write_initial_state(
+            context.store.read(ENTITIES, graph.tables["entities"]),
+            folder,
+            InitialVectors(dim, config.training.init_scale, run.seed),
+            rows,
+            claim=fence,
+            types=run.entity_types,
+            partitions=layout.partitions,
+        )
     _draw_validation_edges(context, buckets)
     manifest = Manifest(
         run.run_id,
@@ -81,12 +89,13 @@ def begin_run(context: RunContext, buckets: DataFrame, fence: int) -> Manifest:
         round=0,
         complete=False,
         groups=layout.groups,
-        partitions=files,
-        relations={relation.name: initial_state(relation, dim) for relation in run.relations},
+        partitions=initial.partitions,
+        relations={relation.name: start.relation_state(relation, dim) for relation in run.relations},
         cpu=cpu_name(),
         super_groups=layout.super_groups,
+        anchors=initial.anchors,
     )
-    folder.write_settings(run_identity(config, graph))
+    folder.write_settings(context.identity)
     folder.commit(manifest)
     folder.forget(before=fence)
     return manifest

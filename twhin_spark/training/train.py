@@ -21,13 +21,14 @@ from twhin_spark.training.planning.plan import GraphSize, mean_sampling, workloa
 from twhin_spark.training.progress import TrainingProgress
 from twhin_spark.training.settings import run_settings
 from twhin_spark.training.start_run import RunContext, begin_run, resume_run
+from twhin_spark.training.start_version import choose_start, note_start, run_id_of, run_identity, warm_config
 from twhin_spark.training.state.claim import claim_run
 from twhin_spark.training.state.disk_errors import explain_full_disk
 from twhin_spark.training.state.manifest import Manifest
 from twhin_spark.training.state.resume import find_unfinished
 from twhin_spark.training.state.round_log import RoundLog
 from twhin_spark.training.state.run_folder import RunFolder
-from twhin_spark.training.trained_run import TrainedRun, run_id_of, run_identity
+from twhin_spark.training.trained_run import TrainedRun
 from twhin_spark.training.trainer import Trainer
 from twhin_spark.training.validation.early_stopping import StoppingRule
 from twhin_spark.training.validation.validator import Validator
@@ -71,19 +72,24 @@ def train(
         A task would need more memory than it may use, the config needs validation edges and there are none, or the run
         that is to be resumed had other settings.
     """
-    store = TableStore(spark, config.output)
+    asked, store = config, TableStore(spark, config.output)
     graph = latest_graph(store)
-    run = run_settings(config, graph.relations, run_id_of(config, graph))
+    start = choose_start(config, store, graph, resume=resume)
+    identity = run_identity(config, graph, start)
+    run_id = run_id_of(config, graph, start)
+    config = warm_config(config, start)
+    run = run_settings(config, graph.relations, run_id)
     folder = RunFolder(config.output, run.run_id)
-    unfinished = find_unfinished(folder, config.name, run_identity(config, graph)) if resume else None
+    unfinished = find_unfinished(folder, config.name, identity) if resume else None
     if unfinished is not None and unfinished.complete:
         RoundLog(store, run.run_id, first=False).complete(folder.reports())
         progress(f"run {run.run_id} is complete")
-        return TrainedRun(run.run_id, folder, unfinished.kept, graph)
+        return TrainedRun(run.run_id, folder, unfinished.kept, graph, start)
     written = f"{config.output}, or Spark's own folder"
     with explain_full_disk(written):
         claim = claim_run(store, folder, take_over=take_over)
-    context = RunContext(store, config, graph, run, folder, progress)
+    note_start(asked, graph, start)
+    context = RunContext(store, config, graph, run, folder, progress, identity, start)
     first = unfinished is None and claim.fence == 1
     buckets = store.read(EDGE_BUCKETS, graph.tables["edge_buckets"]).persist()
     try:
@@ -103,7 +109,7 @@ def train(
             claim.release()
         with suppress(Exception):  # what stopped the training may have stopped Spark as well
             buckets.unpersist()
-    return TrainedRun(run.run_id, folder, manifest.kept, graph)
+    return TrainedRun(run.run_id, folder, manifest.kept, graph, start)
 
 
 def _train_rounds(context: RunContext, buckets: DataFrame, manifest: Manifest, *, first: bool) -> Manifest:

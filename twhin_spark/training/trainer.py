@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame
 from twhin_spark.config.training import TrainingConfig
 from twhin_spark.kernels.training_pass import TrainSettings
 from twhin_spark.tables.worker_tasks import RESULT_SCHEMA, collect_results
+from twhin_spark.training.anchor import pull_files
 from twhin_spark.training.bucket_schedule import Round, rounds_of_epoch
 from twhin_spark.training.execution import Execution
 from twhin_spark.training.learning_rate_schedule import settings_at_round
@@ -76,6 +77,8 @@ class Trainer:
     def _end_epoch(self, after: Manifest) -> Manifest:
         """Measure the epoch, and decide if it is the best one and if it is the last."""
         *earlier, report = after.reports
+        if after.anchors:
+            after = pull_files(self.buckets.sparkSession, self.run, after)
         if self.validator:
             spark, rule = self.buckets.sparkSession, self.stopping_rule
             result = validate_files(spark, self.run, self.validator, after, rule.needs_ranks)

@@ -45,6 +45,7 @@ class Manifest:
     super_groups: int = 1  # a divisor of groups, see bucket_schedule.py
     history: list[float] = field(default_factory=list)  # by epoch, the metric that decides; empty if none does
     best: BestEpoch | None = None  # if the best epoch is to be kept
+    anchors: list[StateFile] = field(default_factory=list)  # by partition; if vectors are pulled to their start
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Manifest:
@@ -55,6 +56,7 @@ class Manifest:
                 "partitions": _state_files(fields),
                 "relations": relation_states(fields["relations"]),
                 "reports": [RoundReport.from_fields(report) for report in fields["reports"]],
+                "anchors": [StateFile(**file) for file in fields.get("anchors", ())],
                 "best": fields["best"] and BestEpoch.from_fields(fields["best"]),
             }
         )

@@ -22,6 +22,7 @@ class RelationSettings:
     weight: float
     two_sided: bool
     sampling: float = 1.0  # how many times an epoch trains an edge
+    frozen: bool = False  # the parameters are not updated
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def to_kernel(settings: RelationSettings, state: RelationState) -> RelationModel
         settings.weight,
         parameters["target"],
         parameters.get("source"),
+        settings.frozen,
     )
 
 

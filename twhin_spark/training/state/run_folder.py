@@ -83,6 +83,14 @@ class RunFolder:
         """Delete a partition's file, which no manifest lists."""
         self._fs.delete_file(f"{self.root}/state/{file.name}")
 
+    def has(self, files: Sequence[StateFile]) -> bool:
+        """Return if the folder has all these files."""
+        names = {
+            info.base_name
+            for info in self._fs.get_file_info(fs.FileSelector(f"{self.root}/state", allow_not_found=True))
+        }
+        return names.issuperset(file.name for file in files)
+
     def commit(self, manifest: Manifest) -> None:
         """Make a round the latest one, atomically.
 
@@ -162,11 +170,16 @@ class RunFolder:
 
     def sweep(self, keep: Manifest) -> None:
         """Delete the state files that `keep` does not list, of its own claim and of earlier ones, and nothing else."""
-        listed = {file.name for file in (*keep.partitions, *(keep.best.partitions if keep.best else ()))}
+        listed = {file.name for file in (*keep.partitions, *keep.anchors, *(keep.best.partitions if keep.best else ()))}
         for info in self._fs.get_file_info(fs.FileSelector(f"{self.root}/state", allow_not_found=True)):
             name = STATE_NAME.fullmatch(info.base_name)
             if name and int(name["claim"]) <= keep.fence and info.base_name not in listed:
                 self._fs.delete_file(info.path)
+
+    def state_files(self) -> dict[str, int]:
+        """Return the paths of the run's state files with their bytes."""
+        infos = self._fs.get_file_info(fs.FileSelector(f"{self.root}/state", allow_not_found=True))
+        return {info.path: info.size for info in infos if STATE_NAME.fullmatch(info.base_name)}
 
     def delete(self) -> None:
         """Delete the folder with all that is in it."""
@@ -205,3 +218,11 @@ class RunFolder:
             raise InputError(
                 f"{path}: the file is damaged ({reason}); delete the run's folder and train again"
             ) from None
+
+
+def run_folders(output: str) -> list[RunFolder]:
+    """Return the folders of all runs of an output."""
+    filesystem, root = fs.FileSystem.from_uri(absolute(f"{output.rstrip('/')}/runs"))
+    infos = filesystem.get_file_info(fs.FileSelector(root, allow_not_found=True))
+    names = sorted(info.base_name for info in infos if re.fullmatch(r".+-[0-9a-f]{10}", info.base_name))
+    return [RunFolder(output, name) for name in names]

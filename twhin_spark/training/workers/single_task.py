@@ -116,6 +116,7 @@ class SingleTask:
             if trained.non_finite is not None:
                 relation = run.relations[trained.non_finite].name
                 return SingleTaskResult(diverged=relation, diverged_in=training_round.epoch)
+            core.pull_to_anchor()
             validation = None
             if validator:
                 ranks = self.stopping_rule.needs_ranks

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import uuid4
 
 import numpy as np
 
 from twhin_spark.kernels.model import Edges, Model
+from twhin_spark.training.anchor import pull_state
 from twhin_spark.training.bucket_schedule import Pair, Round
 from twhin_spark.training.run_settings import RunSettings
 from twhin_spark.training.state.relation_state import RelationState, from_kernel, to_kernel
@@ -28,6 +29,7 @@ class StartState:
     files: list[StateFile]  # by partition
     relations: Mapping[str, RelationState]
     claim: int  # the fence of the claim under which the task writes
+    anchors: list[StateFile] = field(default_factory=list)  # by partition, if vectors are pulled to their start
 
 
 class TaskCore:
@@ -39,6 +41,7 @@ class TaskCore:
     def __init__(self, run: RunSettings, start: StartState, first: Round, groups: Iterable[int], threads: int) -> None:
         """Make room for any two of the groups. `first` is a round of the epoch that the task trains."""
         self._run, self._claim, self._attempt = run, start.claim, uuid4().hex[:12]
+        self._anchors = start.anchors
         self.clock = StopWatch("edge", "read", "kernel", "write")
         self.folder = RunFolder(run.output, run.run_id)
         self.buffer = PartitionBuffer(
@@ -71,7 +74,17 @@ class TaskCore:
 
     def model(self) -> Model:
         """Return the groups in the buffer and the relations, to be trained in place."""
-        return Model(self.buffer.entities(), self.relations)
+        entities = self.buffer.entities()
+        for name in self._run.frozen:
+            entities[name].trained = 0
+        return Model(entities, self.relations)
+
+    def pull_to_anchor(self) -> None:
+        """Pull the partitions in the buffer to their start, if the run has an anchor."""
+        if self._anchors:
+            with self.clock("read"):
+                for partition, state in self.buffer.states():
+                    pull_state(state, self.folder.read_partition(self._anchors[partition], self._run.entity_types))
 
     def relation_states(self) -> dict[str, RelationState]:
         """Return the relations, by name, as they are now."""

@@ -10,6 +10,8 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from twhin_spark.kernels.alignment import Alignment
+from twhin_spark.kernels.arrays import Floats
 from twhin_spark.training.state.run_folder import RunFolder
 from twhin_spark.training.state.state_files import StateFile
 
@@ -17,7 +19,11 @@ _SCHEMA = "entity_type STRING, entity_id STRING, embedding ARRAY<FLOAT>, norm FL
 
 
 def embedding_rows(
-    entities: DataFrame, folder: RunFolder, files: Sequence[StateFile], types: Sequence[str]
+    entities: DataFrame,
+    folder: RunFolder,
+    files: Sequence[StateFile],
+    types: Sequence[str],
+    matrix: Floats | None = None,
 ) -> DataFrame:
     """Return the rows of all entities with a training edge in this graph.
 
@@ -31,13 +37,16 @@ def embedding_rows(
         The run's folder and its state files, by partition.
     types
         The entity types, in the order of the state files.
+    matrix
+        Orthogonal matrix by which the vectors are turned, float64 (dim, dim); None: they stay as they are.
     """
     connected = entities.where(F.col("degree") > 0).select("entity_type", "entity_id", "partition", "row", "degree")
-    return connected.groupBy("partition").applyInArrow(_reader(folder.output, folder.run_id, files, types), _SCHEMA)
+    reader = _reader(folder.output, folder.run_id, files, types, matrix)
+    return connected.groupBy("partition").applyInArrow(reader, _SCHEMA)
 
 
 def _reader(
-    output: str, run_id: str, files: Sequence[StateFile], types: Sequence[str]
+    output: str, run_id: str, files: Sequence[StateFile], types: Sequence[str], matrix: Floats | None
 ) -> Callable[[pa.Table], pa.Table]:
     def read(group: pa.Table) -> pa.Table:
         """Read the vectors of one partition's entities; runs on workers."""
@@ -46,6 +55,8 @@ def _reader(
         for name in types:
             rows = group.filter(pc.equal(group["entity_type"], name)).combine_chunks()
             vectors = state[name].vectors[rows["row"].to_numpy()]  # (n, dim)
+            if matrix is not None:
+                vectors = Alignment(matrix).vectors(vectors)
             starts = np.arange(len(vectors) + 1, dtype=np.int32) * vectors.shape[1]
             parts.append(
                 pa.table(
