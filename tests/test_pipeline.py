@@ -110,7 +110,8 @@ def test_the_table_reads_without_a_jvm(library: Library) -> None:
 def test_a_row_of_another_dimension_is_refused(library: Library, spark: SparkSession) -> None:
     with pytest.raises(Exception, match="embedding_dim"):
         spark.sql(
-            f"INSERT INTO delta.`{library.store.path(EMBEDDINGS)}` VALUES ('book', 'x', array(1f), 1f, 1, 'none')"
+            f"INSERT INTO delta.`{library.store.path(EMBEDDINGS)}` (entity_type, entity_id, embedding, model_version) "
+            "VALUES ('book', 'x', array(1f), 'none')"
         )
 
 

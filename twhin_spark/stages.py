@@ -25,7 +25,8 @@ from twhin_spark.tables.session_cores import Cores, session_cores
 from twhin_spark.training import train as training
 from twhin_spark.training.planning.forecast import Forecast, forecast
 from twhin_spark.training.planning.plan import GraphSize, measure_graph
-from twhin_spark.training.trained_run import TrainedRun, find_run, run_id_of
+from twhin_spark.training.start_version import choose_start, run_id_of
+from twhin_spark.training.trained_run import TrainedRun, find_run
 
 Progress = Callable[[str], None]
 
@@ -191,7 +192,7 @@ def evaluate(spark: SparkSession, config: Config, *, progress: Progress = quiet)
     return job.summary()
 
 
-def publish(spark: SparkSession, config: Config, *, progress: Progress = quiet) -> Summary:
+def publish(spark: SparkSession, config: Config, *, force: str | None = None, progress: Progress = quiet) -> Summary:
     """Commit the config's trained run as the current model version.
 
     Parameters
@@ -200,6 +201,8 @@ def publish(spark: SparkSession, config: Config, *, progress: Progress = quiet) 
         A session of `open_session`, or one with the same settings.
     config
         A config of `load_config`.
+    force
+        The reason to publish although gates of `publishing.gates` fail. It is recorded with the version.
     progress
         Receives each line of progress. The default drops them.
 
@@ -208,10 +211,10 @@ def publish(spark: SparkSession, config: Config, *, progress: Progress = quiet) 
     InputError
         This config has no complete training on the latest graph.
     TwhinError
-        The run does not pass the gates of `publishing.gates`.
+        The run does not pass the gates of `publishing.gates`, or another publish was faster.
     """
     job = _Job("publish", spark, config, progress)
-    job.publish(job.find_run())
+    job.publish(job.find_run(), force)
     return job.summary()
 
 
@@ -255,7 +258,7 @@ def pipeline(
     job.build_graph(logs or {})
     run = job.train(resume=resume, take_over=take_over)
     job.evaluate(run)
-    job.publish(run)
+    job.publish(run, None)
     return job.summary()
 
 
@@ -347,7 +350,7 @@ class _Job:
         check_inputs(config)
         with self._stage("build-graph"):
             graph = build_tables(self.spark, config, self.progress, logs)
-            self._add_run(graph, run_id_of(self.config, graph))
+            self._add_run(graph, run_id_of(self.config, graph, choose_start(self.config, self.store, graph)))
             self._add_tables({**graph.tables, "graph_versions": self._version("graph_versions")})
 
     def train(self, *, resume: bool, take_over: bool) -> TrainedRun:
@@ -369,9 +372,10 @@ class _Job:
         self._summary.metrics = evaluation.metrics
         self._summary.report = evaluation.report
 
-    def publish(self, run: TrainedRun) -> None:
+    def publish(self, run: TrainedRun, force: str | None) -> None:
         with self._stage("publish"):
-            self._add_tables(publish_run(self.spark, self.config, run, self.progress).tables)
+            published = publish_run(self.spark, self.config, run, self.progress, force=force)
+            self._add_tables(published.tables)
 
     def summary(self) -> Summary:
         self._summary.seconds = round(time.monotonic() - self._started, 1)
