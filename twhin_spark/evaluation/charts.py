@@ -19,7 +19,7 @@ from twhin_spark.evaluation.report_summary import Projection
 from twhin_spark.kernels.arrays import Integers
 
 INK, FAINT, GRID = "#1d2433", "#5f6b7e", "#e4e8ee"
-MODEL_COLOURS = {"twhin": "#2458a8", "als": "#d99a3d", "popularity": "#b4bcc8"}
+MODEL_COLOURS = {"twhin": "#2458a8", "current": "#8fb0dd", "als": "#d99a3d", "popularity": "#b4bcc8"}
 COLOURS = ("#2458a8", "#d0703c", "#3a8f6f", "#8a5aa8", "#b8912a", "#4a9cc0", "#b04a67", "#6d7684")
 
 _STYLE: dict[Any, Any] = {
@@ -102,6 +102,22 @@ def degree_chart(degrees: Mapping[str, tuple[Integers, Integers]]) -> str:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:g}%"))
         axes.set_xlabel("training edges, at least")
+        _legend(axes)
+
+    return _image(draw)
+
+
+def histogram_chart(histograms: Mapping[str, Sequence[int]]) -> str:
+    """Draw the shares of values in equal parts of 0 to 2, a line for each name; "NAME, rotated" is dashed."""
+
+    def draw(axes: Axes) -> None:
+        colours = dict(_coloured(dict.fromkeys(name.partition(",")[0] for name in histograms)))
+        for name, counts in histograms.items():
+            style = "--" if "," in name else "-"
+            share = np.array(counts) / max(sum(counts), 1)
+            edges = np.linspace(0, 2, len(counts) + 1)
+            axes.stairs(share, edges, color=colours[name.partition(",")[0]], label=name, linewidth=1.6, linestyle=style)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:g}%"))
         _legend(axes)
 
     return _image(draw)

@@ -13,6 +13,7 @@ from twhin_spark.config import Config
 from twhin_spark.config.sections import AlsConfig
 from twhin_spark.evaluation.als import AlsSettings, fit_als
 from twhin_spark.evaluation.comparison import ModelName, ModelSetting
+from twhin_spark.evaluation.current_model import CurrentModel
 from twhin_spark.evaluation.known_positives import KnownPositives, QuerySet
 from twhin_spark.evaluation.scoring_models import ConstantVectors, PopularityVectors, ScoringModel, TrainedVectors
 from twhin_spark.training.trained_run import TrainedRun
@@ -22,7 +23,8 @@ from twhin_spark.training.trained_run import TrainedRun
 class ComparedModels:
     """A complete training run and its graph's training edges, from which the compared models are made.
 
-    If `mirrored` is true, buckets, known positives and queries have the ends of every edge swapped.
+    If `mirrored` is true, buckets, known positives and queries have the ends of every edge swapped. `current` is the
+    current version, if it is compared, too.
     """
 
     config: Config
@@ -30,6 +32,7 @@ class ComparedModels:
     buckets: DataFrame
     known_positives: KnownPositives
     mirrored: bool = False
+    current: CurrentModel | None = None
 
     def for_relation(
         self, test: QuerySet, validation: QuerySet, progress: Callable[[str], None]
@@ -45,6 +48,11 @@ class ComparedModels:
                 ModelSetting("weight of edges", self._popularity(test.relation, "weight")),
             ],
         }
+        if self.current is not None:
+            name = self.run.graph.relations[test.relation]
+            current = self.current.for_relation(self.config, name, mirrored=self.mirrored)
+            if current is not None:
+                models["current"] = [ModelSetting("the current version", current)]
         als = self.config.evaluation.als
         if als is not None and test.queries.connected.any():
             relation = self.run.graph.relations[test.relation]

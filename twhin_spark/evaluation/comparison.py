@@ -16,7 +16,7 @@ from twhin_spark.evaluation.ranking_task import RankingInput
 from twhin_spark.evaluation.scoring_models import ScoringModel
 
 RankFunction = Callable[[Sequence[RankingInput]], list[Ranks]]
-ModelName = Literal["twhin", "popularity", "als"]
+ModelName = Literal["twhin", "popularity", "als", "current"]
 
 
 @dataclass(frozen=True)

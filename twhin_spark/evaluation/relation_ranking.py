@@ -9,6 +9,7 @@ from functools import partial
 from twhin_spark.config import Config
 from twhin_spark.evaluation.compared_models import ComparedModels
 from twhin_spark.evaluation.comparison import Comparison, ModelName, rank_test_queries, tune_models
+from twhin_spark.evaluation.current_model import current_model
 from twhin_spark.evaluation.known_positives import KnownPositives, QuerySet, mirror_buckets, write_known_positives
 from twhin_spark.evaluation.queries import Queries
 from twhin_spark.evaluation.ranking import Ranks, rank_queries
@@ -73,7 +74,8 @@ class RelationRanking:
             [relation.source if mirrored else relation.target for relation in relations],
             [query_set for pair in query_sets.values() for query_set in pair],
         )
-        compared = ComparedModels(self.config, self.run, buckets, known_positives, mirrored)
+        current = None if baselines_only else current_model(self.store, self.config, self.run)
+        compared = ComparedModels(self.config, self.run, buckets, known_positives, mirrored, current)
         comparisons = []
         for name, (test, validation) in query_sets.items():
             models = compared.for_relation(test, validation, self.progress)

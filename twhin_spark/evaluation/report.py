@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from twhin_spark.config import Config
 from twhin_spark.evaluation import charts, report_summary
 from twhin_spark.evaluation.charts import MODEL_COLOURS
+from twhin_spark.evaluation.report_drift import report_drift
 from twhin_spark.locations import absolute
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGES, ENTITIES, TRAINING_ROUNDS
@@ -71,6 +72,7 @@ def _render(
         sections=list(_sections(graph.relations, names, metrics, cold_share)),
         rows=list(_rows(graph.rows)),
         edges=list(_edges(config, graph.relations, edges)),
+        drift=report_drift(store, config, run),
         config=_yaml(config),
         charts={
             "metrics": [(*caption, _chart(metrics, name, measured)) for name, caption in _CHARTS.items() if metrics],
