@@ -6,10 +6,7 @@ command needs beyond that is imported when it runs, so that `--help` answers at 
 
 from __future__ import annotations
 
-import functools
-import json
 import sys
-from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,17 +15,8 @@ import click
 
 from twhin_spark import __version__
 from twhin_spark.cli.console import Printer
+from twhin_spark.cli.options import EPILOG, Command, Result, with_run
 from twhin_spark.cli.runner import CommandRun
-
-Result = Mapping[str, Any]
-Command = Callable[..., Result | None]  # returns its result
-Decorator = Callable[[Command], Command]
-
-_CONFIGS = Path(__file__).parent / "demo"
-_EPILOG = (
-    "Progress, tables and errors go to stderr. The result is one JSON object: the last line of stdout, unless that is "
-    "a terminal. Jobs also write it to OUTPUT/runs/RUN/result.json."
-)
 
 
 def main(*arguments: str) -> None:
@@ -59,43 +47,6 @@ def cli() -> None:
     """Learn embeddings of users and items from interaction logs, and publish them as versioned Delta tables."""
 
 
-def _with_run(*, default_config: str | None = None, requires_config: bool = True, has_result: bool = True) -> Decorator:
-    """Add the options that commands share; the command receives them as a CommandRun, its first argument."""
-    config: dict[str, Any] = {"required": requires_config}
-    if default_config:
-        config = {"default": str(_CONFIGS / default_config), "show_default": "a copy in the package"}
-    options = [
-        click.option("--config", "config_file", metavar="FILE", help="Config in YAML.", **config),
-        click.option(
-            "--set",
-            "overrides",
-            multiple=True,
-            metavar="A.B=VALUE",
-            help="Override one option of the config, with a value in YAML; may be given several times.",
-        ),
-        click.option("--verbose", is_flag=True, help="Print Spark's log and stack traces to stderr."),
-    ]
-    if has_result:
-        options.append(click.option("--json", "as_json", is_flag=True, help="Print the result to a terminal, too."))
-
-    def decorate(function: Command) -> Command:
-        @functools.wraps(function)
-        def command(
-            config_file: str | None, overrides: tuple[str, ...], verbose: bool, as_json: bool = False, **values: Any
-        ) -> None:
-            with CommandRun(config_file, overrides, verbose=verbose) as run:
-                result = function(run, **values)
-                run.stop()
-                if result is not None and (as_json or not sys.stdout.isatty()):
-                    click.echo(json.dumps(result))
-
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
 def _training_flags(function: Command) -> Command:
     for option in (
         click.option(
@@ -107,45 +58,61 @@ def _training_flags(function: Command) -> Command:
     return function
 
 
-@cli.command(epilog=_EPILOG)
-@_with_run()
+@cli.command(epilog=EPILOG)
+@with_run()
 def build_graph(run: CommandRun) -> Result:
     """Clean the logs and build the graph's tables."""
     return run.job("build_graph")
 
 
-@cli.command(epilog=_EPILOG)
-@_with_run()
+@cli.command(epilog=EPILOG)
+@with_run()
 @_training_flags
 def train(run: CommandRun, **flags: bool) -> Result:
     """Train the vectors on the latest graph."""
     return run.job("train", **flags)
 
 
-@cli.command(epilog=_EPILOG)
-@_with_run()
+@cli.command(epilog=EPILOG)
+@with_run()
 def evaluate(run: CommandRun) -> Result:
     """Measure the trained run beside its baselines; write the report."""
     return run.job("evaluate")
 
 
-@cli.command(epilog=_EPILOG)
-@_with_run()
-def publish(run: CommandRun) -> Result:
+@cli.command(epilog=EPILOG)
+@with_run()
+@click.option("--force", is_flag=True, help="Publish although quality gates fail; --reason is required.")
+@click.option("--reason", metavar="TEXT", help="Why it is forced; recorded with the version.")
+def publish(run: CommandRun, force: bool, reason: str | None) -> Result:
     """Commit the trained run as the current model version."""
-    return run.job("publish")
+    if force != bool(reason):
+        missing, given = ("--reason", "--force") if force else ("--force", "--reason")
+        raise click.UsageError(f"{given} is given, so {missing} is required")
+    return run.job("publish", force=reason)
 
 
-@cli.command(epilog=_EPILOG)
-@_with_run()
+@cli.command(epilog=EPILOG)
+@with_run()
+@click.option("--fast", is_flag=True, help="Take the mean of the neighbours' vectors, without gradient steps.")
+def fold_in(run: CommandRun, fast: bool) -> Result:
+    """Append vectors for the latest graph's new entities to the current version."""
+    config = run.config
+    from twhin_spark.publishing.fold_in import fold_in as append_new_entities
+
+    return append_new_entities(run.spark, config, run.printer.progress, fast=fast).as_dict()
+
+
+@cli.command(epilog=EPILOG)
+@with_run()
 @_training_flags
 def pipeline(run: CommandRun, **flags: bool) -> Result:
     """Run build-graph, train, evaluate and publish, one after the other."""
     return run.job("pipeline", **flags)
 
 
-@cli.command(epilog=_EPILOG)
-@_with_run()
+@cli.command(epilog=EPILOG)
+@with_run()
 def candidates(run: CommandRun) -> Result:
     """Find candidates for the config's queries in a published version."""
     summary = run.job("find_candidates")
@@ -155,8 +122,8 @@ def candidates(run: CommandRun) -> Result:
     return summary
 
 
-@cli.command(epilog=_EPILOG)
-@_with_run()
+@cli.command(epilog=EPILOG)
+@with_run()
 @click.option("--entities", type=click.IntRange(min=1), help="Entities of all types; default: as in the latest graph.")
 @click.option("--edges", type=click.IntRange(min=0), help="Distinct training edges; default: as in the latest graph.")
 @click.option(
@@ -188,8 +155,8 @@ def plan(run: CommandRun, **figures: Any) -> Result:
     return forecast.as_dict()
 
 
-@cli.command(epilog=_EPILOG)
-@_with_run(default_config="demo.yaml")
+@cli.command(epilog=EPILOG)
+@with_run(default_config="demo.yaml")
 @click.option("--out", default="build/demo", help="Folder for logs, tables and report.")
 @click.option("--scale", default=1.0, type=click.FloatRange(min=0, min_open=True), help="Size: 1 is a million events.")
 @_training_flags
@@ -210,8 +177,8 @@ def demo(run: CommandRun, out: str, scale: float, **flags: bool) -> Result:
     return summary
 
 
-@cli.command(epilog=_EPILOG)
-@_with_run(default_config="higgs.yaml")
+@cli.command(epilog=EPILOG)
+@with_run(default_config="higgs.yaml")
 @click.option("--out", default="build/higgs", help="Folder for tables and report.")
 @_training_flags
 def higgs(run: CommandRun, out: str, **flags: bool) -> Result:
@@ -235,7 +202,7 @@ def setup() -> None:
 
 
 @cli.command()
-@_with_run(has_result=False)
+@with_run(has_result=False)
 def serve(run: CommandRun) -> None:
     """Serve the published vectors over HTTP: representations, neighbours, scores. Needs no Java."""
     config = run.config
@@ -245,7 +212,7 @@ def serve(run: CommandRun) -> None:
 
 
 @cli.command()
-@_with_run(requires_config=False, has_result=False)
+@with_run(requires_config=False, has_result=False)
 @click.argument("query")
 @click.option("--rows", default=100, type=click.IntRange(min=1), help="Most rows that are shown.")
 def sql(run: CommandRun, query: str, rows: int) -> None:
@@ -261,8 +228,8 @@ def sql(run: CommandRun, query: str, rows: int) -> None:
     run.spark.sql(query).show(rows, truncate=60)
 
 
-@cli.command(epilog=_EPILOG)
-@_with_run()
+@cli.command(epilog=EPILOG)
+@with_run()
 @click.argument("entity", nargs=2, metavar="TYPE ID")
 @click.option("--relation", metavar="NAME", help="Relation that leads from the entity to the content; default: none.")
 @click.option("--of", "content_type", metavar="TYPE", help="Type of the content; default: the relation's, or TYPE.")
@@ -297,3 +264,12 @@ def describe(
         "content": content.entity_type,
         "clusters": [{"cosine": cosine, **asdict(cluster)} for cosine, cluster in nearest],
     }
+
+
+def _add_groups() -> None:
+    from twhin_spark.cli.versions import versions
+
+    cli.add_command(versions)
+
+
+_add_groups()

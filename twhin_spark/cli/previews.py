@@ -108,3 +108,36 @@ def _table(title: str, *headings: str, right: Sequence[str] = ()) -> Table:
     for heading in headings:
         table.add_column(heading, justify="right" if heading in right else "left")
     return table
+
+
+def show_versions(listed: Sequence[Mapping[str, Any]], printer: Printer) -> None:
+    """Print a table of published versions."""
+    table = _table(
+        "Versions", "version", "published", "table", "tags", "started from", "aligned to", "", right=("table",)
+    )
+    for version in listed:
+        state = "current" if version["current"] else "vacuumed" if version["vacuumed_at"] else ""
+        table.add_row(
+            escape(version["model_version"]),
+            version["published_at"][:19],
+            str(version["table_version"]),
+            escape(", ".join(version["tags"])),
+            escape(version["started_from"] or ""),
+            escape(version["aligned_to"] or ""),
+            ", ".join(filter(None, [state, "forced" if version["forced"] else ""])),
+        )
+    printer.table(table)
+
+
+def show_drift(difference: Mapping[str, Any], printer: Printer) -> None:
+    """Print the drift between two versions by entity type, and of the relations."""
+    title = f"Drift from {difference['from_version']} to {difference['to_version']}"
+    columns = ("count", "mean", "p5", "p50", "p95")
+    table = _table(title, "of", "measure", "rotated", *columns, right=columns)
+    for row in difference["drift"]:
+        if row["degree_band"] is None:
+            of = row["relation"] or row["entity_type"] or "all"
+            values = ["" if row[name] is None else f"{row[name]:.4f}" for name in columns[1:]]
+            rotated = "best rotation" if row["rotated"] else ""
+            table.add_row(escape(of), row["measure"], rotated, f"{row['count']:,}", *values)
+    printer.table(table)

@@ -67,7 +67,7 @@ class CommandRun:
         if "spark" in self.__dict__:
             self.spark.stop()
 
-    def job(self, name: str, **flags: bool) -> dict[str, Any]:
+    def job(self, name: str, **flags: Any) -> dict[str, Any]:
         """Run a function of `stages`; return its summary, which was shown and written to the run's folder."""
         if name in ("build_graph", "pipeline"):
             from twhin_spark.logs.path_checks import check_inputs, use_dataframes
