@@ -173,3 +173,19 @@ def test_ids_of_a_path_are_any_text(tmp_path: Path) -> None:
         caller.wait_for_version("m1")
         for path, expected in (("a/b", [1, 0]), ("a%2Fb", [1, 0]), ("%C3%BC%3F", [0, 1]), ("", [1, 1])):
             assert caller.get(f"/v1/representations/user/{path}").json["representation"] == expected
+
+
+def test_a_new_entity_is_folded_in_without_being_stored(caller: Caller) -> None:
+    users, tweets = vectors(0, 20), vectors(1000, 20)
+    edges = [{"relation": "favorite", "entity": ["tweet", "t1"]}, {"relation": "favorite", "entity": ["tweet", "none"]}]
+    body = {"entity_type": "user", "edges": [*edges, {"relation": "favorite", "entity": ["tweet", "t2"], "weight": 3}]}
+    answer = caller.post("/v1/representations/fold-in", body).json
+    assert answer["neighbours"] == 2
+    np.testing.assert_allclose(answer["representation"], (tweets[1] + 3 * tweets[2]) / 4, rtol=1e-5)
+    body = {"entity_type": "tweet", "edges": [{"relation": "favorite", "entity": ["user", "u5"]}]}
+    answer = caller.post("/v1/representations/fold-in", body).json
+    np.testing.assert_allclose(answer["representation"], users[5] + 1, rtol=1e-5)
+    wrong = {"entity_type": "user", "edges": [{"relation": "favorite", "entity": ["user", "u5"]}]}
+    failed = caller.post("/v1/representations/fold-in", wrong)
+    assert failed.status == 400
+    assert "relation 'favorite' leads from user to tweet" in failed.text

@@ -12,6 +12,7 @@ from twhin_spark.representations.errors import NotServedError, RequestError
 from twhin_spark.representations.published_family import DEFAULT_FAMILY
 from twhin_spark.representations.version_lookup import CURRENT
 from twhin_spark.serving import neighbours as search
+from twhin_spark.serving.fold_in import NewEdge, fold_in
 from twhin_spark.serving.id_index import NOT_FOUND
 from twhin_spark.serving.store import StoredFamily
 from twhin_spark.serving.web import requests, responses
@@ -20,6 +21,7 @@ from twhin_spark.serving.web.service_state import ServiceState
 
 FamilyName = Annotated[str, Query(description="Family of representations")]
 VersionName = Annotated[str, Query(description="Model version or alias")]
+SpaceName = Annotated[str | None, Query(description="Model version in whose space the vector is returned")]
 
 _FORMATS: dict[int | str, dict[str, Any]] = {200: {"content": {ARROW: {}, RAW: {}}}}
 
@@ -30,7 +32,11 @@ def representation_routes(state: ServiceState) -> APIRouter:
 
     @routes.get("/representations/{entity_type}/{entity_id:path}", response_model=responses.RepresentationResponse)
     async def read_one(
-        entity_type: str, entity_id: str, family: FamilyName = DEFAULT_FAMILY, version: VersionName = CURRENT
+        entity_type: str,
+        entity_id: str,
+        family: FamilyName = DEFAULT_FAMILY,
+        version: VersionName = CURRENT,
+        space: SpaceName = None,
     ) -> Response:
         """Return one entity's representation."""
         stored = state.store.version(version, family=family)
@@ -44,7 +50,7 @@ def representation_routes(state: ServiceState) -> APIRouter:
                 "family": family,
                 "model_version": stored.name,
                 "entity": (entity_type, entity_id),
-                "representation": entities.rows.row(row),
+                "representation": stored.get(entity_type, entity_id, space),
                 "degree": entities.degree(row),
             }
         )
@@ -60,10 +66,26 @@ def representation_routes(state: ServiceState) -> APIRouter:
         """
         state.check_count("entities", len(body.entities))
         version = state.store.version(body.version, family=body.family)
-        representations = version.get_many(body.entities)
+        representations = version.get_many(body.entities, body.space)
         represented = sum(representation is not None for representation in representations)
         state.metrics.count_read(body.family, represented=represented, missing=len(representations) - represented)
         return representations_response(version, body.entities, representations, accept)
+
+    @routes.post("/representations/fold-in", response_model=responses.FoldInResponse)
+    async def fold_in_one(body: requests.FoldInRequest) -> Response:
+        """Return a vector for a new entity from its edges to known ones, without storing it."""
+        state.check_count("edges", len(body.edges))
+        version = state.store.version(body.version, family=body.family)
+        edges = [NewEdge(edge.relation, edge.entity, edge.weight, edge.side) for edge in body.edges]
+        vector, neighbours = fold_in(version, body.entity_type, edges)
+        return json_response(
+            {
+                "family": body.family,
+                "model_version": version.name,
+                "representation": vector,
+                "neighbours": neighbours,
+            }
+        )
 
     @routes.post("/neighbours", response_model=responses.NeighboursResponse)
     async def find_neighbours(body: requests.NeighboursRequest) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -37,6 +37,25 @@ class RepresentationsRequest(FamilyRequest):
     """A request for the representations of many entities."""
 
     entities: list[Entity] = Field(description="The entities, in the order of the response; duplicates are allowed")
+    space: str | None = Field(None, description="Model version in whose space vectors are returned; null: as they are")
+
+
+class NewEdgeBody(_Body):
+    """An edge of a new entity to a known one."""
+
+    relation: Text
+    entity: Entity
+    weight: float = Field(1.0, gt=0, le=1e9, description="Weight of the edge")
+    side: Literal["source", "target"] | None = Field(
+        None, description="End at which the new entity is; null: as the types say, else source"
+    )
+
+
+class FoldInRequest(FamilyRequest):
+    """A request for a vector of a new entity, which is not stored."""
+
+    entity_type: Text = Field(description="Type of the new entity")
+    edges: list[NewEdgeBody] = Field(min_length=1, description="Its edges to known entities")
 
 
 class NeighboursRequest(FamilyRequest):

@@ -38,6 +38,13 @@ class RepresentationsResponse(FamilyResponse):
     representations: list[Representation | None] = Field(description="In the order of the request; null: unknown")
 
 
+class FoldInResponse(FamilyResponse):
+    """The vector of a new entity."""
+
+    representation: list[float] | None = Field(description="Mean of the known neighbours; null if there are none")
+    neighbours: int = Field(description="Number of edges whose other end is known")
+
+
 class NeighbourEntry(BaseModel):
     """A neighbour."""
 
