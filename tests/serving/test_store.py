@@ -137,3 +137,22 @@ def test_a_missing_store_is_one_line(root: Path) -> None:
     with pytest.raises(StoreError, match="no stores"):
         RepresentationStore.open(root)
     assert Catalogue.read(root) == Catalogue()
+
+
+def test_vectors_are_given_in_the_space_of_an_earlier_version(root: Path, tables: Tables) -> None:
+    """Version m3 was mapped to m2, and m2 to m1, so m3 has a map to both."""
+    rng = np.random.default_rng(5)
+    steps = {("m3", "m2"): rng.normal(size=(DIM, DIM)), ("m2", "m1"): rng.normal(size=(DIM, DIM))}
+    for seed, name in enumerate(("m1", "m2", "m3")):
+        tables.publish(name, seed=seed)
+    tables.publish_maps(steps)
+    store, vector = opened(root, tables), vectors(2, 20)[7]
+    np.testing.assert_array_equal(store.get("user", "u7"), vector)
+    np.testing.assert_array_equal(store.get("user", "u7", space="m3"), vector)
+    np.testing.assert_allclose(store.get("user", "u7", space="m2"), vector @ steps["m3", "m2"], rtol=1e-5)
+    mapped = vector @ steps["m3", "m2"] @ steps["m2", "m1"]
+    entities = [("user", "u7"), ("user", "nobody")]
+    np.testing.assert_allclose(store.get_many(entities, space="m1")[0], mapped, rtol=1e-5)
+    assert store.get_many(entities, space="m1")[1] is None
+    with pytest.raises(RequestError, match="no map leads to space 'm9'; use one of m1, m2, m3"):
+        store.get("user", "u7", space="m9")

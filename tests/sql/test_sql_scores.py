@@ -70,3 +70,20 @@ def test_a_version_is_pinned_and_a_rollback_followed(spark: SparkSession, tables
     assert np.allclose(
         pin_version(spark, config, "m2").rows.where("entity_id = 'u0'").first()["embedding"], vectors(2, N)[0]
     )
+
+
+def test_pairs_are_scored_in_the_space_of_an_earlier_version(spark: SparkSession, tables: Tables) -> None:
+    """The vectors are mapped, and the relations are those of the earlier version."""
+    config, matrix = published_config(tables.output), np.random.default_rng(0).normal(size=(4, 4))
+    tables.publish("m1", seed=1, n=N)
+    tables.publish("m2", seed=2, n=N)
+    tables.publish_maps({("m2", "m1"): matrix})
+    scored = score_pairs(
+        spark, config, pairs(spark, ("user", "u0", "tweet", "t0")), [Score(relation="favorite")], space="m1"
+    )
+    user, tweet = (vectors(seed, N)[0].astype(float) @ matrix for seed in (2, 1002))
+    row = scored.first()
+    assert row["score"] == pytest.approx((user + 1) @ tweet, rel=1e-5)
+    assert row["model_versions"] == {"twhin": "m2"}
+    with pytest.raises(InputError, match="space: version 'gold' was not published"):
+        pin_version(spark, config, space="gold")

@@ -28,7 +28,8 @@ class Tables:
         self.embeddings = str(output / "tables" / "embeddings")
         self.relations = str(output / "tables" / "relations")
         self.model_versions = str(output / "tables" / "model_versions")
-        self.family = PublishedFamily("twhin", self.embeddings, self.relations, self.model_versions)
+        self.alignments = str(output / "tables" / "alignments")
+        self.family = PublishedFamily("twhin", self.embeddings, self.relations, self.model_versions, self.alignments)
 
     def publish(
         self,
@@ -102,6 +103,22 @@ class Tables:
         )
         write_deltalake(self.model_versions, versions, mode="append")
         return version
+
+    def publish_maps(self, maps: Mapping[tuple[str, str], np.ndarray]) -> None:
+        """Write backward maps by the versions from and to which they lead."""
+        rows = [
+            {
+                "from_version": before,
+                "to_version": after,
+                "kind": "backward",
+                "dim": len(matrix),
+                "matrix": matrix.ravel().tolist(),
+                "error": 0.0,
+                "entities": 1,
+            }
+            for (before, after), matrix in maps.items()
+        ]
+        write_deltalake(self.alignments, pa.Table.from_pylist(rows), mode="overwrite")
 
     def roll_back(self, version: int) -> None:
         DeltaTable(self.embeddings).restore(version)

@@ -36,12 +36,15 @@ class PublishedFamily:
         Path or URI of the table of the relations' parameters; None if the family has no relations.
     versions
         Path or URI of the table of versions; None if the family has none, so that only `current` can be read.
+    alignments
+        Path or URI of the table of maps between versions; None if the family has none.
     """
 
     name: str
     table: str
     relations: str | None = None
     versions: str | None = None
+    alignments: str | None = None
 
 
 def latest_commit(table: str) -> int:

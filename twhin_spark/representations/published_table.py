@@ -13,9 +13,17 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from twhin_spark.errors import InputError
+from twhin_spark.kernels.arrays import Floats
+from twhin_spark.representations.backward_maps import reachable_spaces
 from twhin_spark.representations.errors import first_line
 from twhin_spark.representations.published_family import PublishedFamily, not_published
-from twhin_spark.representations.version_lookup import CURRENT, PublishedRelation, find_version_row, only_current
+from twhin_spark.representations.version_lookup import (
+    CURRENT,
+    VERSION_COLUMNS,
+    PublishedRelation,
+    find_version_row,
+    only_current,
+)
 
 _BATCH_ROWS = 16_384
 _REQUIRED = ("entity_type", "entity_id", "embedding", "model_version")
@@ -52,7 +60,9 @@ def find_snapshot(family: PublishedFamily, name: str = CURRENT) -> TableSnapshot
     if family.versions is None:
         raise only_current(family.name, name)
     with _readable(family.versions):
-        rows = DeltaTable(family.versions).to_pyarrow_table(columns=["model_version", "alias", "table_version"])
+        table = DeltaTable(family.versions)
+        columns = [name for name in VERSION_COLUMNS if name in table.schema().to_arrow().names]
+        rows = table.to_pyarrow_table(columns=columns)
     number = find_version_row(rows.to_pylist(), name, family.versions)["table_version"]
     with _readable(f"{family.table} version {number}"):
         return _describe(family, DeltaTable(family.table, version=number))
@@ -80,6 +90,16 @@ def read_relations(snapshot: TableSnapshot) -> list[PublishedRelation]:
         relations = DeltaTable(table).to_pyarrow_dataset()
         rows = relations.to_table(columns=PublishedRelation.columns(relations.schema.names), filter=of_version)
     return sorted((PublishedRelation(**row) for row in rows.to_pylist()), key=lambda relation: relation.relation)
+
+
+def read_spaces(snapshot: TableSnapshot) -> dict[str, Floats]:
+    """Return the maps from the version's vectors to the spaces of other versions, by model version."""
+    table = snapshot.family.alignments
+    if table is None or not DeltaTable.is_deltatable(table):
+        return {}
+    with _readable(table):
+        rows = DeltaTable(table).to_pyarrow_table().to_pylist()
+    return reachable_spaces(rows, snapshot.model_version)
 
 
 def _describe(family: PublishedFamily, table: DeltaTable) -> TableSnapshot:

@@ -46,6 +46,8 @@ class StoreManifest(_Record):
         Length and checksum by file name.
     built_at
         Time of the build, in UTC.
+    spaces
+        Of each model version in whose space vectors can be given, the file of the map: float64 (dim, dim), by row.
     """
 
     format: Literal[1] = 1
@@ -58,6 +60,7 @@ class StoreManifest(_Record):
     types: dict[str, StoredEntities]
     files: dict[str, FileChecksum]
     built_at: datetime
+    spaces: dict[str, str] = {}
 
     def write(self, folder: Path) -> None:
         """Write the manifest to the store's folder."""

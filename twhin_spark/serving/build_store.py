@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from twhin_spark.errors import InputError
 from twhin_spark.representations.checked_files import ChecksumWriter, FileChecksum, sync_folder
 from twhin_spark.representations.published_family import FamilyKind
-from twhin_spark.representations.published_table import TableSnapshot, read_batches, read_relations
+from twhin_spark.representations.published_table import TableSnapshot, read_batches, read_relations, read_spaces
 from twhin_spark.representations.store_manifest import RELATIONS, StoredEntities, StoreManifest
 from twhin_spark.representations.version_lookup import PublishedRelation
 from twhin_spark.serving.dense import DenseWriter, dimension
@@ -60,6 +60,12 @@ def _write(folder: Path, snapshot: TableSnapshot) -> None:
             files.write(batch)
     checksums = files.finish()
     checksums[RELATIONS] = _write_relations(folder, read_relations(snapshot))
+    spaces = {}
+    for number, (version, matrix) in enumerate(sorted(read_spaces(snapshot).items())):
+        spaces[version] = name = f"space{number}"
+        writer = ChecksumWriter(folder / name)
+        writer.write(np.ascontiguousarray(matrix, "<f8"))
+        checksums[name] = writer.finish()
     manifest = StoreManifest(
         family=snapshot.family.name,
         model_version=snapshot.model_version,
@@ -70,6 +76,7 @@ def _write(folder: Path, snapshot: TableSnapshot) -> None:
         types={name: StoredEntities(stem=t.stem, rows=t.rows) for name, t in sorted(files.types.items())},
         files=checksums,
         built_at=datetime.now(UTC),
+        spaces=spaces,
     )
     manifest.write(folder)
 

@@ -116,7 +116,13 @@ class RepresentationStore:
         return RepresentationStore({**self.families, name: family})
 
     def get(
-        self, entity_type: str, entity_id: str, *, family: str = DEFAULT_FAMILY, version: str = CURRENT
+        self,
+        entity_type: str,
+        entity_id: str,
+        *,
+        family: str = DEFAULT_FAMILY,
+        version: str = CURRENT,
+        space: str | None = None,
     ) -> Representation | None:
         """Return an entity's representation, or None if it has none.
 
@@ -128,19 +134,27 @@ class RepresentationStore:
             Family of representations.
         version
             Model version or alias.
+        space
+            Model version in whose space the vector is returned, for consumers that were built on that version; None:
+            as it is.
 
         Returns
         -------
         numpy.ndarray or dict
             A dense vector, float32 (dim,), or weights by community.
         """
-        return self.version(version, family=family).get(entity_type, entity_id)
+        return self.version(version, family=family).get(entity_type, entity_id, space)
 
     def get_many(
-        self, entities: Sequence[Entity], *, family: str = DEFAULT_FAMILY, version: str = CURRENT
+        self,
+        entities: Sequence[Entity],
+        *,
+        family: str = DEFAULT_FAMILY,
+        version: str = CURRENT,
+        space: str | None = None,
     ) -> list[Representation | None]:
-        """Return the representation, or None, of each (entity type, entity id). Duplicates are allowed."""
-        return self.version(version, family=family).get_many(entities)
+        """Return the representation, or None, of each (entity type, entity id), as `get` does; they may repeat."""
+        return self.version(version, family=family).get_many(entities, space)
 
     def version(self, name: str = CURRENT, *, family: str = DEFAULT_FAMILY) -> StoredVersion:
         """Return a version by model version or alias. Raises NotServedError."""

@@ -36,7 +36,6 @@ def published_families(settings: ServingConfig, output: str) -> list[PublishedFa
     if DEFAULT_FAMILY in settings.families:
         raise ConfigError(f"serving.families.{DEFAULT_FAMILY} is the name of the published family; choose another name")
     tables = absolute(f"{output.rstrip('/')}/tables")
-    published = PublishedFamily(
-        DEFAULT_FAMILY, f"{tables}/embeddings", f"{tables}/relations", f"{tables}/model_versions"
-    )
+    names = ("embeddings", "relations", "model_versions", "alignments")
+    published = PublishedFamily(DEFAULT_FAMILY, *(f"{tables}/{name}" for name in names))
     return [published, *(PublishedFamily(name, family.table) for name, family in settings.families.items())]

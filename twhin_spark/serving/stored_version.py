@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from twhin_spark.kernels.arrays import Floats
 from twhin_spark.kernels.pair_scores import Sparse
+from twhin_spark.representations.backward_maps import in_space
 from twhin_spark.representations.checked_files import map_array
 from twhin_spark.representations.errors import RequestError, one_of
 from twhin_spark.representations.store_manifest import RELATIONS, StoredEntities, StoreManifest
@@ -107,18 +108,32 @@ class StoredVersion:
         """Return the entity's row among those of its type, or NOT_FOUND."""
         return int(self.type(entity[0]).index.find([entity[1]])[0])
 
-    def get(self, entity_type: str, entity_id: str) -> Representation | None:
-        """Return the entity's representation, or None if it has none."""
-        row = self.row((entity_type, entity_id))
-        return None if row == NOT_FOUND else self.types[entity_type].rows.row(row)
+    def get(self, entity_type: str, entity_id: str, space: str | None = None) -> Representation | None:
+        """Return the entity's representation, in the space of a model version, or None if it has none."""
+        return self.get_many([(entity_type, entity_id)], space)[0]
 
-    def get_many(self, entities: Sequence[Entity]) -> list[Representation | None]:
-        """Return the representation of each entity, or None if it has none."""
-        rows = self._find(entities)
-        return [
+    def get_many(self, entities: Sequence[Entity], space: str | None = None) -> list[Representation | None]:
+        """Return the representation of each entity, in the space of a model version, or None if it has none."""
+        rows, matrix = self._find(entities), self.space(space)
+        found = [
             None if row == NOT_FOUND else self.types[entity_type].rows.row(row)
             for (entity_type, _), row in zip(entities, rows.tolist(), strict=True)
         ]
+        if matrix is None:
+            return found
+        return [None if vector is None else in_space(np.asarray(vector), matrix) for vector in found]
+
+    def space(self, name: str | None) -> Floats | None:
+        """Return the map to the space of a model version, float64 (dim, dim); None if vectors stay as they are.
+
+        Raises RequestError if no map leads there.
+        """
+        if name is None or name == self.name:
+            return None
+        if name not in self.manifest.spaces:
+            raise RequestError(f"no map leads to space '{name}'; use {one_of([self.name, *self.manifest.spaces])}")
+        matrix: Floats = map_array(self.folder / self.manifest.spaces[name], "<f8").reshape(self.manifest.dim, -1)
+        return matrix
 
     def degrees(self, entities: Sequence[Entity]) -> list[int | None]:
         """Return the degree of each entity, or None if the entity or its degree is unknown."""

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
+import numpy as np
 import pyarrow as pa
 from pyspark.sql import Column
 from pyspark.sql.pandas.functions import arrow_udf
 
-from twhin_spark.sql.column_scores import RelationTransform, score_by_relation, score_columns
+from twhin_spark.kernels.arrays import Floats
+from twhin_spark.sql.column_scores import RelationTransform, score_by_relation, score_columns, vector_matrix
 
 Function: TypeAlias = Callable[..., Column]
 
@@ -33,6 +35,23 @@ def relation_function() -> Function:
         return score_by_relation(relation, source, target)
 
     return _doubles(score)
+
+
+def map_function(matrix: Floats) -> Function:
+    """Return a function of a column of vectors that maps them by a matrix, float64 (dim, dim of the other space)."""
+
+    def mapped(vectors: pa.Array) -> pa.Array:
+        present = vectors.drop_null()
+        values = np.zeros((len(vectors), matrix.shape[1]), np.float32)
+        if len(present):
+            values[vectors.is_valid().to_numpy(zero_copy_only=False)] = (
+                vector_matrix(present).astype(np.float64) @ matrix
+            ).astype(np.float32)
+        starts = pa.array(np.arange(len(vectors) + 1, dtype=np.int32) * matrix.shape[1], mask=None)
+        return pa.ListArray.from_arrays(starts, values.ravel(), mask=vectors.is_null())
+
+    function: Function = arrow_udf(mapped, "array<float>")  # type: ignore[call-overload]
+    return function
 
 
 def _doubles(score: Callable[..., pa.Array]) -> Function:

@@ -11,11 +11,20 @@ from pyspark.sql.types import MapType
 
 from twhin_spark.config import Config
 from twhin_spark.errors import InputError
+from twhin_spark.representations.backward_maps import find_map
 from twhin_spark.representations.errors import one_of
 from twhin_spark.representations.published_family import DEFAULT_FAMILY, FamilyKind, not_published
-from twhin_spark.representations.version_lookup import CURRENT, PublishedRelation, find_version_row, only_current
+from twhin_spark.representations.version_lookup import (
+    CURRENT,
+    VERSION_COLUMNS,
+    PublishedRelation,
+    find_version_row,
+    only_current,
+)
+from twhin_spark.sql.functions import map_function
 from twhin_spark.tables.delta import TableStore
-from twhin_spark.tables.schemas import EMBEDDINGS, MODEL_VERSIONS, RELATIONS
+from twhin_spark.tables.schemas import ALIGNMENTS, EMBEDDINGS, MODEL_VERSIONS, RELATIONS
+from twhin_spark.versions.model_version import find_model_version
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,12 @@ class PinnedVersion:
 
 
 def pin_version(
-    spark: SparkSession, config: Config, name: str = CURRENT, family: str = DEFAULT_FAMILY
+    spark: SparkSession,
+    config: Config,
+    name: str = CURRENT,
+    family: str = DEFAULT_FAMILY,
+    *,
+    space: str | None = None,
 ) -> PinnedVersion:
     """Return a version of a family by model version or alias.
 
@@ -62,11 +76,14 @@ def pin_version(
         Model version or alias. `current` is the version that the table holds now, as in the service.
     family
         Family of representations.
+    space
+        Model version or tag in whose space the vectors are given, with its relations, so that what was built on that
+        version stays on it. None: as they are.
 
     Raises
     ------
     InputError
-        Nothing is published, or the family or version is unknown.
+        Nothing is published, the family or version is unknown, or no map leads to the space.
     """
     store = TableStore(spark, config.output)
     table = _table(store, config, family)
@@ -75,8 +92,21 @@ def pin_version(
     first = rows.select("model_version").first()
     if first is None:
         raise InputError(f"{table} version {number}: no rows; run `twhin-spark publish` to write them")
+    if space is not None:
+        return _in_space(store, rows, first["model_version"], family, space)
     relations = _relations(store, first["model_version"]) if family == DEFAULT_FAMILY else {}
     return PinnedVersion(family, first["model_version"], rows, relations)
+
+
+def _in_space(store: TableStore, rows: DataFrame, version: str, family: str, space: str) -> PinnedVersion:
+    if family != DEFAULT_FAMILY:
+        raise InputError(f"space '{space}': family '{family}' has no maps between versions; remove the space")
+    target = find_model_version(store, space, "space").name
+    stored = store.read(ALIGNMENTS).collect() if store.exists(ALIGNMENTS) else []
+    matrix = find_map([row.asDict() for row in stored], version, target)
+    if matrix is not None:
+        rows = rows.withColumn("embedding", map_function(matrix)("embedding"))
+    return PinnedVersion(family, version, rows, _relations(store, target))
 
 
 def _table(store: TableStore, config: Config, family: str) -> str:
@@ -97,7 +127,8 @@ def _table_version(store: TableStore, table: str, family: str, name: str) -> int
         return latest  # a restored table is the restored model, whatever `model_versions` says
     if family != DEFAULT_FAMILY:
         raise only_current(family, name)
-    rows = store.read(MODEL_VERSIONS).select("model_version", "alias", "table_version").collect()
+    versions = store.read(MODEL_VERSIONS)
+    rows = versions.select(*[column for column in VERSION_COLUMNS if column in versions.columns]).collect()
     return int(find_version_row(rows, name, "model_versions")["table_version"])
 
 

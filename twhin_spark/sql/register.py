@@ -15,6 +15,7 @@ from twhin_spark.config import Config
 from twhin_spark.kernels.pair_scores import DENSE_MEASURES, SPARSE_MEASURES
 from twhin_spark.representations.published_family import not_published
 from twhin_spark.sql.functions import measure_function, relation_function
+from twhin_spark.sql.pinned_version import pin_version
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EMBEDDINGS, MODEL_VERSIONS, RELATIONS
 
@@ -24,7 +25,7 @@ _MEASURES = {**DENSE_MEASURES, **SPARSE_MEASURES}
 FUNCTIONS = (*(f"twhin_{measure}" for measure in _MEASURES), "twhin_score")
 
 
-def register(spark: SparkSession, config: Config) -> list[str]:
+def register(spark: SparkSession, config: Config, *, space: str | None = None) -> list[str]:
     """Register views and functions in the session and return their names.
 
     The views are those of `views.sql`, and `twhin_TYPE` for each entity type. `twhin_MEASURE(x, y)` scores two vectors,
@@ -37,11 +38,13 @@ def register(spark: SparkSession, config: Config) -> list[str]:
         The session.
     config
         Config whose output is read.
+    space
+        Model version or tag in whose space the view `twhin_vectors_in_space` has the vectors; None: no such view.
 
     Raises
     ------
     InputError
-        Nothing is published.
+        Nothing is published, or no map leads to the space.
     """
     store = TableStore(spark, config.output)
     for table in (EMBEDDINGS, RELATIONS, MODEL_VERSIONS):
@@ -54,6 +57,9 @@ def register(spark: SparkSession, config: Config) -> list[str]:
     for measure in _MEASURES:
         spark.udf.register(f"twhin_{measure}", measure_function(measure))
     spark.udf.register("twhin_score_through", relation_function())
+    if space is not None:
+        in_space = pin_version(spark, config, space=space)
+        in_space.rows.createOrReplaceTempView("twhin_vectors_in_space")
     run_file(spark, FOLDER / "twhin_score.sql", {})
     return [*VIEWS, *(f"twhin_{entity_type}" for entity_type in config.entity_types), *FUNCTIONS]
 

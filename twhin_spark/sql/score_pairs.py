@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from twhin_spark.config import Config
 from twhin_spark.config.serving import Score
 from twhin_spark.errors import InputError
+from twhin_spark.representations.published_family import DEFAULT_FAMILY
 from twhin_spark.representations.similarity_measures import end_type_error, resolve_measure
 from twhin_spark.representations.version_lookup import CURRENT, PublishedRelation
 from twhin_spark.sql.functions import measure_function
@@ -33,6 +34,7 @@ def score_pairs(
     scores: Sequence[Score] = (Score(),),
     *,
     versions: Mapping[str, str] | None = None,
+    space: str | None = None,
 ) -> DataFrame:
     """Return the pairs with their scores in added columns.
 
@@ -48,6 +50,9 @@ def score_pairs(
         Scores to add with their weights; by default the cosine.
     versions
         Model version or alias by family; the current version of other families. This call pins the versions.
+    space
+        Model version or tag in whose space the vectors of the family `twhin` are compared, with its relations; None: as
+        they are.
 
     Returns
     -------
@@ -64,7 +69,12 @@ def score_pairs(
     _check(pairs, scores)
     requested = versions or {}
     names = dict.fromkeys(score.family for score in scores)
-    families = {name: pin_version(spark, config, requested.get(name, CURRENT), name) for name in names}
+    families = {
+        name: pin_version(
+            spark, config, requested.get(name, CURRENT), name, space=space if name == DEFAULT_FAMILY else None
+        )
+        for name in names
+    }
     rows = reduce(_with_vectors, families.values(), pairs)
     parts = {_column("part", str(i)): _part(families[score.family], score) for i, score in enumerate(scores)}
     # The sum starts from zero and keeps the order, as `weighted_sum` does, so that the bits agree.
