@@ -6,7 +6,7 @@ SCALE ?= 1
 SEED ?= 0
 demo: OUT ?= build/demo
 higgs candidates: OUT ?= build/higgs
-higgs candidates bench-retrieval: export TWHIN_DATA_HOME ?= ../shared/data
+higgs candidates bench-retrieval bench-daily bench-fold-in: export TWHIN_DATA_HOME ?= ../shared/data
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,7 +22,7 @@ MAKEFLAGS += --no-print-directory
 SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help fuzz setup java lint test test-all test-kills package demo higgs candidates serve notebook bench bench-serving bench-retrieval bench-plan bench-scale quality quality-ablations docs site clean
+.PHONY: help fuzz setup java lint test test-all test-kills package demo higgs candidates serve notebook bench bench-serving bench-retrieval bench-daily bench-fold-in bench-plan bench-scale quality quality-ablations docs site clean
 # Targets use the Spark of the virtual environment, even if the caller's shell points to another.
 unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYSPARK_SUBMIT_ARGS
 
@@ -90,6 +90,12 @@ fuzz: $(JARS)  ## read a thousand logs with random faults: is every row accounte
 
 bench-plan: $(JARS)  ## train three graphs; print each plan's forecast beside the measurement
 	@$(BIN)/python -m benchmarks.plan
+
+bench-daily: $(INSTALLED)  ## retrain two logs day by day in six ways, three seeds each: hours; write docs/results/daily.md
+	@$(BIN)/python -m benchmarks.daily
+
+bench-fold-in: $(INSTALLED)  ## hold out 5% of the sources, fold them in, and compare with training them
+	@$(BIN)/python -m benchmarks.daily.fold_in
 
 bench-scale: $(JARS)  ## train a model of five times a task's memory, and one that fits: 15 minutes, 10 GB of disk
 	@$(BIN)/python -m benchmarks.scale

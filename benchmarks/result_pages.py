@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import benchmarks.daily.page as daily_page
+import benchmarks.daily.records as daily_records
 import benchmarks.quality.page as quality_page
 import benchmarks.retrieval.page as retrieval_page
 import benchmarks.serving.page as serving_page
@@ -15,8 +17,9 @@ from benchmarks.speed.records import load
 
 
 def write_pages(folder: Path = PAGES) -> None:
-    """Write the pages benchmarks, quality, retrieval and serving, with their plots, into an existing folder."""
+    """Write the pages benchmarks, daily, quality, retrieval and serving, with their plots, into an existing folder."""
     speed_page.write_page(load(), folder)
     quality_page.write_page(load_runs(), folder)
     retrieval_page.write_page(json.loads((RECORDS / "retrieval.json").read_text()), folder)
+    daily_page.write_page(daily_records.load(), folder)
     serving_page.write_page(serving_page.load_result(), folder / "serving.md")
