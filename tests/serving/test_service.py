@@ -187,5 +187,5 @@ def test_a_new_entity_is_folded_in_without_being_stored(caller: Caller) -> None:
     np.testing.assert_allclose(answer["representation"], users[5] + 1, rtol=1e-5)
     wrong = {"entity_type": "user", "edges": [{"relation": "favorite", "entity": ["user", "u5"]}]}
     failed = caller.post("/v1/representations/fold-in", wrong)
-    assert failed.status == 400
-    assert "relation 'favorite' leads from user to tweet" in failed.text
+    assert failed.status == 422
+    assert "relation 'favorite' leads from user to tweet" in failed.json["error"]
