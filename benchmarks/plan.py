@@ -46,7 +46,7 @@ def measure(name: str) -> dict[str, Any]:
     return {
         "name": f"plan_{name}",
         "groups": predicted.plan.layout.groups,
-        "super_groups": predicted.plan.layout.super_groups,
+        "slices": predicted.plan.layout.slices,
         "predicted": {
             "epoch_seconds": round(predicted.epoch_seconds, 2),
             "peak_rss_mb": round(predicted.plan.task.total / 1e6),

@@ -25,12 +25,12 @@ def run_settings(output: str, learning_rate: float = 0.1) -> RunSettings:
     return RunSettings(output, "run", 0, ("user", "tweet"), RELATIONS, train)
 
 
-def first_manifest(run: RunSettings) -> Manifest:
+def first_manifest(run: RunSettings, partitions: int = PARTITIONS) -> Manifest:
     """Write and commit random vectors."""
     rng = np.random.default_rng(0)
     folder = RunFolder(run.output, run.run_id)
     files = []
-    for partition in range(PARTITIONS):
+    for partition in range(partitions):
         state = {
             name: EntityState(rng.normal(size=(ROWS, DIM)).astype(np.float32), np.zeros(ROWS, np.float32))
             for name in run.entity_types
@@ -42,11 +42,11 @@ def first_manifest(run: RunSettings) -> Manifest:
     return manifest
 
 
-def blocks() -> list[dict[str, object]]:
+def blocks(partitions: int = PARTITIONS) -> list[dict[str, object]]:
     """Return rows of edge_buckets, two for each bucket."""
     rows: list[dict[str, object]] = []
-    for i in range(PARTITIONS):
-        for j in range(PARTITIONS):
+    for i in range(partitions):
+        for j in range(partitions):
             for number in range(2):
                 rng = np.random.default_rng((i, j, number))
                 rows.append(

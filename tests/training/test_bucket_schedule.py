@@ -5,68 +5,94 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twhin_spark.training.bucket_schedule import cross_pairs, deal, inner_pairs, rounds_of_epoch, tournament
+from twhin_spark.training.bucket_schedule import Seat, deal, meetings, rounds_of_epoch
+from twhin_spark.training.planning.costs import GroupLayout
 
 
-@pytest.mark.parametrize("groups", range(1, 34))
-def test_every_two_groups_meet_once_and_nobody_plays_twice_in_a_round(groups: int) -> None:
-    rounds = tournament(groups)
+@settings(deadline=None)
+@given(groups=st.integers(0, 40), seats=st.integers(1, 25))
+def test_every_two_groups_meet_once_and_no_group_twice_in_a_round(groups: int, seats: int) -> None:
+    rounds = meetings(range(groups), seats)
     for pairs in rounds:
-        players = [group for a, b in pairs for group in {a, b}]
-        assert len(players) == len(set(players)), pairs
-    met = Counter(pair for pairs in rounds for pair in pairs)
-    assert met == Counter(itertools.combinations(range(groups), 2) if groups > 1 else [(0, 0)])
-    assert len(rounds) == (1 if groups == 1 else groups - 1 + groups % 2)
+        assert 0 < len(pairs) <= seats
+        members = [group for pair in pairs for group in pair]
+        assert len(members) == len(set(members)), pairs
+    met = Counter(tuple(sorted(pair)) for pairs in rounds for pair in pairs)
+    assert met == Counter(itertools.combinations(range(groups), 2))
 
 
-@given(partitions=st.integers(1, 40), groups=st.integers(1, 40), seed=st.integers(0, 2**31))
-def test_a_deal_gives_every_group_its_fair_number(partitions: int, groups: int, seed: int) -> None:
-    sizes = np.bincount(deal(partitions, groups, np.random.default_rng(seed)), minlength=groups)
-    assert sizes.sum() == partitions
-    assert sizes.max() - sizes.min() <= 1
+def test_four_groups_on_two_seats() -> None:
+    assert meetings(range(4), 2) == [[(2, 0), (3, 1)], [(2, 1), (3, 0)], [(1, 0), (3, 2)]]
+    last = rounds_of_epoch(4, 4, seats=2)[-1]
+    assert last.seats == [Seat(0, None, inner=True)]  # it was never a resident
 
 
-@pytest.mark.parametrize("size", range(1, 9))
-def test_walks_meet_every_pair_once_and_swap_one_group_a_step(size: int) -> None:
-    groups, others = range(size), range(10, 10 + size)
-    for walk, expected in (
-        (inner_pairs(groups), itertools.combinations(groups, 2)),
-        (cross_pairs(groups, others), itertools.product(groups, others)),
-    ):
-        assert Counter(walk) == Counter(expected)
-        assert all(set(before) & set(after) for before, after in itertools.pairwise(walk)), walk
+@pytest.mark.parametrize("seats", [1, 2, 8, 125])
+def test_residents_stay_and_nearly_all_seats_are_taken(seats: int) -> None:
+    rounds = meetings(range(2 * seats), seats)
+    assert len(rounds) <= 2 * seats - 1 + np.log2(2 * seats)  # a tournament has 2 · seats - 1
+    changes = sum(
+        [pair[0] for pair in before] != [pair[0] for pair in after] for before, after in itertools.pairwise(rounds)
+    )
+    assert changes <= 2 * np.log2(2 * seats)
 
 
+@given(partitions=st.integers(1, 40), groups=st.integers(1, 40), slices=st.integers(1, 4), seed=st.integers(0, 2**31))
+def test_a_deal_gives_every_group_its_fair_number(partitions: int, groups: int, slices: int, seed: int) -> None:
+    slice_of = deal(partitions, groups, slices, np.random.default_rng(seed))
+    of_groups = np.bincount(slice_of // slices, minlength=groups)
+    assert of_groups.sum() == partitions
+    assert of_groups.max() - of_groups.min() <= 1
+    of_slices = np.bincount(slice_of, minlength=groups * slices).reshape(groups, slices)
+    assert (of_slices.max(axis=1) - of_slices.min(axis=1)).max() <= 1
+
+
+@settings(deadline=None)
 @given(
     partitions=st.integers(1, 12),
-    super_groups=st.integers(1, 7),
-    members=st.integers(1, 4),
-    block=st.integers(0, 23),
+    groups=st.integers(1, 12),
+    slices=st.integers(1, 4),
+    seats=st.integers(1, 7),
     seed=st.integers(0, 2**31),
     epoch=st.integers(0, 100),
 )
-def test_every_edge_is_trained_exactly_once_an_epoch(
-    partitions: int, super_groups: int, members: int, block: int, seed: int, epoch: int
+def test_every_bucket_is_trained_exactly_once_an_epoch(
+    partitions: int, groups: int, slices: int, seats: int, seed: int, epoch: int
 ) -> None:
-    trained: Counter[tuple[int, int, int]] = Counter()
-    for training_round in rounds_of_epoch(partitions, super_groups * members, super_groups, seed, epoch):
-        loaded = [{group for pair in walk for group in pair} for walk in training_round.walks]
-        assert len(set().union(*loaded)) == sum(map(len, loaded)), "two tasks share a group"
-        task_of, step_of = training_round.steps()
-        for i, j in itertools.product(range(partitions), range(partitions)):
-            pair = training_round.group_of[i], training_round.group_of[j]
-            if task_of[pair] >= 0:
-                assert set(pair) <= set(training_round.walks[task_of[pair]][step_of[pair]]), (
-                    "trained while it is not held"
-                )
-                trained.update((i, j, edge) for edge in range(block)[training_round.share(i, j)])
-    assert trained == Counter(itertools.product(range(partitions), range(partitions), range(block)))
+    trained: Counter[tuple[int, int]] = Counter()
+    rounds = rounds_of_epoch(partitions, groups, seats=seats, slices=slices, seed=seed, epoch=epoch)
+    for training_round in rounds:
+        for seat in training_round.seats:
+            resident = [p for s in training_round.slices_of(seat.resident) for p in training_round.partitions_of(s)]
+            if seat.inner:
+                trained.update(itertools.product(resident, resident))
+            for number in training_round.visiting_slices(seat):
+                visitors = training_round.partitions_of(number)
+                trained.update(itertools.product(resident, visitors))
+                trained.update(itertools.product(visitors, resident))
+    assert trained == Counter(itertools.product(range(partitions), range(partitions)))
+
+
+@settings(deadline=None)
+@given(groups=st.integers(1, 60), seats=st.integers(1, 25))
+def test_a_layout_counts_the_rounds_and_bounds_the_loads(groups: int, seats: int) -> None:
+    rounds = rounds_of_epoch(groups, groups, seats=seats)
+    layout = GroupLayout(groups, groups, seats)
+    assert layout.rounds == len(rounds)
+    if groups > 1 and seats >= groups // 2:
+        seated: dict[int, list[Seat]] = {}
+        loads = 0
+        for training_round in rounds:
+            residents = {seat.resident for seat in training_round.seats}
+            loads += len(residents - set(seated)) + sum(seat.visitor is not None for seat in training_round.seats)
+            seated = dict.fromkeys(residents)
+        assert loads <= layout.loads(relays=0) <= loads + groups  # a resident may stay where another phase begins
 
 
 def test_epochs_deal_differently_and_the_seed_alone_decides() -> None:
-    first, again, later = (rounds_of_epoch(32, 4, 4, 7, epoch)[0].group_of for epoch in (0, 0, 1))
+    first, again, later = (rounds_of_epoch(32, 4, seats=2, seed=7, epoch=e)[0].slice_of for e in (0, 0, 1))
     assert (first == again).all()
     assert (first != later).any()

@@ -65,8 +65,8 @@ def test_a_round_takes_the_rates_at_its_middle() -> None:
         }
     )
     settings = run_settings("unused").train
-    rounds = [training_round for epoch in range(2) for training_round in rounds_of_epoch(8, 4, 4, 0, epoch)]
-    by_round = [settings_at_round(settings, training, training_round, 3) for training_round in rounds]
+    rounds = [training_round for epoch in range(2) for training_round in rounds_of_epoch(8, 4, seats=2, epoch=epoch)]
+    by_round = [settings_at_round(settings, training, training_round, 4) for training_round in rounds]
     entity, relation = zip(*[(s.entity_learning_rate, s.relation_learning_rate) for s in by_round], strict=True)
-    np.testing.assert_allclose(entity, 0.8 * (11 - 2 * np.arange(6)) / 12)
-    np.testing.assert_allclose(relation, 0.4 * np.array([1, 3, 5, 6, 6, 6]) / 6)
+    np.testing.assert_allclose(entity, 0.8 * (15 - 2 * np.arange(8)) / 16)
+    np.testing.assert_allclose(relation, 0.4 * np.array([1, 3, 5, 7, 8, 8, 8, 8]) / 8)

@@ -21,6 +21,7 @@ from twhin_spark.training.planning.costs import (
     state_bytes_moved,
     task_bytes,
 )
+from twhin_spark.training.planning.layouts import configured_layout
 from twhin_spark.training.planning.plan import Plan, mean_sampling, resolve_plan
 
 LARGE = Workload(10_000_000, 50_000_000, 128, 500, 500, 500, two_sided=False, logq=False)
@@ -37,31 +38,31 @@ def _plan(
 
 
 def test_groups_are_twice_the_slots() -> None:
-    assert _plan(MIDDLE, slots=2).layout == GroupLayout(256, 4, 4)
-    assert _plan(MIDDLE, slots=8).layout == GroupLayout(256, 16, 16)
+    assert _plan(MIDDLE, slots=2).layout == GroupLayout(256, 4, 2, 3)
+    assert _plan(MIDDLE, slots=8).layout == GroupLayout(256, 16, 8, 3)
 
 
 def test_a_single_slot_takes_all_at_once_if_it_fits() -> None:
-    assert _plan(MIDDLE, slots=1, memory=2).layout == GroupLayout(256, 1, 1)
+    assert _plan(MIDDLE, slots=1, memory=2).layout == GroupLayout(256, 1)
 
 
 def test_a_small_graph_does_not_pay_for_rounds() -> None:
     plan = _plan(SMALL, slots=2)
-    assert plan.layout == GroupLayout(256, 1, 1)
+    assert plan.layout == GroupLayout(256, 1)
     assert plan.reasons[0].startswith("1 group: the graph is small")
 
 
-def test_a_model_larger_than_a_task_is_cut_into_super_groups() -> None:
-    # 5.16 GB: two of 12 groups (22 of 256 partitions each) hold 0.89 GB, two of 16 0.65 GB; a process has 0.15 GB.
+def test_a_model_larger_than_a_task_is_cut_into_more_groups() -> None:
+    # 5.16 GB: a group of 32 of 256 partitions and two slices of 11 hold 1.09 GB, with 12 groups .81 GB.
     plan = _plan(LARGE)
-    assert plan.layout == GroupLayout(256, 16, 4)
-    assert "times 4, so that two groups with their edges fit 1.00 GB" in plan.reasons[0]
+    assert plan.layout == GroupLayout(256, 12, 2, 3)
+    assert "times 3, so that a group, two slices and their edges fit 1.00 GB" in plan.reasons[0]
 
 
-def test_a_walk_through_super_groups_moves_about_as_many_bytes_as_rounds_of_groups() -> None:
-    flat, walked = (state_bytes_moved(LARGE, GroupLayout(256, 16, super_groups)) for super_groups in (16, 4))
-    assert flat == 2 * 8 * LARGE.model_bytes  # a lane keeps one of its two groups: not groups - 1, but half as often
-    assert walked < 1.1 * flat
+def test_bytes_of_an_epoch_grow_with_tasks_and_not_with_their_threads() -> None:
+    few, many = (GroupLayout(4096, 2 * tasks, tasks, 3) for tasks in (2, 64))
+    assert state_bytes_moved(LARGE, few) < 2 * LARGE.model_bytes * 4
+    assert state_bytes_moved(LARGE, many) < 2 * LARGE.model_bytes * (64 + 5)  # half as often as there are groups
 
 
 def test_what_is_trained_more_than_once_takes_longer_and_has_its_own_memory() -> None:
@@ -92,16 +93,17 @@ def test_the_mean_sampling_is_that_of_the_graphs_edges(spark: SparkSession, tmp_
 
 
 def test_never_more_groups_than_partitions() -> None:
-    assert _plan(MIDDLE, slots=8, partitions=3).layout == GroupLayout(3, 3, 3)
+    assert _plan(MIDDLE, slots=8, partitions=3).layout == GroupLayout(3, 3, 1)
 
 
 @pytest.mark.parametrize(
-    ("slots", "groups", "super_groups"), [(2, 16, 4), (2, 6, 6), (4, 16, 8), (1, 4, 2), (2, 1, 1), (2, 5, 5), (2, 2, 2)]
+    ("slots", "groups", "tasks", "slices"),
+    [(2, 16, 2, 3), (2, 6, 2, 3), (4, 16, 4, 3), (1, 4, 1, 3), (2, 1, 1, 1), (2, 5, 2, 3), (2, 2, 1, 3), (2, 90, 2, 1)],
 )
-def test_configured_groups_are_walked_by_as_many_tasks_as_there_are_slots(
-    slots: int, groups: int, super_groups: int
+def test_configured_groups_are_trained_by_as_many_tasks_as_there_are_slots(
+    slots: int, groups: int, tasks: int, slices: int
 ) -> None:
-    assert _plan(SMALL, slots=slots, groups=groups).layout == GroupLayout(256, groups, super_groups)
+    assert _plan(SMALL, slots=slots, groups=groups).layout == GroupLayout(256, groups, tasks, slices)
 
 
 def test_few_partitions_for_the_groups_are_warned_of() -> None:
@@ -188,12 +190,12 @@ def test_no_batch_is_small_enough_for_a_task_that_python_alone_fills() -> None:
 @given(
     entities=st.integers(1, 10**9),
     edges=st.integers(1, 10**9),
-    members=st.integers(1, 6),
-    super_groups=st.integers(1, 8).map(lambda half: 2 * half),
+    multiple=st.integers(1, 6),
+    slots=st.integers(1, 8),
 )
-def test_more_groups_hold_less_and_move_more(entities: int, edges: int, members: int, super_groups: int) -> None:
+def test_more_groups_hold_less_and_move_more(entities: int, edges: int, multiple: int, slots: int) -> None:
     work = replace(LARGE, entities=entities, edges=edges)
-    fewer, more = (GroupLayout(10_000, super_groups * n, super_groups) for n in (members, members + 1))
+    fewer, more = (configured_layout(10_000, 2 * slots * n, slots) for n in (multiple, multiple + 1))
     assert task_bytes(work, more).total <= task_bytes(work, fewer).total
     assert state_bytes_moved(work, more) >= state_bytes_moved(work, fewer)
-    assert epoch_seconds(work, more, super_groups // 2, nominal_speed(work)) > 0
+    assert epoch_seconds(work, more, slots, nominal_speed(work)) > 0

@@ -40,7 +40,7 @@ def _train(
     RunFolder(run.output, run.run_id).write_validation_sample(_sample())
     first, results = 0, []
     for count in cut:
-        rounds = [rounds_of_epoch(PARTITIONS, 1, 1, run.seed, epoch)[0] for epoch in range(first, first + count)]
+        rounds = [rounds_of_epoch(PARTITIONS, 1, epoch=epoch)[0] for epoch in range(first, first + count)]
         settings = [
             replace(run.train, entity_learning_rate=0.1 / (1 + training_round.epoch)) for training_round in rounds
         ]
@@ -109,7 +109,7 @@ def test_training_ends_early_at_the_same_epoch_and_the_best_state_is_kept(tmp_pa
 def test_divergence_names_the_epoch(tmp_path: Path) -> None:
     run = run_settings(str(tmp_path))
     manifest = first_manifest(run)
-    rounds = [rounds_of_epoch(PARTITIONS, 1, 1, run.seed, epoch)[0] for epoch in range(4)]
+    rounds = [rounds_of_epoch(PARTITIONS, 1, epoch=epoch)[0] for epoch in range(4)]
     settings = [replace(run.train, entity_learning_rate=rate) for rate in (0.1, 0.1, 1e30, 1e30)]
     task = SingleTask(run, rounds, settings, start_state(manifest), NO_RULE, [])
     batch = pa.RecordBatch.from_pylist([{"position": 0, **row} for row in blocks()])
@@ -122,7 +122,7 @@ def test_a_damaged_file_is_a_line(tmp_path: Path) -> None:
     run = run_settings(str(tmp_path))
     manifest = first_manifest(run)
     (tmp_path / "runs" / "run" / "state" / manifest.partitions[1].name).write_bytes(b"")
-    rounds = rounds_of_epoch(PARTITIONS, 1, 1, run.seed, 0)
+    rounds = rounds_of_epoch(PARTITIONS, 1)
     task = SingleTask(run, rounds, [run.train], start_state(manifest), NO_RULE, [])
     (row,) = task([pa.RecordBatch.from_pylist([{"position": 0, **row} for row in blocks()])])
     result, error, error_class = (row[name][0].as_py() for name in ("result", "error", "error_class"))
@@ -134,5 +134,5 @@ def test_a_damaged_file_is_a_line(tmp_path: Path) -> None:
 def test_a_task_without_edges_returns_no_row(tmp_path: Path) -> None:
     run = run_settings(str(tmp_path))
     manifest = first_manifest(run)
-    rounds = rounds_of_epoch(PARTITIONS, 1, 1, run.seed, 0)
+    rounds = rounds_of_epoch(PARTITIONS, 1)
     assert list(SingleTask(run, rounds, [run.train], start_state(manifest), NO_RULE, [])([])) == []

@@ -16,7 +16,7 @@ from twhin_spark.kernels.training_pass import TrainSettings
 from twhin_spark.tables.schemas import EDGE_BUCKETS, ddl
 from twhin_spark.training.bucket_schedule import rounds_of_epoch
 from twhin_spark.training.execution import Execution
-from twhin_spark.training.relay import Relay, plan_lanes
+from twhin_spark.training.relay import Relay
 from twhin_spark.training.rounds import run_rounds
 from twhin_spark.training.run_settings import RunSettings
 from twhin_spark.training.state.manifest import Manifest
@@ -54,10 +54,10 @@ def _train(
         state = EntityState(rng.normal(size=(rows, DIM)).astype(np.float32), np.zeros(rows, np.float32))
         files.append(folder.write_partition(f"p{p}", {"node": state}))
     relations = {relation.name: initial_state(relation, DIM) for relation in RELATIONS}
-    manifest = Manifest("run", 1, -1, 0, False, groups[0], files, relations, "cpu", super_groups=groups[1])
+    manifest = Manifest("run", 1, -1, 0, False, groups[0], files, relations, "cpu", tasks=groups[1])
     trained: dict[str, int] = {}
-    for training_round in rounds_of_epoch(partitions, *groups, run.seed, 0):
-        relay = Relay([training_round], [settings], plan_lanes([training_round], 2))
+    for training_round in rounds_of_epoch(partitions, groups[0], seats=groups[1]):
+        relay = Relay([training_round], [settings], 2)
         manifest = run_rounds(buckets, run, relay, manifest, Execution())
         for name, count in manifest.reports[0].edges.items():
             trained[name] = trained.get(name, 0) + count
@@ -72,7 +72,7 @@ def _edges(entities: int, count: int, hub_share: float = 0.0) -> np.ndarray:
     return np.unique(np.stack([np.zeros(count, np.int64), source, target], axis=1), axis=0)
 
 
-@pytest.mark.parametrize("groups", [(4, 4), (8, 4)])
+@pytest.mark.parametrize("groups", [(4, 2), (8, 2)])
 def test_a_hub_an_empty_partition_and_a_relation_with_one_edge(
     spark: SparkSession, tmp_path: Path, groups: tuple[int, int]
 ) -> None:
@@ -87,6 +87,6 @@ def test_a_hub_an_empty_partition_and_a_relation_with_one_edge(
 
 def test_more_partitions_than_entities(spark: SparkSession, tmp_path: Path) -> None:
     edges = _edges(entities=5, count=12)
-    trained, vectors = _train(spark, tmp_path, edges, 5, 16, (8, 4))
+    trained, vectors = _train(spark, tmp_path, edges, 5, 16, (8, 2))
     assert trained == {"common": len(edges)}
     assert sum(map(len, vectors)) == 5

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, zip_longest
 from typing import TypeVar
 
-import numpy as np
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -63,19 +63,29 @@ def run_rounds(buckets: DataFrame, run: RunSettings, relay: Relay, before: Manif
     assigned = assign_blocks(buckets, relay)
     rows = assigned.mapInArrow(task, RESULT_SCHEMA, barrier=relay.exchanges, profile=execution.profile)
     results = [LaneResult.from_json(result) for result in collect_results(rows)]
-    files, relations, reports = list(before.partitions), before.relations, []
+    after = merged(before, relay, results)
+    # A round takes as long as its slowest task; the rest of the wall time is divided among the rounds in proportion.
+    share = (time.monotonic() - started) / max(sum(report.seconds for report in after.reports), 1e-9)
+    return replace(after, reports=[replace(report, seconds=report.seconds * share) for report in after.reports])
+
+
+def merged(before: Manifest, relay: Relay, results: Sequence[LaneResult]) -> Manifest:
+    """Return the state after a relay, given that before and the results of all lanes.
+
+    Raises TrainingError if a loss was not finite. The seconds of the reports are those of the slowest task.
+    """
+    relations, reports = before.relations, []
     for number, (training_round, settings) in enumerate(zip(relay.rounds, relay.settings, strict=True)):
         pairs = [pair for result in results for pair in result.pairs if pair.number == number]
         for pair in pairs:
             if pair.diverged is not None:
                 raise divergence_error(pair.diverged, settings, training_round)
-        for result in results:
-            for partition, file in result.files[number].items():
-                files[partition] = file
         relations = relations_after(relations, pairs)
         reports.append(_report(training_round, settings, pairs))
-    # A round takes as long as its slowest task; the rest of the wall time is divided among the rounds in proportion.
-    share = (time.monotonic() - started) / max(sum(report.seconds for report in reports), 1e-9)
+    files = list(before.partitions)
+    for written in zip_longest(*(result.files for result in results), fillvalue={}):
+        for partition, file in chain.from_iterable(of_lane.items() for of_lane in written):
+            files[partition] = file
     last = relay.rounds[-1]
     return replace(
         before,
@@ -83,7 +93,7 @@ def run_rounds(buckets: DataFrame, run: RunSettings, relay: Relay, before: Manif
         round=last.number,
         partitions=files,
         relations=relations,
-        reports=[replace(report, seconds=report.seconds * share) for report in reports],
+        reports=reports,
     )
 
 
@@ -93,31 +103,39 @@ def start_state(manifest: Manifest) -> StartState:
 
 
 def assign_blocks(buckets: DataFrame, relay: Relay) -> DataFrame:
-    """Return the blocks of which a relay trains any edge, those of each lane in a Spark partition of their own.
+    """Return the blocks that a relay trains, those of each lane in a Spark partition of their own.
 
     The column `position` says where a lane trains a block, see `Relay.position`. The blocks of a lane are ordered by
-    position, bucket and block. A block inside a group is returned once for each round that trains a part of it.
+    position, bucket and block.
     """
-    group_of = relay.rounds[0].group_of
-    ends = {f"{end}_group": F.get(_array(group_of), F.col(f"{end}_partition")) for end in ("source", "target")}
+    slices, slice_of = relay.rounds[0].slices, _array(relay.rounds[0].slice_of)
+    source, target = (F.get(slice_of, F.col(f"{end}_partition")) for end in ("source", "target"))
+    ends = {"source_group": F.floor(source / slices), "target_group": F.floor(target / slices)}
+    # Of the places of two groups, `begin` is that of step 0, and the visitor's slice is the step.
+    step = F.when(F.col("visited"), F.when(F.col("by_source"), source % slices).otherwise(target % slices) + 1)
     places = buckets.sparkSession.createDataFrame(_places(relay))
-    assigned = buckets.withColumns(ends).join(F.broadcast(places), list(ends)).drop(*ends)
+    assigned = buckets.withColumns(ends).join(F.broadcast(places), list(ends))
+    assigned = assigned.withColumn("position", F.col("begin") + F.coalesce(step, F.lit(0)))
     order = ("position", "source_partition", "target_partition", "block")
-    return assigned.repartitionById(relay.width, "lane").sortWithinPartitions(*order)
+    columns = [*buckets.columns, "position"]
+    return assigned.repartitionById(relay.width, "lane").sortWithinPartitions(*order).select(*columns)
 
 
 def _places(relay: Relay) -> pa.Table:
-    """Return a row for each pair of groups and round that trains the edges between them, with lane and position."""
+    """Return a row for each two groups between which the relay trains edges, in this order, or inside which it does."""
     rows = []
     for number, training_round in enumerate(relay.rounds):
-        task_of, step_of = training_round.steps()
-        source, target = np.nonzero(task_of >= 0)
-        lanes = relay.lanes[number]
-        for s, t, task, step in zip(source, target, task_of[source, target], step_of[source, target], strict=True):
-            rows.append((s, t, lanes[task], relay.position(number, int(task), int(step))))
-    source, target, lane, position = np.array(rows, dtype=np.int64).reshape(-1, 4).T
-    ends = {"source_group": source.astype(np.int32), "target_group": target.astype(np.int32)}
-    return pa.table({**ends, "lane": lane.astype(np.int32), "position": position})
+        for task, seat in enumerate(training_round.seats):
+            place = task % relay.width, relay.position(number, task, 0)
+            if seat.inner:
+                rows.append((seat.resident, seat.resident, *place, False, False))
+            if seat.visitor is not None:
+                rows.append((seat.resident, seat.visitor, *place, True, False))
+                rows.append((seat.visitor, seat.resident, *place, True, True))
+    names = ("source_group", "target_group", "lane", "begin", "visited", "by_source")
+    types = (pa.int64(), pa.int64(), pa.int32(), pa.int64(), pa.bool_(), pa.bool_())
+    columns = zip(*rows, strict=True)
+    return pa.table({name: pa.array(c, kind) for name, c, kind in zip(names, columns, types, strict=True)})
 
 
 def _array(numbers: Integers) -> Column:

@@ -92,7 +92,8 @@ def begin_run(context: RunContext, buckets: DataFrame, fence: int) -> Manifest:
         partitions=initial.partitions,
         relations={relation.name: start.relation_state(relation, dim) for relation in run.relations},
         cpu=cpu_name(),
-        super_groups=layout.super_groups,
+        tasks=layout.tasks,
+        slices=layout.slices,
         anchors=initial.anchors,
     )
     folder.write_settings(context.identity)

@@ -126,7 +126,7 @@ def _train_rounds(context: RunContext, buckets: DataFrame, manifest: Manifest, *
     entities = sum(sum(file.rows) for file in manifest.partitions)
     work = workload(config, GraphSize(entities, edges, mean_sampling(store, context.graph, config)))
     rule, validator = _stopping_rule(config.training), Validator.of_run(run, partitions)
-    layout = GroupLayout(partitions, manifest.groups, manifest.super_groups)
+    layout = GroupLayout(partitions, manifest.groups, manifest.tasks, manifest.slices)
     execution = plan_execution(store.spark, config.training, work, layout)
     trainer = Trainer(buckets, execution, folder, run, config.training, rule, validator)
     log, earlier = RoundLog(store, run.run_id, first=first), folder.reports()

@@ -17,7 +17,7 @@ from twhin_spark.training.anchor import pull_files
 from twhin_spark.training.bucket_schedule import Round, rounds_of_epoch
 from twhin_spark.training.execution import Execution
 from twhin_spark.training.learning_rate_schedule import settings_at_round
-from twhin_spark.training.relay import Relay, plan_lanes
+from twhin_spark.training.relay import Relay
 from twhin_spark.training.rounds import assign_blocks, divergence_error, run_rounds, start_state
 from twhin_spark.training.run_settings import RunSettings
 from twhin_spark.training.state.manifest import BestEpoch, Manifest
@@ -65,11 +65,18 @@ class Trainer:
         return after
 
     def _rounds(self, manifest: Manifest, epoch: int) -> list[Round]:
-        return rounds_of_epoch(len(manifest.partitions), manifest.groups, manifest.super_groups, self.run.seed, epoch)
+        return rounds_of_epoch(
+            len(manifest.partitions),
+            manifest.groups,
+            seats=manifest.tasks,
+            slices=manifest.slices,
+            seed=self.run.seed,
+            epoch=epoch,
+        )
 
     def _relay(self, rounds: list[Round], of_epoch: int) -> Relay:
         settings = [self._settings(training_round, of_epoch) for training_round in rounds]
-        return Relay(rounds, settings, plan_lanes(rounds, self.execution.lanes))
+        return Relay(rounds, settings, self.execution.lanes)
 
     def _settings(self, training_round: Round, rounds: int) -> TrainSettings:
         return settings_at_round(self.run.train, self.training, training_round, rounds)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from twhin_spark.kernels.training_pass import SLAB_BYTES
+from twhin_spark.training.relay import PIPELINED_SLICES
 
 FLOAT_BYTES = 4
 PROCESS_BYTES = 115_000_000  # a Python worker with numpy, scipy and pyarrow, before it has done anything
@@ -77,40 +78,53 @@ class Workload:
 
     def rounds_a_commit(self, layout: GroupLayout, commit_seconds: float, threads: int = 1) -> int:
         """Return the number of rounds between commits, by nominal time as well."""
-        seconds = self.nominal_task_seconds / thread_speed(threads) / (layout.rounds * layout.tasks)
+        seconds = self.nominal_task_seconds / thread_speed(threads) / layout.pairs
         return min(layout.rounds, max(1, int(commit_seconds / max(seconds, 1e-3))))
 
 
 @dataclass(frozen=True)
 class GroupLayout:
-    """Numbers of partitions, of groups and of super-groups, see bucket_schedule.py."""
+    """Numbers of partitions, groups, tasks of a round, and slices of a group, see bucket_schedule.py."""
 
     partitions: int
     groups: int
-    super_groups: int
+    tasks: int = 1
+    slices: int = 1
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of groups that meet in an epoch; 1 if there is a single group."""
+        return max(self.groups * (self.groups - 1) // 2, 1)
 
     @property
     def rounds(self) -> int:
-        return 1 if self.super_groups == 1 else self.super_groups - 1 + self.super_groups % 2
-
-    @property
-    def tasks(self) -> int:
-        """Tasks of a round."""
-        return max(self.super_groups // 2, 1)
+        return _rounds(self.groups, self.tasks) + 1  # the last one is for the group that never was a resident
 
     def loads(self, relays: int = 1) -> int:
-        """Return the number of times that an epoch reads a group, and writes one, if it is cut into some relays.
+        """Return how many times an epoch reads a group, and writes one, if it is cut into some relays.
 
-        Each pair of groups shares one of them with the pair before, which the lane keeps, so it loads one group. A walk
-        through super-groups may load one more where it begins, and one more where it goes over from the pairs inside a
-        super-group to those between two.
+        A visitor is read for each pair, and a resident when it settles and at the beginning of a relay.
         """
-        pairs = self.groups * (self.groups - 1) // 2
-        if self.groups == 1:
-            return 1
-        if self.groups == self.super_groups:
-            return pairs + self.tasks * relays
-        return pairs + 2 * self.rounds * self.tasks
+        return 1 if self.groups == 1 else self.pairs + _settlements(self.groups) + 1 + self.tasks * relays
+
+
+def _rounds(groups: int, tasks: int) -> int:
+    """Return the number of rounds of `bucket_schedule.meetings`."""
+    if groups < 2:
+        return 0
+    visitors = (groups + 1) // 2
+    residents = groups - visitors
+    across = -(-residents // tasks) * visitors
+    first, second = _rounds(visitors, tasks), _rounds(residents, tasks)
+    return across + (max(first, second) if visitors // 2 + residents // 2 <= tasks else first + second)
+
+
+def _settlements(groups: int) -> int:
+    """Return how many times a group becomes a resident in `bucket_schedule.meetings`."""
+    if groups < 2:
+        return 0
+    visitors = (groups + 1) // 2
+    return groups - visitors + _settlements(visitors) + _settlements(groups - visitors)
 
 
 @dataclass(frozen=True)
@@ -134,14 +148,16 @@ class TaskBytes:
 def task_bytes(work: Workload, layout: GroupLayout) -> TaskBytes:
     """Return the peak memory of the largest task.
 
-    The sizes of groups differ by one partition. Hashing spreads entities and edges evenly over the partitions.
+    The sizes of groups, and of slices, differ by one partition. Hashing spreads entities and edges evenly over the
+    partitions.
     """
-    largest = -(-layout.partitions // layout.groups) / layout.partitions  # share of the entities
+    group = -(-layout.partitions // layout.groups) / layout.partitions  # share of the entities in the largest one
     if layout.groups == 1:
         entities, edges = 1.0, 1.0
     else:
-        entities = 2 * largest
-        edges = 2 * largest**2 * (1 + 1 / max(layout.super_groups - 1, 1))  # between the groups, and a part inside them
+        part = -(-layout.partitions // (layout.groups * layout.slices)) / layout.partitions  # of the largest slice
+        entities = group + 2 * part
+        edges = max(group * group, 2 * group * part)  # inside the resident, or between it and a slice
     stored, order = EDGE_BYTES, EDGE_ORDER_BYTES + (EDGE_LOGQ_BYTES if work.logq else 0)
     if work.sampling != 1:  # the drawn edges are copies
         stored, order = stored + EDGE_DRAW_BYTES, order + EDGE_BYTES
@@ -180,24 +196,22 @@ def state_bytes_moved(work: Workload, layout: GroupLayout, relays: int = 1) -> i
     return 2 * round(work.model_bytes * layout.loads(relays) / layout.groups)
 
 
-def edges_sent(work: Workload, layout: GroupLayout) -> int:
-    """Return how many edges an epoch sends to tasks: those inside a group in each of its rounds, which train a part."""
-    return round(work.edges * (1 + (max(layout.super_groups - 1, 1) - 1) / layout.groups))
-
-
 def epoch_seconds(work: Workload, layout: GroupLayout, slots: int, speed: Speed, commit_seconds: float = 60.0) -> float:
     """Return the wall seconds of an epoch after the first, in which Spark also reads the edges."""
-    waves = layout.rounds * -(-layout.tasks // slots)  # of tasks that run at the same time
-    runs = layout.rounds * layout.tasks
-    kernel = work.trained * speed.edge_seconds / thread_speed(speed.threads) / runs
+    waves = layout.rounds * -(-layout.tasks // slots) if layout.groups > 1 else 1  # of tasks that run at the same time
+    kernel = work.trained * speed.edge_seconds / thread_speed(speed.threads)
     if layout.groups == 1:
         rounds, relays = 0.0, 1 / work.epochs_a_commit(commit_seconds, speed.threads)
     else:
         rounds = float(layout.rounds)
         relays = rounds / work.rounds_a_commit(layout, commit_seconds, speed.threads)
-    moving = state_bytes_moved(work, layout, round(relays)) / speed.state_bytes / runs
-    sending = edges_sent(work, layout) * EDGE_SECONDS / runs
-    return waves * (kernel + moving + sending) + relays * RELAY_SECONDS + rounds * ROUND_SECONDS
+    moving = state_bytes_moved(work, layout, round(relays)) / speed.state_bytes
+    sending = work.edges * EDGE_SECONDS
+    if layout.slices >= PIPELINED_SLICES and slots >= layout.tasks > 1:  # what moves, moves during training
+        busy = max(kernel + sending, moving)
+    else:
+        busy = kernel + sending + moving
+    return waves * busy / layout.pairs + relays * RELAY_SECONDS + rounds * ROUND_SECONDS
 
 
 def format_bytes(count: int) -> str:

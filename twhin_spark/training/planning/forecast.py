@@ -42,7 +42,7 @@ class Forecast:
             yield f"an epoch trains {plan.work.trained:,} edges, as relations are sampled"
         yield f"model: {format_bytes(plan.work.model_bytes)}"
         yield (
-            f"layout: {layout.groups} groups in {layout.super_groups} super-groups; an epoch is {layout.rounds} rounds "
+            f"layout: {layout.groups} groups of {layout.slices} slices; an epoch is {layout.rounds} rounds "
             f"of {layout.tasks} tasks with {plan.threads} threads"
         )
         yield from (f"why: {reason}" for reason in plan.reasons)

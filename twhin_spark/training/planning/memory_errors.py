@@ -50,20 +50,20 @@ def _finer_layout(work: Workload, partitions: int, slots: int, limit: int, group
 
 def _layouts_with_more_partitions(slots: int) -> Iterator[GroupLayout]:
     """Yield layouts of more and more groups, up to MAX_PARTITIONS; not all, as there are thousands."""
-    members = 1
-    while DEALS * 2 * slots * members <= MAX_PARTITIONS:
-        yield _well_mixed_layout(members, slots)
-        members += max(members // 16, 1)
+    multiple = 1
+    while DEALS * 2 * slots * multiple <= MAX_PARTITIONS:
+        yield _well_mixed_layout(multiple, slots)
+        multiple += max(multiple // 16, 1)
 
 
 def _finest_layout(slots: int) -> GroupLayout:
     return _well_mixed_layout(max(MAX_PARTITIONS // (DEALS * 2 * slots), 1), slots)
 
 
-def _well_mixed_layout(members: int, slots: int) -> GroupLayout:
-    """Return the layout of this many groups in each super-group, with DEALS partitions in each group."""
-    groups = 2 * slots * members
-    return GroupLayout(DEALS * groups, groups, 2 * slots)
+def _well_mixed_layout(multiple: int, slots: int) -> GroupLayout:
+    """Return the layout of a multiple of twice the slots, with DEALS partitions in each group."""
+    groups = 2 * slots * multiple
+    return configured_layout(DEALS * groups, groups, slots)
 
 
 def _fits(work: Workload, layout: GroupLayout, limit: int) -> bool:

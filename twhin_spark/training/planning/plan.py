@@ -21,7 +21,6 @@ from twhin_spark.training.planning.costs import (
     GroupLayout,
     TaskBytes,
     Workload,
-    edges_sent,
     epoch_seconds,
     format_bytes,
     nominal_speed,
@@ -50,7 +49,7 @@ class Plan:
 
     @property
     def edges_sent(self) -> int:
-        return edges_sent(self.work, self.layout)
+        return self.work.edges
 
     def __str__(self) -> str:
         layout = self.layout
@@ -144,9 +143,9 @@ def resolve_plan(
     """Choose the layout of a run.
 
     Without a configured number of groups it is one group, if that fits one task, and one task is no slower than rounds
-    of several or takes a few seconds at most. Otherwise there are twice as many super-groups as slots, so that every
-    slot has a pair in each round, and as few groups in each as let two groups fit a task. Nothing is measured here, so
-    the same graph on as many slots always gets the same plan.
+    of several or takes a few seconds at most. Otherwise there are twice as many groups as slots, so that every slot has
+    a pair in each round, or the smallest multiple of that with which a group and two slices fit a task. Nothing is
+    measured here, so the same graph on as many slots always gets the same plan.
 
     Parameters
     ----------
@@ -180,18 +179,12 @@ def resolve_plan(
     memory = task_bytes(work, layout)
     if memory.total > limit:
         raise memory_error(work, layout, slots, limit, groups)
-    reasons = [reason]
-    if layout.super_groups < layout.groups:
-        reasons.append(
-            f"a task walks the pairs of two super-groups of {layout.groups // layout.super_groups} groups and swaps "
-            "one group a step: that moves fewer bytes than a round for each pair"
-        )
-    return Plan(work, layout, threads, memory, reasons, list(_warnings(layout, slots)))
+    return Plan(work, layout, threads, memory, [reason], list(_warnings(layout, slots)))
 
 
 def _choose(work: Workload, partitions: int, slots: int, threads: int, limit: int) -> tuple[GroupLayout, str] | None:
     """Return the first layout that fits, and the reason for it."""
-    whole, parallel = GroupLayout(partitions, 1, 1), GroupLayout(partitions, *2 * [min(2 * slots, partitions)])
+    whole, parallel = GroupLayout(partitions, 1), configured_layout(partitions, min(2 * slots, partitions), slots)
     speed = nominal_speed(work, threads)
     if task_bytes(work, whole).total <= limit:
         if slots == 1:
@@ -206,10 +199,8 @@ def _choose(work: Workload, partitions: int, slots: int, threads: int, limit: in
         if task_bytes(work, layout).total <= limit:
             reason = f"{layout.groups} groups: twice the {slots} slots, so that each has a pair in every round"
             if layout != parallel:
-                reason += (
-                    f", times {layout.groups // layout.super_groups}, so that two groups with their edges fit "
-                    f"{format_bytes(limit)}"
-                )
+                multiple = layout.groups // parallel.groups
+                reason += f", times {multiple}, so that a group, two slices and their edges fit {format_bytes(limit)}"
             return layout, reason
     return None
 

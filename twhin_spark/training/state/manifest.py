@@ -13,6 +13,8 @@ from twhin_spark.training.state.relation_state import RelationState
 from twhin_spark.training.state.round_report import RoundReport
 from twhin_spark.training.state.state_files import StateFile
 
+SCHEDULE = 2  # the version of bucket_schedule.py, by which an unfinished run must go on
+
 
 @dataclass(frozen=True)
 class BestEpoch:
@@ -42,14 +44,21 @@ class Manifest:
     relations: dict[str, RelationState]
     cpu: str  # the kernels give the same bits on one kind of CPU alone
     reports: list[RoundReport] = field(default_factory=list)  # of the rounds since the manifest before
-    super_groups: int = 1  # a divisor of groups, see bucket_schedule.py
+    tasks: int = 1  # of a round, and the slices of a group: see bucket_schedule.py
+    slices: int = 1
+    schedule: int = SCHEDULE
     history: list[float] = field(default_factory=list)  # by epoch, the metric that decides; empty if none does
     best: BestEpoch | None = None  # if the best epoch is to be kept
     anchors: list[StateFile] = field(default_factory=list)  # by partition; if vectors are pulled to their start
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Manifest:
-        """Return the manifest that `asdict` turned into these fields."""
+        """Return the manifest that `asdict` turned into these fields.
+
+        A manifest of the first schedule can be read, but training cannot go on from it.
+        """
+        if "schedule" not in fields:
+            fields = {name: value for name, value in fields.items() if name != "super_groups"} | {"schedule": 1}
         return cls(
             **{
                 **fields,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from twhin_spark.errors import ConfigError
-from twhin_spark.training.state.manifest import Manifest
+from twhin_spark.training.state.manifest import SCHEDULE, Manifest
 from twhin_spark.training.state.run_folder import RunFolder
 
 
@@ -25,9 +25,15 @@ def find_unfinished(folder: RunFolder, model: str, settings: Mapping[str, Any]) 
     Raises
     ------
     ConfigError
-        Nothing is committed, but another run of the model is unfinished: it was begun with other settings.
+        The unfinished run was begun by an earlier version. Or nothing is committed, but another run of the model is
+        unfinished: it was begun with other settings.
     """
     if (manifest := folder.latest()) is not None:
+        if manifest.schedule != SCHEDULE and not manifest.complete:
+            raise ConfigError(
+                f"--resume: an earlier version began the unfinished run {folder.run_id} with another order of edges; "
+                "train without --resume"
+            )
         return manifest
     for other in folder.siblings(model):
         latest, begun_with = other.latest(), other.settings()

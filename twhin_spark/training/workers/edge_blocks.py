@@ -16,7 +16,6 @@ import pyarrow as pa
 from twhin_spark.graph.packing import DTYPES
 from twhin_spark.kernels.arrays import Integers
 from twhin_spark.kernels.model import Edges
-from twhin_spark.training.bucket_schedule import Round
 from twhin_spark.training.workers.partition_buffer import PartitionBuffer
 
 
@@ -48,17 +47,13 @@ def _blocks(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, Block]]:
             yield position, Block(source_partition, target_partition, **arrays)
 
 
-def edges_in_buffer(
-    blocks: deque[Block], training_round: Round, buffer: PartitionBuffer, relation_ends: Sequence[tuple[int, int]]
-) -> Edges:
-    """Return the edges of some blocks that a round trains, in their order; empties the deque.
+def edges_in_buffer(blocks: deque[Block], buffer: PartitionBuffer, relation_ends: Sequence[tuple[int, int]]) -> Edges:
+    """Return the edges of some blocks, in their order; empties the deque.
 
     Parameters
     ----------
     blocks
         Blocks of partitions that are in the buffer.
-    training_round
-        The round, which says which edges of a block it trains.
     buffer
         The ends of the edges are rows of its `entities()`.
     relation_ends
@@ -66,20 +61,19 @@ def edges_in_buffer(
     """
     first_rows = {partition: first.astype(np.int32) for partition, first in buffer.first_rows().items()}
     source_type, target_type = np.array(relation_ends, dtype=np.int64).T
-    shares = [training_round.share(block.source_partition, block.target_partition) for block in blocks]
-    counts = [len(range(*share.indices(len(block.weight)))) for share, block in zip(shares, blocks, strict=True)]
+    counts = [len(block.weight) for block in blocks]
     total = sum(counts)
     edges = Edges(
         np.empty(total, np.int32), np.empty(total, np.int32), np.empty(total, np.int16), np.empty(total, np.float32)
     )
     begin = 0
-    for share, count in zip(shares, counts, strict=True):
+    for count in counts:
         block = blocks.popleft()  # its memory is freed as soon as its edges are copied
         rows = slice(begin, begin + count)
-        relation = block.relation[share]
+        relation = block.relation
         edges.relation[rows] = relation
-        edges.weight[rows] = block.weight[share]
-        np.add(block.source[share], first_rows[block.source_partition][source_type[relation]], out=edges.source[rows])
-        np.add(block.target[share], first_rows[block.target_partition][target_type[relation]], out=edges.target[rows])
+        edges.weight[rows] = block.weight
+        np.add(block.source, first_rows[block.source_partition][source_type[relation]], out=edges.source[rows])
+        np.add(block.target, first_rows[block.target_partition][target_type[relation]], out=edges.target[rows])
         begin += count
     return edges

@@ -1,6 +1,6 @@
-"""A lane of a relay: a task that, in each of several rounds, walks pairs of groups, and reads, trains and writes each.
+"""A lane of a relay: a task that trains one seat, or several, in each of several rounds. Runs on workers.
 
-Runs on workers. After a round the lanes tell each other what they have done: some numbers for each relation, and the
+After a round, or after a step, the lanes tell each other what they have done: some numbers for each relation, and the
 names of files. Vectors never pass through Spark.
 """
 
@@ -10,14 +10,16 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Self
+from typing import Self
 
+import numpy as np
 import pyarrow as pa
 
 from twhin_spark.errors import TwhinError
 from twhin_spark.kernels.relation_sampling import sample_edges
 from twhin_spark.kernels.training_pass import train_edges
 from twhin_spark.tables.worker_tasks import result_batch
+from twhin_spark.training.bucket_schedule import Seat
 from twhin_spark.training.relay import Relay
 from twhin_spark.training.run_settings import RunSettings
 from twhin_spark.training.state.state_files import StateFile, state_files
@@ -83,102 +85,155 @@ class LaneTask:
         TrainingError
             The disk is full.
         """
-        return _Lane(self, lane, batches).train(exchange)
+        return _Lane(self, lane, batches, exchange).train()
+
+
+class _StoppedError(Exception):
+    """The end of a lane, as a loss was not finite, or as another lane has ended."""
 
 
 class _Lane:
     """A lane at work."""
 
-    def __init__(self, task: LaneTask, lane: int, batches: Iterable[pa.RecordBatch]) -> None:
+    def __init__(self, task: LaneTask, lane: int, batches: Iterable[pa.RecordBatch], exchange: Exchange) -> None:
         self._run, self._relay, self._lane, self._threads = task.run, task.relay, lane, task.threads
-        rounds = task.relay.rounds
-        groups = task.relay.groups_of(lane, range(len(rounds)))
-        self._core = TaskCore(task.run, task.start, rounds[0], groups, task.threads)
+        self._exchange, self._exchanges = exchange, task.relay.messages - 1  # after the last message all is written
         self._relations = task.start.relations
         self._steps = blocks_by_position(batch for batch in batches if batch.num_rows)
         self._next: tuple[int, deque[Block]] | None = None
+        self._result = LaneResult()
+        rounds = task.relay.rounds
+        self._core = TaskCore(task.run, task.start, rounds[0], task.threads)
+        seats = [seat for number in range(len(rounds)) for _, seat in task.relay.seats_of(lane, number)]
+        slices = {number for seat in seats for number in rounds[0].visiting_slices(seat)}
+        self._core.buffer.make_room({seat.resident for seat in seats}, slices)
 
-    def train(self, exchange: Exchange) -> LaneResult:
+    def train(self) -> LaneResult:
         """Train all rounds; see `LaneTask.train`."""
-        result, last = LaneResult(), len(self._relay.rounds) - 1
-        for number in range(last + 1):
-            try:
-                pairs = list(self._train_round(number))
-            except TwhinError:
-                if number < last:
-                    exchange(_STOP)  # or the others would wait for this lane
-                raise
-            written = self._core.buffer.take_written()
-            result.pairs.extend(pairs)
-            result.files.append(written)
-            if number < last:
-                diverged = any(pair.diverged is not None for pair in pairs)
-                messages = exchange(_STOP if diverged else _message(pairs, written))
-                if _STOP in messages:
-                    break
-                self._receive(list(map(json.loads, messages)))
-        return result
-
-    def _train_round(self, number: int) -> Iterator[PairResult]:
-        """Train the lane's tasks of a round. Those without edges have no result, and change nothing."""
-        relay, training_round = self._relay, self._relay.rounds[number]
-        leaving = relay.leaving(self._lane, number)
-        tasks = relay.tasks_of(self._lane, number)
-        if number == 0:
+        try:
             self._read_blocks()
-        for task in tasks:
-            if self._place()[:2] != (number, task):
-                continue
-            self._core.begin(training_round, self._relations)
-            result = self._train_pair(number, task)
-            keep = self._core.buffer.groups - leaving if task == tasks[-1] else self._core.buffer.groups
-            yield result if result.diverged else replace(result, usage=self._core.finish(keep))
-            if result.diverged:
-                return
-        with self._core.clock("write"):
-            self._core.buffer.evict(self._core.buffer.groups - leaving)
+            for number in range(len(self._relay.rounds)):
+                self._train_round(number)
+        except _StoppedError:
+            pass
+        except TwhinError:
+            self._stop_others()
+            raise
+        finally:
+            self._core.buffer.close()
+        return self._result
 
-    def _train_pair(self, number: int, task: int) -> PairResult:
-        """Walk the pairs of groups of two super-groups."""
-        run, core, training_round = self._run, self._core, self._relay.rounds[number]
-        settings = self._relay.settings[number]
-        rng = task_generator(run, training_round, task)
-        counts: dict[str, int] = {}
-        losses: dict[str, float] = {}
-        while self._place()[:2] == (number, task):
-            assert self._next is not None
-            core.swap_in(training_round.walks[task][self._place()[2]])
-            with core.clock("edge"):
-                edges = sample_edges(core.edges(self._next[1]), run.sampling, rng)
-                pa.default_memory_pool().release_unused()  # what the blocks took
-            with core.clock("kernel"):
-                trained = train_edges(core.model(), edges, settings, rng, self._threads)
-            del edges  # before the next step's are unpacked
-            if trained.non_finite is not None:
-                return PairResult(number, task, diverged=run.relations[trained.non_finite].name)
-            for i, count in trained.edges.items():
-                name = run.relations[i].name
-                counts[name] = counts.get(name, 0) + count
-                losses[name] = losses.get(name, 0.0) + trained.loss[i]
-            self._read_blocks()
+    def _train_round(self, number: int) -> None:
+        relay, core = self._relay, self._core
+        seats = relay.seats_of(self._lane, number)
+        pairs = []
+        for task, seat in seats:
+            pair = self._train_seat(number, task, seat)
+            if seat is seats[-1][1] and relay.ends_with_all_written(number):
+                with core.clock("write"):
+                    core.buffer.write_all(relay.stays(self._lane, number))
+            pairs.append(replace(pair, usage=core.take_usage()))
+        if not seats:
+            self._wait_for_others(relay.messages_of_round - 1)
+        self._result.pairs.extend(pairs)
+        self._tell(pairs)
+
+    def _train_seat(self, number: int, task: int, seat: Seat) -> PairResult:
+        relay, core, training_round = self._relay, self._core, self._relay.rounds[number]
+        rng = task_generator(self._run, training_round, task)
+        pair = PairResult(number, task)
+        core.begin(training_round, self._relations)  # as all tasks of the round do
+        with core.clock("read"):
+            core.buffer.settle(seat.resident)
+        if seat.inner:
+            self._train_step(pair, 0, rng)
+        slices = training_round.visiting_slices(seat)
+        for step, slice_number in enumerate(slices, start=1):
+            with core.clock("read"):
+                core.buffer.attend(slice_number, training_round.side_of(slice_number))
+                self._invite_after(number, slices[step:])
+            self._train_step(pair, step, rng)
+            if relay.pipelined and step < len(slices):
+                self._tell([])
+        if not slices:
+            self._wait_for_others(relay.messages_of_round - 1)
         relations = core.relation_states()
-        return PairResult(number, task, counts, losses, {name: relations[name] for name in counts})
+        return replace(pair, relations={name: relations[name] for name in pair.edges})
+
+    def _train_step(self, pair: PairResult, step: int, rng: np.random.Generator) -> None:
+        """Train the edges of one step, and count them in the pair's result."""
+        run, core, settings = self._run, self._core, self._relay.settings[pair.number]
+        if self._next is None or self._relay.place(self._next[0]) != (pair.number, pair.task, step):
+            return  # it has no edges
+        with core.clock("edge"):
+            edges = sample_edges(core.edges(self._next[1]), run.sampling, rng)
+            pa.default_memory_pool().release_unused()  # what the blocks took
+        with core.clock("kernel"):
+            trained = train_edges(core.model(), edges, settings, rng, self._threads)
+        del edges  # before the next step's are unpacked
+        if trained.non_finite is not None:
+            diverged = run.relations[trained.non_finite].name
+            self._result.pairs.append(PairResult(pair.number, pair.task, diverged=diverged))
+            self._stop_others()
+            raise _StoppedError
+        for i, count in trained.edges.items():
+            name = run.relations[i].name
+            pair.edges[name] = pair.edges.get(name, 0) + count
+            pair.loss[name] = pair.loss.get(name, 0.0) + trained.loss[i]
+        self._read_blocks()
+
+    def _invite_after(self, number: int, slices: list[int]) -> None:
+        """Begin to write the slice that was trained last, and to read the one that is trained next.
+
+        That is the next one of this round or, if another lane has written it by now, the first one of the next round.
+        """
+        training_round = self._relay.rounds[number]
+        if not slices and not self._relay.ends_with_all_written(number):
+            training_round = self._relay.rounds[number + 1]
+            slices = [
+                slice_number
+                for _, seat in self._relay.seats_of(self._lane, number + 1)
+                for slice_number in training_round.visiting_slices(seat)
+            ]
+        if slices:
+            self._core.buffer.invite(slices[0], training_round.side_of(slices[0]))
+        else:
+            self._core.buffer.dismiss()
 
     def _read_blocks(self) -> None:
-        """Wait for the blocks of the next step."""
+        """Wait for the blocks of the next step that has any."""
         with self._core.clock("edge"):
             self._next = next(self._steps, None)
 
-    def _place(self) -> tuple[int, int, int]:
-        """Return the round, task and step of the next blocks; (-1, -1, -1) if there are none."""
-        return (-1, -1, -1) if self._next is None else self._relay.place(self._next[0])
+    def _wait_for_others(self, messages: int) -> None:
+        """Take part in the exchange of messages in a round, or the rest of one, in which this lane has no steps."""
+        for _ in range(messages):
+            self._tell([])
 
-    def _receive(self, messages: list[dict[str, Any]]) -> None:
-        """Take over what all lanes have done in a round."""
-        pairs = [PairResult.from_fields(pair) for message in messages for pair in message["pairs"]]
-        self._relations = relations_after(self._relations, pairs)
-        for message in messages:
+    def _tell(self, pairs: list[PairResult]) -> None:
+        """Tell the others what this lane has trained and written since the last message, and take over what they did.
+
+        With the last message, there is no one to tell: the driver takes it from the result.
+        """
+        with self._core.clock("write"):
+            written = self._core.buffer.take_written()
+        self._result.files.append(written)
+        if not self._exchanges:
+            return
+        self._exchanges -= 1
+        messages = self._exchange(_message(pairs, written))
+        if _STOP in messages:
+            raise _StoppedError
+        told = [json.loads(message) for message in messages]
+        for message in told:
             self._core.buffer.receive(state_files(message["files"]))
+        of_round = [PairResult.from_fields(pair) for message in told for pair in message["pairs"]]
+        self._relations = relations_after(self._relations, of_round)
+
+    def _stop_others(self) -> None:
+        """Tell the others, who would wait for this lane's next message, that there is none."""
+        if self._exchanges:
+            self._exchange(_STOP)
 
 
 def _message(pairs: list[PairResult], written: Mapping[int, StateFile]) -> str:

@@ -100,8 +100,10 @@ class SingleTask:
         Raises InputError if a state file is damaged, TrainingError if the disk is full.
         """
         run, first = self.run, self.rounds[0]
-        core = TaskCore(run, self.start, first, [0], self.threads)
-        core.swap_in(first.walks[0][0])
+        core = TaskCore(run, self.start, first, self.threads)
+        core.buffer.make_room([0], [])
+        with core.clock("read"):
+            core.buffer.settle(0)
         with core.clock("edge"):
             ((_, blocks),) = blocks_by_position(batches)
             edges = core.edges(blocks)
@@ -130,9 +132,15 @@ class SingleTask:
             reports.append(replace(report, held_out=validation))
             if self.stopping_rule.ends(history):
                 break
-        reports[-1].tasks.append(core.finish())  # what all these epochs used
+        with core.clock("write"):
+            core.buffer.write_all()
+        reports[-1].tasks.append(core.take_usage())  # of all these epochs
         return SingleTaskResult(
-            reports=reports, files=core.buffer.written, relations=core.relation_states(), history=history, best=best
+            reports=reports,
+            files=core.buffer.take_written(),
+            relations=core.relation_states(),
+            history=history,
+            best=best,
         )
 
     def _report(

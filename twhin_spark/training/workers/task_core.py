@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from twhin_spark.kernels.model import Edges, Model
 from twhin_spark.training.anchor import pull_state
-from twhin_spark.training.bucket_schedule import Pair, Round
+from twhin_spark.training.bucket_schedule import Round
 from twhin_spark.training.run_settings import RunSettings
 from twhin_spark.training.state.relation_state import RelationState, from_kernel, to_kernel
 from twhin_spark.training.state.round_report import TaskUsage
@@ -38,15 +38,13 @@ class TaskCore:
     The clock's parts are the seconds of TaskUsage: edge, read, kernel and write.
     """
 
-    def __init__(self, run: RunSettings, start: StartState, first: Round, groups: Iterable[int], threads: int) -> None:
-        """Make room for any two of the groups. `first` is a round of the epoch that the task trains."""
+    def __init__(self, run: RunSettings, start: StartState, first: Round, threads: int) -> None:
+        """Begin with an empty buffer. `first` is a round of the epoch that the task trains."""
         self._run, self._claim, self._attempt = run, start.claim, uuid4().hex[:12]
         self._anchors = start.anchors
         self.clock = StopWatch("edge", "read", "kernel", "write")
         self.folder = RunFolder(run.output, run.run_id)
-        self.buffer = PartitionBuffer(
-            self.folder, start.files, run.entity_types, first, groups, self.file_name, threads
-        )
+        self.buffer = PartitionBuffer(self.folder, start.files, run.entity_types, first, self.file_name, threads)
         self.begin(first, start.relations)
 
     def begin(self, training_round: Round, relations: Mapping[str, RelationState]) -> None:
@@ -61,19 +59,12 @@ class TaskCore:
         position = f"e{self._round.epoch:05d}-r{self._round.number:05d}"
         return state_name(partition, self._claim, f"{prefix}{position}-{self._attempt}")
 
-    def swap_in(self, pair: Pair) -> None:
-        """Write the groups that are not of the pair, then read those that are missing."""
-        with self.clock("write"):
-            self.buffer.evict(pair)
-        with self.clock("read"):
-            self.buffer.load(pair)
-
     def edges(self, blocks: deque[Block]) -> Edges:
-        """Return the edges of some blocks that the round trains, in rows of the model; empties the deque."""
-        return edges_in_buffer(blocks, self._round, self.buffer, self._run.relation_ends)
+        """Return the edges of some blocks in rows of the model; empties the deque."""
+        return edges_in_buffer(blocks, self.buffer, self._run.relation_ends)
 
     def model(self) -> Model:
-        """Return the groups in the buffer and the relations, to be trained in place."""
+        """Return what is loaded, and the relations, to be trained in place."""
         entities = self.buffer.entities()
         for name in self._run.frozen:
             entities[name].trained = 0
@@ -90,13 +81,8 @@ class TaskCore:
         """Return the relations, by name, as they are now."""
         return {self._run.relations[i].name: from_kernel(relation) for i, relation in self.relations.items()}
 
-    def finish(self, keep: Collection[int] = ()) -> TaskUsage:
-        """Write the groups that are still in the buffer, except those to be kept; return what was used until now.
-
-        What was used is counted from the last call of this method on.
-        """
-        with self.clock("write"):
-            self.buffer.evict(keep)
+    def take_usage(self) -> TaskUsage:
+        """Return what was used since the last call."""
         seconds = {f"{part}_seconds": value for part, value in self.clock.restart().items()}
         read, written = self.buffer.restart_counts()
         return TaskUsage(**seconds, read_bytes=read, written_bytes=written, peak_rss_bytes=peak_rss_bytes())
