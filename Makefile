@@ -22,7 +22,7 @@ MAKEFLAGS += --no-print-directory
 SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help fuzz setup java lint test test-all test-kills package demo higgs candidates serve notebook bench bench-serving bench-retrieval bench-daily bench-fold-in bench-plan bench-scale quality quality-ablations docs site clean
+.PHONY: help fuzz setup java lint test test-all test-kills package demo higgs candidates serve notebook bench bench-serving bench-retrieval bench-daily bench-fold-in bench-plan bench-scale bench-scaling quality quality-ablations docs site clean
 # Targets use the Spark of the virtual environment, even if the caller's shell points to another.
 unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYSPARK_SUBMIT_ARGS
 
@@ -99,6 +99,9 @@ bench-fold-in: $(INSTALLED)  ## hold out 5% of the sources, fold them in, and co
 
 bench-scale: $(JARS)  ## train a model of five times a task's memory, and one that fits: 15 minutes, 10 GB of disk
 	@$(BIN)/python -m benchmarks.scale
+
+bench-scaling: $(JARS)  ## measure trainings of up to 100M edges, simulate clusters: two hours, 20 GB of disk; then prints
+	@$(BIN)/python -m benchmarks.scaling
 
 quality: $(JARS)  ## train and measure the data sets with published results, each with seeds 0, 1 and 2
 	@$(BIN)/python -m benchmarks.quality all --seed 0 --seed 1 --seed 2
