@@ -57,4 +57,4 @@ def test_moving_takes_no_time_while_it_is_faster_than_training() -> None:
 
 def test_core_seconds_do_not_grow_if_all_is_free() -> None:
     two, many = (core_seconds(cores, FREE, 100) for cores in (2, 2000))
-    assert 1 <= many / two < 1.05
+    assert 1 <= many / two < 1.1  # some rounds have free seats, and a relay begins with reading
