@@ -31,8 +31,8 @@ _numbers = itertools.count()
 pytestmark = pytest.mark.slow
 
 
-# A commit after each round, after each epoch of three rounds, and after three epochs of a single task.
-_COMMITS = {"rounds": (4, 1e-6, 9), "relays": (4, 60.0, 3), "epochs": (1, 60.0, 1)}  # groups, seconds, commits
+# A commit after each round, after each epoch of four rounds, and after three epochs of a single task.
+_COMMITS = {"rounds": (4, 1e-6, 12), "relays": (4, 60.0, 3), "epochs": (1, 60.0, 1)}  # groups, seconds, commits
 
 
 @pytest.fixture(scope="module", params=_COMMITS)

@@ -76,7 +76,7 @@ def test_a_resumed_training_ends_with_the_same_bits(
     assert lines[0] == f"run {whole.run_id}: resuming after {place}, with its 4 groups"
     rows = TableStore(spark, config.output).read(TRAINING_ROUNDS).where(f"run_id = '{whole.run_id}'")
     assert sorted((row["epoch"], row["round"]) for row in rows.collect()) == [
-        (e, r) for e in range(2) for r in range(3)
+        (e, r) for e in range(2) for r in range(4)
     ]
     assert len(list((Path(folder_of(config, whole).root) / "state").iterdir())) == 8  # the rest is swept
 
@@ -136,7 +136,7 @@ def test_a_driver_that_dies_between_its_last_commit_and_its_log_is_made_up_for(
     for _ in range(2):
         run = training.train(spark, fresh, print, resume=True)
         rows = TableStore(spark, config.output).read(TRAINING_ROUNDS).where(f"run_id = '{run.run_id}'").collect()
-        assert sorted((row["epoch"], row["round"]) for row in rows) == [(e, r) for e in range(2) for r in range(3)]
+        assert sorted((row["epoch"], row["round"]) for row in rows) == [(e, r) for e in range(2) for r in range(4)]
 
 
 def test_a_second_training_is_refused_while_the_first_lives(

@@ -62,7 +62,7 @@ def test_training_ends_early_and_keeps_the_best_epoch(spark: SparkSession, file:
     assert [row["epoch"] for row in ends] == [0, 1, 2]
     assert [row["monitor_mrr"] for row in ends] == pytest.approx(last.history)
     assert {row["held_out_edges"] for row in ends} == {len(_sample(run))}
-    rounds = 3 if groups == 4 else 1
+    rounds = 4 if groups == 4 else 1
     rates = [row["learning_rate"] for row in rows.orderBy("epoch", "round").collect()]
     assert rates == pytest.approx([0.1 * (1 - (i + 0.5) / (9 * rounds)) for i in range(3 * rounds)])
 
