@@ -17,6 +17,7 @@ from twhin_spark.tables.schemas import CANDIDATES
 
 _SOURCES = 3  # of each query or blend
 _CANDIDATES = 5  # of each source
+_RELATIONS = 20  # in the table of metrics
 _METRICS = (
     "mrr",
     "hits@1",
@@ -41,7 +42,10 @@ def show_summary(summary: Mapping[str, Any], printer: Printer) -> None:
 
 
 def metrics_table(metrics: Sequence[Mapping[str, Any]]) -> Table:
-    """Return the metrics by relation and model, each relation's best in bold; averages over relations come last."""
+    """Return the metrics by relation and model, each relation's best in bold; averages over relations come last.
+
+    Of very many relations, those with the most queries are shown.
+    """
     several = len({row["relation"] for row in metrics} - {None}) > 1
     named = [
         {**row, "relation": row["relation"] or f"all, {row['average']}"}
@@ -52,9 +56,17 @@ def metrics_table(metrics: Sequence[Mapping[str, Any]]) -> Table:
     queries = {row["relation"]: row["queries"] for row in reversed(named)}
     measured = {metric for _, _, metric in values}
     columns = [*(name for name in _METRICS if name in measured), *sorted(measured - set(_METRICS))]
-    table = _table("Test split", "relation", "queries", "model", *columns, right=("queries", *columns))
-    for relation in dict.fromkeys(relation for relation, _, _ in values):
-        models = [model for name, model, metric in values if name == relation and metric == columns[0]]
+    models_of: dict[str, list[str]] = {}
+    for relation, model, metric in values:
+        if metric == columns[0]:
+            models_of.setdefault(relation, []).append(model)
+    single = list(dict.fromkeys(row["relation"] for row in metrics if row["relation"] is not None))
+    shown = set(sorted(single, key=lambda name: -queries[name])[:_RELATIONS])
+    title = "Test split" + (f", {_RELATIONS} of {len(single):,} relations" if len(shown) < len(single) else "")
+    table = _table(title, "relation", "queries", "model", *columns, right=("queries", *columns))
+    for relation, models in models_of.items():
+        if relation in single and relation not in shown:
+            continue
         best = {metric: max(values[relation, model, metric] for model in models) for metric in columns}
         for model in models:
             first = model == models[0]

@@ -15,6 +15,7 @@ from twhin_spark.evaluation.held_out_edges import HeldOutSplits, read_held_out_e
 from twhin_spark.evaluation.metrics import Metric, Totals, macro, metrics_of, micro, totals_of
 from twhin_spark.evaluation.queries import queries_of
 from twhin_spark.evaluation.ranking import Ranks, concatenate_ranks
+from twhin_spark.evaluation.relation_progress import MANY_RELATIONS, RelationProgress
 from twhin_spark.evaluation.relation_ranking import RelationRanking
 from twhin_spark.evaluation.report import write_report
 from twhin_spark.evaluation.scratch import Scratch
@@ -58,7 +59,8 @@ def evaluate(spark: SparkSession, config: Config, run: TrainedRun, progress: Cal
     scratch = Scratch(f"{run.folder.location}/scratch")
     scratch.remove()  # A killed evaluation may have left files.
     try:
-        metrics = _measure(RelationRanking(store, config, run, scratch, progress), held_out)
+        of_relations = RelationProgress(progress, len(run.graph.relations))
+        metrics = _measure(RelationRanking(store, config, run, scratch, of_relations), held_out, progress)
     finally:
         scratch.remove()
     rows = [(run.run_id, *row.values(), cold_share.get(row["relation"])) for row in metrics]
@@ -66,11 +68,17 @@ def evaluate(spark: SparkSession, config: Config, run: TrainedRun, progress: Cal
     return Evaluation(metrics, cold_share, write_report(store, config, run, metrics, cold_share))
 
 
-def _measure(ranking: RelationRanking, held_out: HeldOutSplits) -> list[dict[str, Any]]:
+def _measure(
+    ranking: RelationRanking, held_out: HeldOutSplits, progress: Callable[[str], None]
+) -> list[dict[str, Any]]:
     """Return the rows of `Evaluation.metrics`: each relation, then the averages over relations.
 
     If `evaluation.sides` is `both`, a relation's queries are those for its targets and those for its sources.
     """
+    names = ranking.run.graph.relations
+    without = [name for name in names if not len(queries_of(held_out[name, "test"]))]
+    if len(without) > MANY_RELATIONS:
+        progress(f"{len(without):,} of {len(names):,} relations have no new test edge with both ends in training")
     sides = [_rank(ranking, held_out, mirrored=False)]
     if ranking.config.evaluation.sides == "both":
         mirrored = {key: edges.mirrored for key, edges in held_out.items()}
@@ -95,8 +103,12 @@ def _measure(ranking: RelationRanking, held_out: HeldOutSplits) -> list[dict[str
             "(an end has no training edge)"
         )
     for average, over in {"micro": micro, "macro": macro}.items():
-        for model, of_relations in totals.items():
-            metrics += _rows(over(of_relations), model, average=average)
+        means = {model: over(of_relations) for model, of_relations in totals.items()}
+        for model, mean in means.items():
+            metrics += _rows(mean, model, average=average)
+        if len(sides[0]) > MANY_RELATIONS:
+            values = ", ".join(f"{model} {mean[0].value:.4f}" for model, mean in means.items())
+            progress(f"{len(sides[0]):,} relations, {average} average: test MRR {values}")
     return metrics
 
 

@@ -25,6 +25,7 @@ _CHARTS = {
     "recall@10": ("recall@10", "share of a source's test targets among its first 10 candidates"),
 }
 _MAX_RELATIONS = 8  # in a chart: as many as there are colours
+_MAX_LISTED = 100  # in a table
 MetricRows = Sequence[Mapping[str, Any]]  # rows of Evaluation.metrics
 
 
@@ -60,6 +61,8 @@ def _render(
     measured = report_summary.largest_relations(
         {row["relation"] for row in metrics} & {*graph.relations}, edges, _MAX_RELATIONS
     )
+    most = set(report_summary.largest_relations(graph.relations, edges, _MAX_LISTED))
+    listed = [name for name in graph.relations if name in most]
     return _template().render(
         name=config.name,
         run_id=run.run_id,
@@ -69,11 +72,13 @@ def _render(
         self_loops=config.graph.self_loops == "keep",
         both_sides=config.evaluation.sides == "both",
         drawn=len(drawn) if len(drawn) < len(graph.relations) else None,
-        sections=list(_sections(graph.relations, names, metrics, cold_share)),
+        listed=len(listed) if len(listed) < len(graph.relations) else None,
+        relation_count=len(graph.relations),
+        sections=list(_sections(listed, names, metrics, cold_share)),
         rows=list(_rows(graph.rows)),
-        edges=list(_edges(config, graph.relations, edges)),
+        edges=list(_edges(config, listed, edges)),
         drift=report_drift(store, config, run),
-        config=_yaml(config),
+        config=_yaml(config, listed),
         charts={
             "metrics": [(*caption, _chart(metrics, name, measured)) for name, caption in _CHARTS.items() if metrics],
             "loss": charts.loss_chart(report_summary.loss_by_epoch(rounds, drawn)),
@@ -138,9 +143,12 @@ def _sections(
     relations: Sequence[str], names: Sequence[str], metrics: MetricRows, cold_share: Mapping[str, float]
 ) -> Iterator[dict[str, Any]]:
     """Yield the sections of the table of metrics: each relation, then the averages if several were measured."""
+    rows_of: dict[str | None, list[Mapping[str, Any]]] = {}
+    for row in metrics:
+        rows_of.setdefault(row["relation"], []).append(row)
     for relation in relations:
-        rows = [row for row in metrics if row["relation"] == relation]
-        yield {"name": relation, "average": None, "cold_share": cold_share.get(relation), **_models(names, rows)}
+        share = cold_share.get(relation)
+        yield {"name": relation, "average": None, "cold_share": share, **_models(names, rows_of.get(relation, []))}
     if len({row["relation"] for row in metrics} - {None}) > 1:
         for average in ("micro", "macro"):
             rows = [row for row in metrics if row["average"] == average]
@@ -165,5 +173,8 @@ def _models(names: Sequence[str], metrics: MetricRows) -> dict[str, Any]:
     }
 
 
-def _yaml(config: Config) -> str:
-    return yaml.safe_dump(config.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True)
+def _yaml(config: Config, relations: Sequence[str]) -> str:
+    """Return the config as YAML, with some of its relations."""
+    document = config.model_dump(mode="json", by_alias=True)
+    document["relations"] = {name: document["relations"][name] for name in relations}
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
