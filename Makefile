@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 JARS := $(VENV)/.jars
 # A file of tests stays in one process, which keeps what its tests share.
-SUITE := -n 2 --dist loadfile --durations 15
+SUITE := -n 2 --dist loadfile --no-loadscope-reorder --durations 15
 JRE := openjdk-17-jre-headless
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo -n)
 CONFIGS := $(addprefix twhin_spark/cli/demo/,demo.yaml higgs.yaml)

@@ -23,6 +23,30 @@ _SMALL = {
 }
 
 
+# The files that take longest, longest first. They begin before the others, so that two processes end together.
+_LONGEST = (
+    "test_pipeline.py",
+    "evaluation/test_evaluate.py",
+    "graph/test_build.py",
+    "retrieval/test_candidates.py",
+    "test_public_api.py",
+    "training/test_train.py",
+    "training/test_resume.py",
+    "test_same_bits.py",
+    "test_examples.py",
+    "logs/test_inputs.py",
+    "evaluation/test_sides.py",
+    "logs/test_reader.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of the files that take longest first."""
+    place = {name: number for number, name in enumerate(_LONGEST)}
+    tests = Path(__file__).parent
+    items.sort(key=lambda item: place.get(item.path.relative_to(tests).as_posix(), len(place)))
+
+
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """The session of all tests of this process. A test that changes its properties must change them back."""

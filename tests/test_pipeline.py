@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from tests.support.configs import csv_log, write_config
 from twhin_spark.config import Config, load_config
 from twhin_spark.evaluation.metrics import OVER_QUERIES, OVER_SOURCES
-from twhin_spark.stages import Summary, pipeline
+from twhin_spark.stages import Summary, evaluate, pipeline, publish, train
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGES, EMBEDDINGS, ENTITIES, MODEL_VERSIONS, RELATIONS
 
@@ -37,7 +37,8 @@ class Library:
     config: Config
     store: TableStore
     first: Summary
-    second: Summary  # of a model with another dimension and seed, on the same graph
+    evaluated: Summary  # of a model with another dimension and seed, on the same graph
+    second: Summary  # of its publishing
 
 
 def _write(path: Path, header: list[str], rows: list[list[str]]) -> None:
@@ -61,8 +62,10 @@ def library(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Li
     file = write_config(folder, logs=logs, **SECTIONS)
     config = load_config(file)
     first = pipeline(spark, config, progress=print)
-    second = pipeline(spark, load_config(file, ["training.dim=6", "training.seed=1"]), progress=print)
-    return Library(config, TableStore(spark, config.output), first, second)
+    other = load_config(file, ["training.dim=6", "training.seed=1", "evaluation.als=null"])
+    train(spark, other, progress=print)
+    evaluated = evaluate(spark, other, progress=print)
+    return Library(config, TableStore(spark, config.output), first, evaluated, publish(spark, other, progress=print))
 
 
 def test_every_row_is_accounted_for(library: Library) -> None:
@@ -122,7 +125,7 @@ def test_the_publishing_commit_carries_run_and_metrics(library: Library) -> None
     about = json.loads(commit["userMetadata"])
     assert about["run_id"] == library.second.run_id
     assert about["config"]["training"]["dim"] == 6
-    assert sorted(about["metrics"], key=repr) == sorted(library.second.metrics, key=repr)
+    assert sorted(about["metrics"], key=repr) == sorted(library.evaluated.metrics, key=repr)
 
 
 def test_metrics_are_in_range_for_all_models_on_the_same_queries(library: Library) -> None:

@@ -59,12 +59,16 @@ def likes(spark: SparkSession) -> DataFrame:
     return spark.createDataFrame(rows, COLUMNS)
 
 
-def test_the_stages_one_by_one_and_what_reads_their_vectors(
-    spark: SparkSession, likes: DataFrame, tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module")
+def built(spark: SparkSession, likes: DataFrame, tmp_path_factory: pytest.TempPathFactory) -> tuple[ts.Config, Any]:
+    """A config and the summary of its build from a DataFrame."""
+    settings = config(tmp_path_factory.mktemp("api"))
+    return settings, ts.build_graph(spark, settings, logs={"likes": likes})
+
+
+def test_the_stages_one_by_one_and_what_reads_their_vectors(spark: SparkSession, built: tuple[ts.Config, Any]) -> None:
     assert ts.open_session("the session of the tests") == spark
-    settings = config(tmp_path)
-    graph = ts.build_graph(spark, settings, logs={"likes": likes})
+    settings, graph = built
     assert graph.rows["accepted"] == 320
     assert graph.rows["left_out"] == {"where": 80, "window": 0}
     trained = ts.train(spark, settings)
@@ -85,18 +89,18 @@ def test_the_stages_one_by_one_and_what_reads_their_vectors(
     source, target = (np.asarray(store.get(*entity)) for entity in (("user", "u1"), ("item", "i2")))
     assert scored is not None
     assert scored["score"] == pytest.approx(source @ target / np.linalg.norm(source) / np.linalg.norm(target), rel=1e-5)
-    assert ts.RepresentationStore.open(tmp_path / "serving").get("user", "nobody") is None
+    assert ts.RepresentationStore.open(Path(settings.output) / "serving").get("user", "nobody") is None
 
 
 def test_a_dataframe_replaces_the_files_of_a_log_and_gives_the_same_graph(
-    spark: SparkSession, likes: DataFrame, tmp_path: Path
+    spark: SparkSession, likes: DataFrame, built: tuple[ts.Config, Any], tmp_path: Path
 ) -> None:
     likes.withColumnRenamed("item.id", "item").coalesce(1).write.csv(str(tmp_path / "likes"), header=True)
     log = {**SECTIONS["logs"]["likes"], "path": str(tmp_path / "likes"), "format": "csv", "options": {"header": True}}
     log["select"] = {**log["select"], "target": "item"}
     settings = config(tmp_path / "out", logs={"likes": log})
     from_files = ts.build_graph(spark, settings)
-    from_rows = ts.build_graph(spark, settings, logs={"likes": likes.withColumnRenamed("item.id", "item")})
+    _, from_rows = built
     assert from_files.run_id == from_rows.run_id  # it names the graph's content
     assert from_files.rows["read"] == from_rows.rows["read"] == 320
 
