@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import types
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from datetime import date
@@ -144,12 +145,14 @@ def _section_at(location: Sequence[str | int]) -> type[BaseModel]:
     """Return the class of the section at a dotted path of the config."""
     annotation: Any = Config
     for part in location:
+        if isinstance(annotation, types.UnionType):  # a section or null
+            annotation = get_args(annotation)[0]
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             fields = {field.alias or name: field for name, field in annotation.model_fields.items()}
             annotation = fields[str(part)].annotation
         elif get_origin(annotation) in (dict, list):
             annotation = get_args(annotation)[-1]
-    section: type[BaseModel] = annotation
+    section: type[BaseModel] = get_args(annotation)[0] if isinstance(annotation, types.UnionType) else annotation
     return section
 
 
