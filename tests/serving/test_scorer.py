@@ -93,8 +93,12 @@ def test_sparse_families_have_the_same_interface(store: RepresentationStore, mea
         "jaccard": 1 / 3,
         "log_cosine": 6 / (math.log(6) * math.log(11)),
         "exp_scaled_cosine": 6 / 50**0.3,
+        "fuzzy_jaccard": 2 / 5,
+        "euclidean": math.sqrt(3),
+        "manhattan": 3,
     }
-    np.testing.assert_allclose(scores, [expected[measure], 0, np.nan])
+    empty = {"euclidean": math.sqrt(5), "manhattan": 3}  # distances to a tweet without communities
+    np.testing.assert_allclose(scores, [expected[measure], empty.get(measure, 0), np.nan])
 
 
 def test_a_weighted_sum_over_families(store: RepresentationStore) -> None:
@@ -115,7 +119,12 @@ def test_a_weighted_sum_over_families(store: RepresentationStore) -> None:
             ("user", "tweet"),
             "unknown measure 'jaccard' for a dense family; use one of cos",
         ),
-        ({"measure": "manhattan", "family": "communities"}, ("user", "tweet"), "'manhattan' for a sparse family"),
+        ({"measure": "hamming", "family": "communities"}, ("user", "tweet"), "'hamming' for a sparse family"),
+        (
+            {"family": "communities", "target_family": "twhin"},
+            ("user", "tweet"),
+            "families 'communities' and 'twhin' are sparse and dense; both must be of one kind",
+        ),
         ({"relation": "likes"}, ("user", "tweet"), "unknown relation 'likes'; use one of favorite, same, "),
         ({"relation": "favorite"}, ("tweet", "tweet"), "requires a source of type 'user', not 'tweet'"),
         ({"relation": "favorite"}, ("user", "user"), "requires a target of type 'tweet', not 'user'"),

@@ -92,10 +92,10 @@ def test_rows_may_have_different_relations() -> None:
         ("dot", [[1.0], [1.0, 2.0]], [[1.0], [1.0]], "a column has vectors of 1 and of 2 numbers"),
         ("jaccard", [[1.0]], [[1.0]], "jaccard requires maps of community to weight"),
         ("dot", [[1.0]], [1.0], "dot requires arrays of numbers"),
-        ("manhattan", [[("a", 1.0)]], [[("a", 1.0)]], "manhattan requires arrays of numbers, not maps"),
+        ("hamming", [[("a", 1.0)]], [[("a", 1.0)]], "hamming requires arrays of numbers, not maps"),
     ],
 )
 def test_columns_that_cannot_be_compared_are_one_line(measure: str, x: list, y: list, line: str) -> None:
-    column_type = WEIGHTS if measure == "manhattan" else None
+    column_type = WEIGHTS if measure == "hamming" else None
     with pytest.raises(InputError, match=line):
         score_columns(measure, pa.array(x, column_type), pa.array(y, column_type))

@@ -33,7 +33,7 @@ def test_invalid_arguments_fail_before_spark_runs(spark: SparkSession, published
     pair = pairs(spark, ("user", "u1", "tweet", "t2"))
     for scores, versions, line in (
         ([Score(measure="jaccard")], {}, "unknown measure 'jaccard' for a dense family; use one of cosine"),
-        ([Score(family="communities", measure="manhattan")], {}, "unknown measure 'manhattan' for a sparse family"),
+        ([Score(family="communities", measure="hamming")], {}, "unknown measure 'hamming' for a sparse family"),
         ([Score(relation="likes")], {}, "unknown relation 'likes'; use one of favorite"),
         ([Score(family="else")], {}, "family 'else' is not in serving.families; use one of communities, twhin"),
         ([Score()], {"twhin": "m9"}, "version 'm9' was not published; use one of current, m1, m2"),

@@ -88,6 +88,25 @@ def jaccard(x: Sparse, y: Sparse) -> Scores:
     return _quotient(common, _row_sums(x) + _row_sums(y) - common)
 
 
+def fuzzy_jaccard(x: Sparse, y: Sparse) -> Scores:
+    """Return Σ min(x, y) / Σ max(x, y) of weights that are not negative, or 0 if both rows are empty.
+
+    min(x, y) is (x + y - |x - y|) / 2, and the maximum likewise. {a: 1, b: 2} and {a: 2, c: 1} have 1 / (2 + 2 + 1).
+    """
+    difference, both = sparse_manhattan(x, y), _row_sums(x) + _row_sums(y)
+    return _quotient((both - difference) / 2, (both + difference) / 2)
+
+
+def sparse_euclidean(x: Sparse, y: Sparse) -> Scores:
+    """Return the distances |x - y|: smaller is closer."""
+    return np.sqrt(_squares(csr_array(_repeated(x, y) - _repeated(y, x))))
+
+
+def sparse_manhattan(x: Sparse, y: Sparse) -> Scores:
+    """Return the distances Σ |x - y|: smaller is closer."""
+    return _row_sums(csr_array(abs(_repeated(x, y) - _repeated(y, x))))
+
+
 DENSE_MEASURES: Mapping[str, Callable[[Floats, Floats], Scores]] = {
     "dot": dot,
     "cosine": cosine,
@@ -100,6 +119,9 @@ SPARSE_MEASURES: Mapping[str, Callable[[Sparse, Sparse], Scores]] = {
     "jaccard": jaccard,
     "log_cosine": log_cosine,
     "exp_scaled_cosine": exp_scaled_cosine,
+    "fuzzy_jaccard": fuzzy_jaccard,
+    "euclidean": sparse_euclidean,
+    "manhattan": sparse_manhattan,
 }
 
 
