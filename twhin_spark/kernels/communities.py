@@ -192,6 +192,22 @@ def move_nodes(graph: PottsGraph, labels: Integers, seed: int | Hashes, *, epoch
     return labels
 
 
+def walk_communities(graph: PottsGraph, seed: int, start: Integers | None = None, *, epochs: int = 4) -> Integers:
+    """Move the nodes at random by `sample_communities`, colour by colour, as SimClusters does: no levels.
+
+    Parameters and result are those of `find_communities`.
+    """
+    labels: Integers = np.arange(len(graph)) if start is None else start.astype(np.int64)
+    nodes = np.arange(len(graph))
+    for epoch in range(epochs):
+        colour = _hash(seed, epoch, nodes) % np.uint64(COLOURS)
+        for turn in range(COLOURS):
+            movers = nodes[colour == turn]
+            labels[movers] = sample_communities(gains_of(graph, labels, movers), _hash(seed, epoch))
+            label_single_nodes(labels)
+    return labels
+
+
 @dataclass(frozen=True)
 class Gains:
     """Gains of m nodes in their own and their neighbours' communities; a node that is alone gains 0.
