@@ -22,12 +22,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "versions": {"errors", "locations", "config", "tables", "kernels", "representations"},
     **{stage: {*BELOW, *FLOW[:number]} for number, stage in enumerate(FLOW[:2])},
     **{stage: {*BELOW, *FLOW[: number + 2], *VERSIONS} for number, stage in enumerate(FLOW[2:])},
+    "communities": {*BELOW, *FLOW, *VERSIONS},
     "representations": {"errors", "locations", "config", "kernels"},
-    "retrieval": {*BELOW, *FLOW, *VERSIONS},
+    "retrieval": {*BELOW, *FLOW, *VERSIONS, "communities"},
     "serving": {"errors", "locations", "config", "kernels", "representations"},
     "sql": {*BELOW, *VERSIONS},
-    "stages": {*BELOW, *FLOW, *VERSIONS, "retrieval"},
-    "cli": {*BELOW, *FLOW, *VERSIONS, "retrieval", "serving", "sql", "stages"},
+    "stages": {*BELOW, *FLOW, *VERSIONS, "communities", "retrieval"},
+    "cli": {*BELOW, *FLOW, *VERSIONS, "communities", "retrieval", "serving", "sql", "stages"},
 }
 JVM = {"pyspark", "delta", "py4j"}
 MAY_NOT_USE = {"representations": JVM, "serving": JVM, "config": JVM}

@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from twhin_spark.serving.store import RepresentationStore
     from twhin_spark.sql.register import register
     from twhin_spark.sql.score_pairs import score_pairs
-    from twhin_spark.stages import Summary, build_graph, evaluate, find_candidates, pipeline, publish, train
+    from twhin_spark.stages import (
+        Summary,
+        build_communities,
+        build_graph,
+        evaluate,
+        find_candidates,
+        pipeline,
+        publish,
+        train,
+    )
     from twhin_spark.tables.session import open_session
 
 __version__ = "0.1.0"
@@ -37,6 +46,7 @@ __all__ = [
     "TrainingError",
     "TwhinError",
     "__version__",
+    "build_communities",
     "build_graph",
     "evaluate",
     "find_candidates",
@@ -58,7 +68,16 @@ _MODULES = {
     "twhin_spark.serving.store": ("RepresentationStore",),
     "twhin_spark.sql.register": ("register",),
     "twhin_spark.sql.score_pairs": ("score_pairs",),
-    "twhin_spark.stages": ("Summary", "build_graph", "evaluate", "find_candidates", "pipeline", "publish", "train"),
+    "twhin_spark.stages": (
+        "Summary",
+        "build_communities",
+        "build_graph",
+        "evaluate",
+        "find_candidates",
+        "pipeline",
+        "publish",
+        "train",
+    ),
     "twhin_spark.tables.session": ("open_session",),
 }
 

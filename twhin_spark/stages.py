@@ -12,6 +12,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
+from twhin_spark.communities.build_communities import build_communities as publish_communities
 from twhin_spark.config import Config
 from twhin_spark.evaluation.evaluate import evaluate as evaluate_run
 from twhin_spark.graph.build import build_graph as build_tables
@@ -92,6 +93,29 @@ class CandidatesSummary(Summary):
     model_version: str = ""
     candidates: int = 0
     queries: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class CommunitiesSummary(Summary):
+    """The result of `build_communities`. `run_id` is the version of the communities, and `rows` those of its graph.
+
+    Attributes
+    ----------
+    model_version
+        The version that was published.
+    resolution, objective
+        Resolution of the search, and the objective that it reached.
+    counts
+        Number of producers, consumers, edges, cut edges, similarities and communities, and of rows by representation.
+    drift
+        Number of same, changed, new and lost communities since the version before.
+    """
+
+    model_version: str = ""
+    resolution: float = 0.0
+    objective: float = 0.0
+    counts: dict[str, int] = field(default_factory=dict)
+    drift: dict[str, int] = field(default_factory=dict)
 
 
 def build_graph(
@@ -295,6 +319,56 @@ def find_candidates(spark: SparkSession, config: Config, *, progress: Progress =
         model_version=written.version.model_version,
         candidates=written.rows,
         queries=[asdict(query) for query in written.queries],
+    )
+
+
+def build_communities(spark: SparkSession, config: Config, *, progress: Progress = quiet) -> CommunitiesSummary:
+    """Find communities in the latest graph, and publish them with the sparse representations made from them.
+
+    Parameters
+    ----------
+    spark
+        A session of `open_session`, or one with the same settings.
+    config
+        A config of `load_config`, with the section `communities`.
+    progress
+        Receives each line of progress. The default drops them.
+
+    Raises
+    ------
+    ConfigError
+        The config has no section `communities`.
+    InputError
+        There is no graph, or it has no community with these settings.
+    """
+    started = time.monotonic()
+    result = publish_communities(spark, config, progress)
+    store = TableStore(spark, config.output)
+    tables = {**result.version.tables, "community_versions": result.table_version}
+    recall = f"recall@{config.communities.known_for.recall_at}" if config.communities else ""
+    return CommunitiesSummary(
+        job="communities",
+        run_id=result.version.model_version,
+        seconds=round(time.monotonic() - started, 1),
+        rows={name: result.graph.rows[name] for name in _ROW_COUNTS},
+        tables={name: {"path": store.path(_table(name)), "version": version} for name, version in tables.items()},
+        metrics=[
+            {
+                "relation": f"validation, resolution {resolution:g}",
+                "average": None,
+                "model": "communities",
+                "metric": recall,
+                "value": value,
+                "queries": result.counts["validation_consumers"],
+            }
+            for resolution, value in result.recall.items()
+        ],
+        stages=dict(result.seconds),
+        model_version=result.version.model_version,
+        resolution=result.resolution,
+        objective=result.quality,
+        counts=dict(result.counts),
+        drift=dict(result.drift),
     )
 
 

@@ -15,7 +15,7 @@ from benchmarks.paths import CONFIG_DATA, RECORDS, ROOT
 STORE = RECORDS / "quality.json"
 SAME_BITS = ROOT / "tests" / "same_bits.json"
 Run = Mapping[str, Any]
-_WITHOUT_EFFECT = ("output", "publishing", "retrieval")  # sections of a config that change no metric
+_WITHOUT_EFFECT = ("output", "publishing", "communities", "retrieval")  # sections of a config that change no metric
 
 
 def load_runs() -> list[dict[str, Any]]:

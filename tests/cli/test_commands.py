@@ -46,7 +46,9 @@ def test_a_mistake_found_before_spark_starts_is_one_line_and_exit_code_2(
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("job", ["build_graph", "candidates", "evaluate", "fold_in", "pipeline", "publish", "train"])
+@pytest.mark.parametrize(
+    "job", ["build_graph", "candidates", "communities", "evaluate", "fold_in", "pipeline", "publish", "train"]
+)
 def test_a_job_of_spark_submit_without_a_config_is_one_line_and_exit_code_2(job: str) -> None:
     done = subprocess.run([sys.executable, f"jobs/{job}.py"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
@@ -56,7 +58,7 @@ def test_a_job_of_spark_submit_without_a_config_is_one_line_and_exit_code_2(job:
 @pytest.mark.parametrize(
     "command",
     [
-        *("build-graph", "train", "evaluate", "publish", "fold-in", "pipeline", "candidates"),
+        *("build-graph", "train", "evaluate", "publish", "fold-in", "pipeline", "communities", "candidates"),
         *("demo", "higgs", "describe", "plan", "serve", "sql"),
     ],
 )

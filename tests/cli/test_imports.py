@@ -32,7 +32,9 @@ def test_help_and_usage_errors_load_click_alone(arguments: tuple[str, ...]) -> N
     assert not loaded & {*SLOW, "pydantic", "yaml", "rich"}
 
 
-@pytest.mark.parametrize("job", ["build-graph", "train", "pipeline", "candidates", "plan", "serve", "describe", "demo"])
+@pytest.mark.parametrize(
+    "job", ["build-graph", "train", "pipeline", "candidates", "communities", "plan", "serve", "describe", "demo"]
+)
 def test_a_wrong_config_loads_pydantic_and_yaml_besides(job: str) -> None:
     arguments = ("user", "u1") if job == "describe" else ()
     loaded = loaded_by(MAIN, job, "--config", "conf/demo.yaml", "--set", "training.dim=0", *arguments)

@@ -113,6 +113,17 @@ def pipeline(run: CommandRun, **flags: bool) -> Result:
 
 @cli.command(epilog=EPILOG)
 @with_run()
+def communities(run: CommandRun) -> Result:
+    """Find communities of producers, and publish sparse representations of consumers, producers and items."""
+    summary = run.job("build_communities")
+    from twhin_spark.cli.previews import show_communities
+
+    show_communities(run.spark, run.config, summary, run.printer)
+    return summary
+
+
+@cli.command(epilog=EPILOG)
+@with_run()
 def candidates(run: CommandRun) -> Result:
     """Find candidates for the config's queries in a published version."""
     summary = run.job("find_candidates")

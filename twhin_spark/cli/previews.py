@@ -13,10 +13,11 @@ from rich.table import Table
 from twhin_spark.cli.console import Printer
 from twhin_spark.config import Config
 from twhin_spark.tables.delta import TableStore
-from twhin_spark.tables.schemas import CANDIDATES
+from twhin_spark.tables.schemas import CANDIDATES, COMMUNITIES
 
 _SOURCES = 3  # of each query or blend
-_CANDIDATES = 5  # of each source
+_CANDIDATES = 5  # of each source, and members of a community
+_COMMUNITIES = 5
 _RELATIONS = 20  # in the table of metrics
 _METRICS = (
     "mrr",
@@ -105,6 +106,19 @@ def show_candidates(spark: SparkSession, config: Config, summary: Mapping[str, A
             f"\ntwhin-spark sql 'SELECT rank, candidate_id, score, tags FROM delta.`{store.path(CANDIDATES)}` "
             f'WHERE query = "{row["query"]}" AND source_id = "{row["source_id"]}" ORDER BY rank\'\n'
         )
+
+
+def show_communities(spark: SparkSession, config: Config, summary: Mapping[str, Any], printer: Printer) -> None:
+    """Print the largest communities of the job's version with their first members."""
+    rows = TableStore(spark, config.output).read(COMMUNITIES, summary["tables"]["communities"]["version"])
+    largest = rows.orderBy(F.col("size").desc(), "community").limit(_COMMUNITIES).collect()
+    columns = ("community", "size", "recall", "precision")
+    table = _table("The largest communities", *columns, "first members", right=columns)
+    for row in largest:
+        members = "  ".join(member["entity_id"] for member in row["members"][:_CANDIDATES])
+        numbers = (f"{row['community']}", f"{row['size']:,}", f"{row['recall']:.2f}", f"{row['precision']:.2f}")
+        table.add_row(*numbers, escape(members))
+    printer.table(table)
 
 
 def show_clusters(nearest: Sequence[tuple[float, int, Sequence[str]]], printer: Printer) -> None:

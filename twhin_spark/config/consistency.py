@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from twhin_spark.config.communities_consistency import communities
 from twhin_spark.config.retrieval_consistency import retrieval
 from twhin_spark.config.sections import Config, GateConfig
 
@@ -19,6 +20,7 @@ def problems(config: Config) -> list[str]:
         *_start(config),
         *_gates(config),
         *_validation(config),
+        *communities(config),
         *retrieval(config),
     ]
 

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from twhin_spark.config.base import Location, Name, NotNegative, OneOrMore, Positive, Section, Share, Time
+from twhin_spark.config.communities import CommunitiesConfig
 from twhin_spark.config.retrieval import RetrievalConfig
 from twhin_spark.config.serving import ServingConfig
 from twhin_spark.config.training import TrainingConfig
@@ -249,6 +250,9 @@ class Config(Section):
     )
     publishing: PublishingConfig = Field(
         default_factory=lambda: PublishingConfig(), description="Committing a version."
+    )
+    communities: CommunitiesConfig | None = Field(
+        None, description="Communities and sparse representations; null: none."
     )
     retrieval: RetrievalConfig = Field(
         default_factory=lambda: RetrievalConfig(), description="Candidates from a version."

@@ -21,7 +21,7 @@ _FEW_VALUES = 16
 def by_relation(relations: Mapping[str, RelationConfig], value_of: Callable[[RelationConfig], _Value | None]) -> Column:
     """Return the value of the row's relation; null if the relation has none."""
     values = {name: value for name, relation in relations.items() if (value := value_of(relation)) is not None}
-    return _lookup(values)
+    return by_name(values)
 
 
 def retracting_relations(config: Config) -> list[str]:
@@ -35,10 +35,10 @@ def edge_relation(config: Config) -> Column:
         relation.undone_by: name for name, relation in config.relations.items() if relation.undone_by is not None
     }
     relation = F.col("relation")
-    return F.when(relation.isin(list(retracted)), _lookup(retracted)).otherwise(relation) if retracted else relation
+    return F.when(relation.isin(list(retracted)), by_name(retracted)).otherwise(relation) if retracted else relation
 
 
-def _lookup(values: Mapping[str, _Value]) -> Column:
+def by_name(values: Mapping[str, _Value]) -> Column:
     """Return the value of `relation` in a dictionary, else null."""
     names: dict[_Value, list[str]] = {}
     for name, value in values.items():

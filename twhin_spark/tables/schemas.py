@@ -288,6 +288,70 @@ DRIFT = Table(
         Column("histogram", "ARRAY<BIGINT>", "Counts in twenty equal parts of 0 to 2; larger values are in the last"),
     ),
 )
+_COMMUNITY = Column("community", "BIGINT", "Id of the community; ids are never used again")
+_COMMUNITY_VERSION = Column("model_version", "STRING", "Version of the communities, as in community_versions")
+_WEIGHTS = Column("embedding", "MAP<BIGINT,FLOAT>", "Weight by community, the largest first")
+KNOWN_FOR = Table(
+    "known_for",
+    "The community of each producer that has one",
+    (
+        *_ENTITY,
+        _COMMUNITY,
+        Column("affiliation", "DOUBLE", "How strongly it belongs there: 1 if all its edges lead to all other members"),
+        Column("weight", "DOUBLE", "Affiliation, scaled so that the squares of a community's weights add up to 1"),
+        Column("consumers", "BIGINT", "Consumers of the producer that the similarity counts"),
+        _COMMUNITY_VERSION,
+    ),
+)
+COMMUNITIES = Table(
+    "communities",
+    "The communities of the current version; those of earlier ones by time travel",
+    (
+        _COMMUNITY,
+        Column("size", "BIGINT", "Number of producers that are known for it"),
+        Column("members", "ARRAY<STRUCT<entity_id: STRING, weight: DOUBLE>>", "Its first members by weight"),
+        Column("recall", "DOUBLE", "Share of the weight of its members' edges that stays within it"),
+        Column("precision", "DOUBLE", "Share of the pairs of its members that have an edge"),
+        Column("conductance", "DOUBLE", "Weight of the edges that leave it, over that at its members or at others"),
+        Column("born", "STRING", "Version in which the community appeared"),
+        Column("change", "STRING", "Since the version before: same members, changed or new"),
+        _COMMUNITY_VERSION,
+    ),
+)
+INTERESTED_IN = Table("interested_in", "Sparse representations of consumers", (*_ENTITY, _WEIGHTS, _COMMUNITY_VERSION))
+PRODUCER_EMBEDDINGS = Table(
+    "producer_embeddings", "Sparse representations of producers", (*_ENTITY, _WEIGHTS, _COMMUNITY_VERSION)
+)
+ITEM_EMBEDDINGS = Table("item_embeddings", "Sparse representations of items", (*_ENTITY, _WEIGHTS, _COMMUNITY_VERSION))
+COMMUNITY_INDEX = Table(
+    "community_index",
+    "The first producers and items of each community",
+    (
+        _COMMUNITY,
+        *_ENTITY,
+        Column("rank", "INT", "Rank in the community's list of this type, from 1"),
+        Column("weight", "FLOAT", "Weight of the community in the entity's representation"),
+        _COMMUNITY_VERSION,
+    ),
+)
+COMMUNITY_VERSIONS = Table(
+    "community_versions",
+    "One row for each published version of the communities; its last row is the current one",
+    (
+        Column("model_version", "STRING", "Version of the communities"),
+        Column("published_at", "TIMESTAMP", "Time of the commit (UTC)"),
+        Column("alias", "STRING", "current for the latest version, else null"),
+        Column("graph_id", "STRING", "Graph that it was made from"),
+        Column("tables", "MAP<STRING,BIGINT>", "Delta version of each table of this version"),
+        Column("started_from", "STRING", "Version whose communities the search started from; null: none"),
+        Column("resolution", "DOUBLE", "Resolution of the objective"),
+        Column("quality", "DOUBLE", "The objective that was reached"),
+        Column("drift", "MAP<STRING,BIGINT>", "Number of same, changed, new and lost communities"),
+        Column("next_community", "BIGINT", "Id of the next new community"),
+        Column("counts", "STRING", "Producers, consumers, edges, edges that were cut, and others (JSON)"),
+        Column("config", "STRING", "Section communities of the config (JSON)"),
+    ),
+)
 CANDIDATES = Table(
     "candidates",
     "Candidates of the latest `candidates` job; those of earlier ones by time travel",
@@ -309,6 +373,14 @@ CANDIDATES = Table(
 )
 
 GRAPH_TABLES = (EVENTS, REJECTED_EVENTS, ROW_COUNTS, EDGES, ENTITIES, EDGE_BUCKETS)
+COMMUNITY_TABLES = (
+    KNOWN_FOR,
+    COMMUNITIES,
+    INTERESTED_IN,
+    PRODUCER_EMBEDDINGS,
+    ITEM_EMBEDDINGS,
+    COMMUNITY_INDEX,
+)
 TABLES = (
     *GRAPH_TABLES,
     GRAPH_VERSIONS,
@@ -320,6 +392,8 @@ TABLES = (
     MODEL_VERSIONS,
     ALIGNMENTS,
     DRIFT,
+    *COMMUNITY_TABLES,
+    COMMUNITY_VERSIONS,
     CANDIDATES,
 )
 
