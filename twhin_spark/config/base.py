@@ -37,6 +37,7 @@ def _expanded(location: str) -> str:
 _T = TypeVar("_T")
 
 Measure = Literal["dot", "cosine"]  # how two vectors make a score
+SparseFamily = Literal["interested_in", "producer_embeddings", "item_embeddings"]
 Name = Annotated[str, Field(min_length=1)]
 Location = Annotated[Name, AfterValidator(_expanded)]  # a path, or a URI
 Time = Annotated[datetime, AfterValidator(_utc)]

@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from twhin_spark.config.base import Measure, Name, NotNegative, OneOrMore, Positive, Section
+from twhin_spark.config.base import Name, NotNegative, OneOrMore, Positive, Section, SparseFamily
 
-Method = Literal["exact", "ann", "mixture"]
+Method = Literal["exact", "ann", "mixture", "communities"]
+QueryMeasure = Literal["dot", "cosine", "log_cosine"]
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Count = Annotated[int, Field(ge=1, le=100_000)]
 
@@ -23,10 +24,15 @@ class CandidateQuery(Section):
     target: Name | None = Field(
         None, description="Entity type of the targets; null: that of the relation, or without one the same as `source`."
     )
-    measure: Measure | None = Field(
+    measure: QueryMeasure | None = Field(
         None,
         description="Similarity of a source and a target; null: the relation's comparator, or without a relation "
-        "cosine.",
+        "cosine; by communities dot. log_cosine: by communities only.",
+    )
+    source_family: SparseFamily | None = Field(
+        None,
+        description="Representation of the sources by communities; null: interested_in for consumers, otherwise as of "
+        "targets, which have item_embeddings if they are items, else producer_embeddings.",
     )
     k: Count = Field(100, description="Number of candidates for each source.")
     exclude: list[Name] = Field(
@@ -44,8 +50,8 @@ class CandidateQuery(Section):
     method: Method = Field(
         "exact",
         description="exact: all targets are scored; ann: the targets that an index proposes are scored; mixture: "
-        "targets are drawn "
-        "from the clusters of the source's own targets.",
+        "targets are drawn from the clusters of the source's own targets; communities: the first targets of the "
+        "source's communities are scored, by representations of the job `communities`.",
     )
     recall: Name | None = Field(
         None,
@@ -95,6 +101,14 @@ class MixturesConfig(Section):
     seed: int = Field(0, ge=0, description="Seed of the first centroids.")
 
 
+class CommunitySearchConfig(Section):
+    """The search for `method: communities`: the first targets of a source's first communities are scored."""
+
+    version: Name = Field("current", description="Version of the communities, as in `community_versions`.")
+    communities: int = Field(50, ge=1, description="Number of a source's communities that are searched.")
+    targets: int = Field(2000, ge=1, description="Number of a community's targets that are scored.")
+
+
 class RetrievalConfig(Section):
     """Candidates from a published version, `twhin-spark candidates`."""
 
@@ -107,4 +121,7 @@ class RetrievalConfig(Section):
     ann: AnnConfig = Field(default_factory=lambda: AnnConfig(), description="Index for `method: ann`.")
     mixtures: MixturesConfig = Field(
         default_factory=lambda: MixturesConfig(), description="Clusters for `method: mixture`."
+    )
+    communities: CommunitySearchConfig = Field(
+        default_factory=lambda: CommunitySearchConfig(), description="Search for `method: communities`."
     )

@@ -24,7 +24,13 @@ from twhin_spark.evaluation.known_positives import EdgeBlock, unpack_blocks
 from twhin_spark.evaluation.scratch import Arrays, Scratch
 from twhin_spark.graph.entity_location import positions_in
 from twhin_spark.kernels.arrays import Floats, Integers
-from twhin_spark.retrieval.resolved_query import ResolvedQuery, comparable_vectors, condition_column, entity_types
+from twhin_spark.retrieval.resolved_query import (
+    LISTED,
+    ResolvedQuery,
+    comparable_vectors,
+    condition_column,
+    entity_types,
+)
 
 _LARGEST = 1e15  # largest number in a vector; scores of larger ones come near the largest float32
 
@@ -103,6 +109,15 @@ class EntityFiles:
         """Return the indices of the entities in a partition's file that may be the query's `sources` (`targets`)."""
         return np.flatnonzero(self.scratch.read(f"{end}/{query.name}/{partition}")["allowed"])
 
+    def communities(self, query: ResolvedQuery, end: str, entity_type: str, partition: int) -> Arrays:
+        """Return the representations of a partition's entities by communities, as `sources` (`targets`) of a query.
+
+        Entity i has the entries starts[i] to starts[i + 1] - 1, with starts int64 (n + 1,): community, int64, weight,
+        float32, and listed, which is true if the entity is in the community's list.
+        """
+        family = query.families[("sources", "targets").index(end)]
+        return self.scratch.read(f"communities/{family}/{entity_type}/{partition}")
+
     def known_edges(self, query: ResolvedQuery, partition: int) -> KnownEdges:
         """Return the training edges of a partition's sources that a query excludes or is engaged in."""
         return KnownEdges(**self.scratch.read(f"known/{query.name}/{partition}"))
@@ -143,6 +158,9 @@ class EntityFiles:
         self.scratch.write(f"vectors/{name}/{partition}", vectors=vectors)
         for measure in sorted({query.measure for query in queries if query.target == name}):
             self.scratch.write(f"{measure}/{name}/{partition}", vectors=comparable_vectors(measure, vectors))
+        for family in sorted({family for query in queries for family in query.families}):
+            arrays = _community_entries(members[family].combine_chunks(), members[LISTED].combine_chunks())
+            self.scratch.write(f"communities/{family}/{name}/{partition}", **arrays)
         key = members["entity_key"].to_numpy()
         self.scratch.write(f"order/{name}/{partition}", key=key, row=members["row"].to_numpy())
         ids = members["entity_id"].cast(pa.large_binary()).to_pylist()
@@ -200,6 +218,23 @@ def _vectors(entities: pa.Table) -> Floats:
     values = entities["embedding"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     vectors: Floats = values.astype(np.float32, copy=False).reshape(len(entities), -1 if len(entities) else 1)
     return vectors
+
+
+def _community_entries(embeddings: pa.MapArray, listed: pa.ListArray) -> Arrays:
+    """Return starts, community, weight and listed, as `EntityFiles.communities` does; a null is an empty map."""
+    offsets = embeddings.offsets.to_numpy().astype(np.int64)  # Spark gives a null no entries
+    entries = slice(offsets[0], offsets[-1])
+    community = embeddings.keys[entries].to_numpy()
+    weight = embeddings.items[entries].to_numpy()
+    names = listed.flatten().to_numpy()
+    lengths = pc.list_value_length(listed).fill_null(0).to_numpy()
+    ids = 1 + max(community.max(initial=0), names.max(initial=0))  # a row and an id make one number
+    rows = np.repeat(np.arange(len(embeddings)), np.diff(offsets))
+    pairs = np.repeat(np.arange(len(listed)), lengths) * ids + names
+    starts = offsets - offsets[0]
+    return {
+        "starts": starts, "community": community, "weight": weight, "listed": np.isin(rows * ids + community, pairs),
+    }  # fmt: skip
 
 
 def _known_edges(blocks: Sequence[EdgeBlock], rows: Integers, relations: Sequence[int]) -> Arrays:

@@ -17,6 +17,8 @@ from twhin_spark.errors import InputError
 from twhin_spark.evaluation.scratch import Scratch
 from twhin_spark.retrieval.candidate_rows import SCHEMA, CandidateRows
 from twhin_spark.retrieval.candidate_task import CandidateFinder, UnitStats
+from twhin_spark.retrieval.community_columns import CommunityColumns
+from twhin_spark.retrieval.community_task import CommunityTask
 from twhin_spark.retrieval.entity_files import EntityFiles, EntityLayout, write_files
 from twhin_spark.retrieval.mixture_task import MixtureTask, cluster_targets
 from twhin_spark.retrieval.published_entities import read_entities
@@ -116,11 +118,13 @@ def find_candidates(spark: SparkSession, config: Config, progress: Callable[[str
     store = TableStore(spark, config.output)
     version = find_version(store, config.retrieval.version)
     queries = resolve_queries(config, version)
-    entities = read_entities(store, version, queries)
+    communities = CommunityColumns.find(store, config, queries)
+    entities = read_entities(store, version, queries, communities)
     progress(f"version {version.model_version}, {len(queries)} queries")
     scratch = Scratch(f"{config.output.rstrip('/')}/scratch/candidates-{uuid4().hex[:12]}")
     try:
-        return _CandidateJob(store, config, version, queries, EntityFiles(scratch), progress).run(entities)
+        job = _CandidateJob(store, config, version, queries, EntityFiles(scratch), communities, progress)
+        return job.run(entities)
     finally:
         scratch.remove()
 
@@ -132,6 +136,7 @@ class _CandidateJob:
     version: PublishedVersion
     queries: Sequence[ResolvedQuery]
     files: EntityFiles
+    communities: CommunityColumns | None
     progress: Callable[[str], None]
 
     def run(self, entities: DataFrame) -> RetrievalResult:
@@ -163,6 +168,10 @@ class _CandidateJob:
             task = MixtureTask(finder, clusters, settings.mixtures.neighbours, settings.mixtures.smoothing)
             self._run(finder, task.write_mixtures)
             units = self._run(finder, task.find)
+        elif finder.query.method == "communities":
+            assert self.communities is not None
+            search = CommunityTask(finder, self.communities.communities(), settings.communities.communities)
+            units = self._run(finder, search.find)
         else:
             units = self._run(finder, finder.score_all)
         stats = _summarise(finder, units, index_seconds)
@@ -193,6 +202,7 @@ class _CandidateJob:
         metadata = {
             "model_version": self.version.model_version,
             "embeddings": self.version.table_version,
+            "communities": self.communities.version.model_version if self.communities else None,
             "retrieval": self.config.retrieval.model_dump(mode="json"),
         }
         with task_progress(spark, "writing candidates", tasks, self.progress):

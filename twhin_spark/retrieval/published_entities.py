@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from twhin_spark.retrieval.community_columns import CommunityColumns
 from twhin_spark.retrieval.published_version import PublishedVersion, read_embeddings
 from twhin_spark.retrieval.resolve_queries import check_conditions
 from twhin_spark.retrieval.resolved_query import ResolvedQuery, condition_column
@@ -18,11 +19,16 @@ _KEY = ["entity_type", "entity_id"]
 _TIMES = re.compile(r"\b(first_time|last_time)\b", re.IGNORECASE)
 
 
-def read_entities(store: TableStore, version: PublishedVersion, queries: Sequence[ResolvedQuery]) -> DataFrame:
+def read_entities(
+    store: TableStore,
+    version: PublishedVersion,
+    queries: Sequence[ResolvedQuery],
+    communities: CommunityColumns | None = None,
+) -> DataFrame:
     """Return the entities of the version.
 
     Columns: entity_type, entity_id, partition, row, entity_key, embedding, and a boolean `condition_column` for each
-    end of each query.
+    end of each query; with `communities` also its columns.
 
     Raises
     ------
@@ -39,7 +45,8 @@ def read_entities(store: TableStore, version: PublishedVersion, queries: Sequenc
         for query, end, _, condition in ends
     ]
     entities = entities.select(*_KEY, "partition", "row", "entity_key", *conditions)
-    return entities.join(read_embeddings(store, version), _KEY)
+    entities = entities.join(read_embeddings(store, version), _KEY)
+    return communities.add(entities) if communities else entities
 
 
 def _times(store: TableStore, version: PublishedVersion) -> DataFrame:

@@ -10,7 +10,7 @@ from pyspark.sql import types as T
 
 from twhin_spark.config import Config
 from twhin_spark.config.retrieval import CandidateQuery
-from twhin_spark.config.retrieval_consistency import ends_of
+from twhin_spark.config.retrieval_consistency import ends_of, families_of
 from twhin_spark.errors import ConfigError, InputError
 from twhin_spark.logs.spark_errors import REFUSALS, one_line
 from twhin_spark.representations.errors import one_of
@@ -59,7 +59,7 @@ def _resolve(config: Config, version: PublishedVersion, name: str, query: Candid
         source=source,
         target=target,
         via=query.relation or source,
-        measure=query.measure or operator.comparator,
+        measure=query.measure or ("dot" if query.method == "communities" else operator.comparator),
         k=query.k,
         method=query.method,
         operator=operator,
@@ -68,6 +68,7 @@ def _resolve(config: Config, version: PublishedVersion, name: str, query: Candid
         sources=query.sources,
         targets=query.targets,
         recall=query.recall,
+        families=families_of(config, query) if query.method == "communities" else (),
     )
 
 

@@ -13,8 +13,11 @@ from twhin_spark.kernels.operators import OPERATORS
 from twhin_spark.kernels.topk import in_fixed_point, unit_vectors
 
 if TYPE_CHECKING:  # workers have no pydantic
-    from twhin_spark.config.base import Measure
-    from twhin_spark.config.retrieval import Method
+    from twhin_spark.config.base import Measure, SparseFamily
+    from twhin_spark.config.retrieval import Method, QueryMeasure
+
+LISTED = "listed in"
+"""Column of entities with the communities in whose lists they are."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,11 @@ class ResolvedQuery:
     via
         Kind of source: the relation whose operator is applied to sources, else their entity type.
     measure
-        `dot` or `cosine`.
+        `dot`, `cosine` or, by communities, `log_cosine`.
     k
         Candidates for each source.
     method
-        `exact`, `ann` or `mixture`.
+        `exact`, `ann`, `mixture` or `communities`.
     operator
         Operator that is applied to sources.
     exclude
@@ -58,13 +61,15 @@ class ResolvedQuery:
         Spark SQL conditions on the entities; None: all.
     recall
         Relation whose test edges the candidates are measured on.
+    families
+        Representations of sources and of targets by communities; empty for other methods.
     """
 
     name: str
     source: str
     target: str
     via: str
-    measure: Measure
+    measure: QueryMeasure
     k: int
     method: Method
     operator: RelationOperator
@@ -73,6 +78,7 @@ class ResolvedQuery:
     sources: str | None = None
     targets: str | None = None
     recall: str | None = None
+    families: tuple[SparseFamily, ...] = ()
 
     @property
     def ends(self) -> tuple[tuple[str, str, str | None], tuple[str, str, str | None]]:
@@ -94,7 +100,7 @@ class ResolvedBlend:
     k: int
 
 
-def comparable_vectors(measure: Measure, vectors: Floats) -> Floats:
+def comparable_vectors(measure: QueryMeasure, vectors: Floats) -> Floats:
     """Return vectors (n, dim) whose dot products are the measure, in fixed point: float32 (n, dim)."""
     return (unit_vectors if measure == "cosine" else in_fixed_point)(vectors)
 
