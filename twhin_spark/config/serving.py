@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from twhin_spark.config.base import Location, Name, Positive, Section
+from twhin_spark.config.base import Location, Name, Positive, Section, SparseFamily
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -16,11 +16,14 @@ class Score(Section):
 
     measure: Name | None = Field(
         None,
-        description="dot, cosine, euclidean or manhattan; of sparse families dot, cosine, jaccard, log_cosine or "
-        "exp_scaled_cosine. Null: the relation's comparator, else cosine.",
+        description="dot, cosine, euclidean or manhattan; of sparse families also jaccard, fuzzy_jaccard, log_cosine "
+        "or exp_scaled_cosine. Null: the relation's comparator, else cosine.",
     )
     relation: Name | None = Field(None, description="Relation that changes the source vector; null: none.")
     family: Name = Field("twhin", description="Family of representations.")
+    target_family: Name | None = Field(
+        None, description="Family of the target's representation, of the same kind; null: the same as `family`."
+    )
     weight: Finite = Field(1.0, description="Factor of this part in the sum.")
 
 
@@ -40,6 +43,7 @@ class RankingSignal(Section):
     )
     measure: Name | None = Field(None, description="Similarity measure, as in `scores`.")
     family: Name = Field("twhin", description="Family of representations.")
+    target_family: Name | None = Field(None, description="Family of the candidate's representation, as in `scores`.")
     weight: Finite = Field(1.0, description="Factor of this part in the sum.")
     missing: Finite | None = Field(
         None, description="Value of this part without such signals; null: the candidate gets no rank."
@@ -98,6 +102,10 @@ class ServingConfig(Section):
     )
     families: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")], FamilyTable] = Field(
         default_factory=dict, description="Families in addition to `twhin`, which `publish` writes."
+    )
+    communities: list[SparseFamily] = Field(
+        default_factory=list,
+        description="Families of the job `communities` that are served, by the names of their tables.",
     )
     poll_seconds: Positive = Field(10.0, description="Seconds between two checks of the tables for a new version.")
     max_entities: int = Field(1000, ge=1, description="Largest number of entities, pairs or candidates in one request.")

@@ -38,6 +38,9 @@ class PublishedFamily:
         Path or URI of the table of versions; None if the family has none, so that only `current` can be read.
     alignments
         Path or URI of the table of maps between versions; None if the family has none.
+    pinned
+        True if the current version, too, is the one that the table of versions names: each of its rows pins the Delta
+        versions of several tables, of which this family's is the one of its name. False if it is the latest commit.
     """
 
     name: str
@@ -45,6 +48,12 @@ class PublishedFamily:
     relations: str | None = None
     versions: str | None = None
     alignments: str | None = None
+    pinned: bool = False
+
+    @property
+    def polled(self) -> str:
+        """The table whose commits make a version current."""
+        return self.versions if self.pinned and self.versions else self.table
 
 
 def latest_commit(table: str) -> int:

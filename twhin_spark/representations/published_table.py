@@ -15,7 +15,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from twhin_spark.errors import InputError
 from twhin_spark.kernels.arrays import Floats
 from twhin_spark.representations.backward_maps import reachable_spaces
-from twhin_spark.representations.errors import first_line
+from twhin_spark.representations.errors import first_line, one_of
 from twhin_spark.representations.published_family import PublishedFamily, not_published
 from twhin_spark.representations.version_lookup import (
     CURRENT,
@@ -54,6 +54,8 @@ def find_snapshot(family: PublishedFamily, name: str = CURRENT) -> TableSnapshot
     InputError
         A table is missing or cannot be read, or no version has that name.
     """
+    if family.pinned and family.versions:
+        return _find_pinned(family, family.versions, name)
     if name == CURRENT:
         with _readable(family.table):
             return _describe(family, DeltaTable(family.table))
@@ -66,6 +68,22 @@ def find_snapshot(family: PublishedFamily, name: str = CURRENT) -> TableSnapshot
     number = find_version_row(rows.to_pylist(), name, family.versions)["table_version"]
     with _readable(f"{family.table} version {number}"):
         return _describe(family, DeltaTable(family.table, version=number))
+
+
+def _find_pinned(family: PublishedFamily, versions: str, name: str) -> TableSnapshot:
+    """Return the version that a row of the table of versions pins."""
+    with _readable(versions):
+        rows = DeltaTable(versions).to_pyarrow_table(columns=["model_version", "alias", "tables"]).to_pylist()
+    for row in rows:
+        if name in (row["model_version"], row["alias"]):
+            pins = dict(row["tables"])
+            if family.name not in pins:
+                required = one_of(pins)
+                raise InputError(f"{versions}: version {row['model_version']} has no {family.name}; use {required}")
+            with _readable(f"{family.table} version {pins[family.name]}"):
+                return _describe(family, DeltaTable(family.table, version=pins[family.name]))
+    names = one_of({CURRENT, *(row["model_version"] for row in rows)})
+    raise InputError(f"{versions}: version '{name}' was not published; use {names}")
 
 
 def read_batches(snapshot: TableSnapshot) -> Iterator[pa.RecordBatch]:

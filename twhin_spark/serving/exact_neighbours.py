@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from twhin_spark.kernels.arrays import Floats
 from twhin_spark.kernels.pair_scores import DENSE_MEASURES, Scores
 from twhin_spark.serving.dense import DenseRows
+from twhin_spark.serving.sparse import SparseRows
 
 _BLOCK_ROWS = 32_768
 _MARGIN = 16  # rows beyond k that are scored again in float64, because float32 sums may swap close scores
@@ -81,6 +82,33 @@ class ExactNeighbours:
         exact = DENSE_MEASURES[measure](query[None], self.rows.take(best_rows))
         order = np.lexsort((best_rows, -exact))[:k]
         return best_rows[order], exact[order]
+
+
+class SparseNeighbours:
+    """Scores every sparse representation, block by block, in float64. A query is a vector (communities,)."""
+
+    method = "exact"
+
+    def __init__(self, rows: SparseRows) -> None:
+        self.rows = rows
+
+    def search(self, query: Floats, k: int, measure: str, deadline: float) -> tuple[NDArray[np.int64], Scores]:
+        """Return rows and scores as `NeighbourIndex.search` does. Rows that share no community are none of them."""
+        best_rows, best_scores = np.zeros(0, np.int64), np.zeros(0)
+        for begin in range(0, len(self.rows), _BLOCK_ROWS):
+            if time.monotonic() > deadline:
+                raise TimeoutError
+            block = self.rows.block(begin, begin + _BLOCK_ROWS)
+            scores = block @ query
+            if measure == "cosine":
+                norms = np.sqrt(block.multiply(block).sum(axis=1)) * np.linalg.norm(query)
+                scores = np.divide(scores, norms, out=np.zeros_like(scores), where=norms > 0)
+            similar = np.flatnonzero(scores)
+            best_rows = np.concatenate([best_rows, begin + similar])
+            best_scores = np.concatenate([best_scores, scores[similar]])
+            order = np.lexsort((best_rows, -best_scores))[:k]
+            best_rows, best_scores = best_rows[order], best_scores[order]
+        return best_rows, best_scores
 
 
 def _highest(scores: Floats, count: int) -> NDArray[np.intp]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
+from scipy.sparse import csr_array
 
-from twhin_spark.kernels.pair_scores import Scores, apply_relation
+from twhin_spark.kernels.pair_scores import Scores, Sparse, apply_relation
 from twhin_spark.representations.errors import NotServedError, RequestError, one_of
 from twhin_spark.representations.similarity_measures import default_measure, end_type_error
 from twhin_spark.serving.dense import DenseRows
-from twhin_spark.serving.exact_neighbours import ExactNeighbours, NeighbourIndex
+from twhin_spark.serving.exact_neighbours import ExactNeighbours, NeighbourIndex, SparseNeighbours
 from twhin_spark.serving.id_index import NOT_FOUND
+from twhin_spark.serving.scorer import check_comparable
+from twhin_spark.serving.shared_communities import share_numbers
 from twhin_spark.serving.stored_version import Entity, StoredVersion
 
 NEIGHBOUR_MEASURES = ("cosine", "dot")
@@ -72,29 +76,34 @@ class NeighbourList:
     neighbours: list[Neighbour]
 
 
-def exact_index(version: StoredVersion, entity_type: str, _measure: str, _source_kind: str) -> ExactNeighbours:
-    """Return the index that scores every vector. It needs only the store."""
+def exact_index(version: StoredVersion, entity_type: str, _measure: str, _source_kind: str) -> NeighbourIndex:
+    """Return the index that scores every representation. It needs only the store."""
     rows = version.type(entity_type).rows
-    if not isinstance(rows, DenseRows):
-        raise RequestError(f"family '{version.manifest.family}' is sparse; neighbours require a dense family")
-    return ExactNeighbours(rows)
+    return ExactNeighbours(rows) if isinstance(rows, DenseRows) else SparseNeighbours(rows)
 
 
 def find_neighbours(
-    version: StoredVersion, query: NeighbourQuery, deadline: float, index_lookup: IndexLookup = exact_index
+    version: StoredVersion,
+    query: NeighbourQuery,
+    deadline: float,
+    index_lookup: IndexLookup = exact_index,
+    *,
+    of: StoredVersion | None = None,
 ) -> NeighbourList:
     """Return the query's neighbours. An entity is never a neighbour of itself.
 
     Parameters
     ----------
     version
-        Version that the vectors are read from.
+        Version that the entity is read from.
     query
         The query.
     deadline
         Time of `time.monotonic` at which the search gives up.
     index_lookup
         Function that returns the index to search.
+    of
+        Version of another family of the same kind that the neighbours are read from; None: `version`.
 
     Raises
     ------
@@ -108,13 +117,16 @@ def find_neighbours(
     measure = query.measure or default_measure(version.relation(query.relation) if query.relation else None)
     if measure not in NEIGHBOUR_MEASURES:
         raise RequestError(f"unknown measure '{measure}' for neighbours; use {one_of(NEIGHBOUR_MEASURES)}")
+    of = of or version
+    check_comparable(version, of)
     target_type = _target_type(version, query)
     source_kind = query.relation or (query.entity[0] if query.entity else target_type)
-    index = (exact_index if query.exact else index_lookup)(version, target_type, measure, source_kind)
-    own_row = version.row(query.entity) if query.entity and query.entity[0] == target_type else NOT_FOUND
-    rows, scores = index.search(_query_vector(version, query), query.k + (own_row != NOT_FOUND), measure, deadline)
+    index = (exact_index if query.exact else index_lookup)(of, target_type, measure, source_kind)
+    own_row = of.row(query.entity) if query.entity and query.entity[0] == target_type else NOT_FOUND
+    vector = _query_weights(version, of, query) if version.manifest.kind == "sparse" else _query_vector(version, query)
+    rows, scores = index.search(vector, query.k + (own_row != NOT_FOUND), measure, deadline)
     others = rows != own_row
-    targets = version.types[target_type]
+    targets = of.types[target_type]
     return NeighbourList(
         target_type,
         measure,
@@ -138,6 +150,20 @@ def _target_type(version: StoredVersion, query: NeighbourQuery) -> str:
     if query.target_type not in (None, relation.target_type):
         raise RequestError(end_type_error(query.relation, "target", str(query.target_type), relation.target_type))
     return relation.target_type
+
+
+def _query_weights(version: StoredVersion, of: StoredVersion, query: NeighbourQuery) -> Scores:
+    """Return the entity's weights by the communities' numbers in another version: float64 (communities,)."""
+    if query.entity is None:
+        raise RequestError(f"family '{version.manifest.family}' is sparse, so its queries require an entity")
+    gathered = version.gather([query.entity])
+    if gathered.position[0] == NOT_FOUND:
+        entity_type, entity_id = query.entity
+        raise NotServedError(f"{entity_type} '{entity_id}' has no representation in version {version.name}")
+    empty = csr_array((0, len(of.communities)), dtype=np.float64)
+    _, weights = share_numbers(of, empty, version, cast(Sparse, gathered.matrix))
+    dense: Scores = weights.toarray().ravel()[: len(of.communities)]
+    return dense
 
 
 def _query_vector(version: StoredVersion, query: NeighbourQuery) -> Scores:

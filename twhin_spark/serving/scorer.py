@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from twhin_spark.config.serving import Score
-from twhin_spark.kernels.pair_scores import Scores, apply_relation, weighted_sum
+from twhin_spark.kernels.pair_scores import Scores, Sparse, apply_relation, weighted_sum
 from twhin_spark.representations.errors import RequestError
 from twhin_spark.representations.similarity_measures import MEASURES, end_type_error, resolve_measure
 from twhin_spark.representations.version_lookup import CURRENT
 from twhin_spark.serving.id_index import NOT_FOUND
+from twhin_spark.serving.shared_communities import share_numbers
 from twhin_spark.serving.store import RepresentationStore
 from twhin_spark.serving.stored_version import Entity, GatheredRows, StoredVersion
 
@@ -41,21 +42,20 @@ class Scorer:
 
     def pairs(self, score: Score, sources: Sequence[Entity], targets: Sequence[Entity]) -> Scores:
         """Return the score of each source with its target (n,). A single source is paired with every target."""
-        version = self.version(score.family)
-        x, y = self._sources(version, score, sources, targets), version.gather(targets)
+        x, y = self._gather(score, sources, targets)
         x_position = np.broadcast_to(x.position, y.position.shape)
         complete = (x_position != NOT_FOUND) & (y.position != NOT_FOUND)
         scores = np.full(len(targets), np.nan)
-        scores[complete] = _measure(version, score)(x.matrix[x_position[complete]], y.matrix[y.position[complete]])
+        measure = _measure(self.version(score.family), score)
+        scores[complete] = measure(x.matrix[x_position[complete]], y.matrix[y.position[complete]])
         return scores
 
     def table(self, score: Score, sources: Sequence[Entity], targets: Sequence[Entity]) -> Scores:
         """Return the scores of all sources with all targets (sources, targets)."""
-        version = self.version(score.family)
-        x, y = self._sources(version, score, sources, targets), version.gather(targets)
+        x, y = self._gather(score, sources, targets)
         stored = y.position != NOT_FOUND
         candidates = y.matrix[y.position[stored]]
-        measure = _measure(version, score)
+        measure = _measure(self.version(score.family), score)
         scores = np.full((len(sources), len(targets)), np.nan)
         for i, position in enumerate(x.position.tolist()):
             if position != NOT_FOUND:
@@ -68,6 +68,18 @@ class Scorer:
         """Return the weighted sum of one or more scores of each pair (n,), and the scores before their weights."""
         parts = [self.pairs(score, sources, targets) for score in scores]
         return weighted_sum(parts, [score.weight for score in scores]), parts
+
+    def _gather(
+        self, score: Score, sources: Sequence[Entity], targets: Sequence[Entity]
+    ) -> tuple[GatheredRows, GatheredRows]:
+        """Return the representations of sources and targets, which have the same columns."""
+        version, other = self.version(score.family), self.version(score.target_family or score.family)
+        check_comparable(version, other)
+        x, y = self._sources(version, score, sources, targets), other.gather(targets)
+        if version.manifest.kind == "dense":
+            return x, y
+        left, right = share_numbers(version, cast(Sparse, x.matrix), other, cast(Sparse, y.matrix))
+        return GatheredRows(x.position, left), GatheredRows(y.position, right)
 
     def _sources(
         self, version: StoredVersion, score: Score, sources: Sequence[Entity], targets: Sequence[Entity]
@@ -85,6 +97,17 @@ class Scorer:
                 raise RequestError(end_type_error(relation.relation, end, wrong[0], required))
         matrix = apply_relation(relation.operator, np.array(relation.parameters), np.asarray(gathered.matrix))
         return GatheredRows(gathered.position, matrix)
+
+
+def check_comparable(source: StoredVersion, target: StoredVersion) -> None:
+    """Raise RequestError if representations of the two versions cannot be compared."""
+    names = f"families '{source.manifest.family}' and '{target.manifest.family}'"
+    kinds = source.manifest.kind, target.manifest.kind
+    if kinds[0] != kinds[1]:
+        raise RequestError(f"{names} are {kinds[0]} and {kinds[1]}; both must be of one kind")
+    if kinds[0] == "dense" and source.manifest.dim != target.manifest.dim:
+        dims = f"{source.manifest.dim} and {target.manifest.dim}"
+        raise RequestError(f"{names} have vectors of {dims} numbers; both must have the same length")
 
 
 def _measure(version: StoredVersion, score: Score) -> Callable[[Any, Any], Scores]:

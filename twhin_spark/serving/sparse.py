@@ -93,6 +93,16 @@ class SparseRows:
         self._columns = map_array(folder / f"{stem}.columns", "<i4")
         self._weights = map_array(folder / f"{stem}.weights", "<f4")
 
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    def block(self, begin: int, end: int) -> Sparse:
+        """Return the rows begin to end - 1, or to the last one, as CSR (m, communities), float64."""
+        starts = self._starts[begin : end + 1]
+        entries = slice(int(starts[0]), int(starts[-1]))
+        content = (self._weights[entries].astype(np.float64), self._columns[entries], starts - starts[0])
+        return csr_array(content, shape=(len(starts) - 1, len(self.communities)))
+
     def row(self, row: int) -> dict[str, float]:
         """Return the weights of one row by community."""
         entries = slice(self._starts[row], self._starts[row + 1])

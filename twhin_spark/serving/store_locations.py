@@ -26,16 +26,22 @@ def store_folder(settings: ServingConfig, output: str) -> Path:
 
 
 def published_families(settings: ServingConfig, output: str) -> list[PublishedFamily]:
-    """Return the family that `publish` writes under the output, and those that the config adds.
+    """Return the families that jobs write under the output, and those that the config adds.
 
     Raises
     ------
     ConfigError
-        An added family has the name of the one that `publish` writes.
+        An added family has the name of one that a job writes.
     """
-    if DEFAULT_FAMILY in settings.families:
-        raise ConfigError(f"serving.families.{DEFAULT_FAMILY} is the name of the published family; choose another name")
+    for name in (DEFAULT_FAMILY, *settings.communities):
+        if name in settings.families:
+            raise ConfigError(f"serving.families.{name} is the name of a published family; choose another name")
     tables = absolute(f"{output.rstrip('/')}/tables")
     names = ("embeddings", "relations", "model_versions", "alignments")
     published = PublishedFamily(DEFAULT_FAMILY, *(f"{tables}/{name}" for name in names))
-    return [published, *(PublishedFamily(name, family.table) for name, family in settings.families.items())]
+    versions = f"{tables}/community_versions"
+    sparse = [
+        PublishedFamily(name, f"{tables}/{name}", versions=versions, pinned=True)
+        for name in dict.fromkeys(settings.communities)
+    ]
+    return [published, *sparse, *(PublishedFamily(name, family.table) for name, family in settings.families.items())]

@@ -71,13 +71,20 @@ class StoredVersion:
     """A version that is served. It never changes, so any number of threads may read it.
 
     Methods raise RequestError for an unknown entity type or relation. An unknown entity id is not an error.
+
+    Attributes
+    ----------
+    communities
+        Names of the columns of sparse representations; empty for dense ones.
     """
 
     def __init__(self, folder: Path, manifest: StoreManifest) -> None:
         self.folder = folder
         self.manifest = manifest
         self.name = manifest.model_version
-        self.types = {name: StoredType(folder, stored, rows) for name, stored, rows in _types(folder, manifest)}
+        self.communities = CommunityNumbers.read(folder) if manifest.kind == "sparse" else []
+        types = _types(folder, manifest, self.communities)
+        self.types = {name: StoredType(folder, stored, rows) for name, stored, rows in types}
         relations = _RELATIONS.validate_json((folder / RELATIONS).read_bytes())
         self.relations = {relation.relation: relation for relation in relations}
 
@@ -178,10 +185,11 @@ class StoredVersion:
         return rows
 
 
-def _types(folder: Path, manifest: StoreManifest) -> list[tuple[str, StoredEntities, DenseRows | SparseRows]]:
+def _types(
+    folder: Path, manifest: StoreManifest, communities: Sequence[str]
+) -> list[tuple[str, StoredEntities, DenseRows | SparseRows]]:
     if manifest.kind == "dense":
         return [(name, t, DenseRows(folder, t.stem, manifest.dim)) for name, t in manifest.types.items()]
-    communities = CommunityNumbers.read(folder)
     return [(name, t, SparseRows(folder, t.stem, communities)) for name, t in manifest.types.items()]
 
 

@@ -97,7 +97,7 @@ def rank_candidates(scorer: Scorer, ranking: RankingConfig, request: RankingInpu
 
 
 def _signal_scores(scorer: Scorer, signal: RankingSignal, request: RankingInput) -> Scores:
-    score = Score(measure=signal.measure, family=signal.family)
+    score = Score(measure=signal.measure, family=signal.family, target_family=signal.target_family)
     signals = request.signals.get(signal.signal, [])
     windows = window_features(scorer, score, request.entities, signals, request.now, [signal.window_days])
     window = windows[signal.window_days]

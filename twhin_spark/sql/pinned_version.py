@@ -23,7 +23,14 @@ from twhin_spark.representations.version_lookup import (
 )
 from twhin_spark.sql.functions import map_function
 from twhin_spark.tables.delta import TableStore
-from twhin_spark.tables.schemas import ALIGNMENTS, EMBEDDINGS, MODEL_VERSIONS, RELATIONS
+from twhin_spark.tables.schemas import (
+    ALIGNMENTS,
+    COMMUNITY_TABLES,
+    COMMUNITY_VERSIONS,
+    EMBEDDINGS,
+    MODEL_VERSIONS,
+    RELATIONS,
+)
 from twhin_spark.versions.model_version import find_model_version
 
 
@@ -87,7 +94,10 @@ def pin_version(
     """
     store = TableStore(spark, config.output)
     table = _table(store, config, family)
-    number = _table_version(store, table, family, name)
+    if family in config.serving.communities:
+        number = _pinned(store, family, name)
+    else:
+        number = _table_version(store, table, family, name)
     rows = store.read_at(table, number)
     first = rows.select("model_version").first()
     if first is None:
@@ -114,8 +124,13 @@ def _table(store: TableStore, config: Config, family: str) -> str:
     others = config.serving.families
     if family == DEFAULT_FAMILY:
         return store.path(EMBEDDINGS)
+    by_communities = [table for table in COMMUNITY_TABLES if table.name in config.serving.communities]
+    for sparse in by_communities:
+        if family == sparse.name:
+            return store.path(sparse)
     if family not in others:
-        raise InputError(f"family '{family}' is not in serving.families; use {one_of([DEFAULT_FAMILY, *others])}")
+        known = one_of([DEFAULT_FAMILY, *config.serving.communities, *others])
+        raise InputError(f"family '{family}' is not in serving.families; use {known}")
     return others[family].table
 
 
@@ -130,6 +145,21 @@ def _table_version(store: TableStore, table: str, family: str, name: str) -> int
     versions = store.read(MODEL_VERSIONS)
     rows = versions.select(*[column for column in VERSION_COLUMNS if column in versions.columns]).collect()
     return int(find_version_row(rows, name, "model_versions")["table_version"])
+
+
+def _pinned(store: TableStore, family: str, name: str) -> int:
+    """Return the Delta version of a family's table that a version of the communities names."""
+    path = store.path(COMMUNITY_VERSIONS)
+    if not store.exists(COMMUNITY_VERSIONS):
+        raise InputError(f"{path}: no Delta table; run `twhin-spark communities` to write it")
+    rows = store.read(COMMUNITY_VERSIONS).select("model_version", "alias", "tables").collect()
+    for row in rows:
+        if name in (row["model_version"], row["alias"]):
+            if family not in row["tables"]:
+                raise InputError(f"{path}: version {row['model_version']} has no {family}; use {one_of(row['tables'])}")
+            return int(row["tables"][family])
+    names = one_of({CURRENT, *(row["model_version"] for row in rows)})
+    raise InputError(f"{path}: version '{name}' was not published; use {names}")
 
 
 def _relations(store: TableStore, model_version: str) -> dict[str, PublishedRelation]:

@@ -68,7 +68,7 @@ def score_pairs(
     """
     _check(pairs, scores)
     requested = versions or {}
-    names = dict.fromkeys(score.family for score in scores)
+    names = dict.fromkeys(name for score in scores for name in (score.family, score.target_family or score.family))
     families = {
         name: pin_version(
             spark, config, requested.get(name, CURRENT), name, space=space if name == DEFAULT_FAMILY else None
@@ -76,7 +76,7 @@ def score_pairs(
         for name in names
     }
     rows = reduce(_with_vectors, families.values(), pairs)
-    parts = {_column("part", str(i)): _part(families[score.family], score) for i, score in enumerate(scores)}
+    parts = {_column("part", str(i)): _part(families, score) for i, score in enumerate(scores)}
     # The sum starts from zero and keeps the order, as `weighted_sum` does, so that the bits agree.
     weighted = (F.lit(score.weight) * F.col(part) for score, part in zip(scores, parts, strict=True))
     used = [F.lit(text) for family in families.values() for text in (family.family, family.model_version)]
@@ -116,11 +116,15 @@ def _with_vectors(pairs: DataFrame, version: PinnedVersion) -> DataFrame:
     return pairs
 
 
-def _part(version: PinnedVersion, score: Score) -> Column:
+def _part(families: Mapping[str, PinnedVersion], score: Score) -> Column:
     """Return the score of each row as a column."""
+    version, other = families[score.family], families[score.target_family or score.family]
+    if version.kind != other.kind:
+        kinds = f"{version.kind} and {other.kind}"
+        raise InputError(f"families '{version.family}' and '{other.family}' are {kinds}; both must be of one kind")
     relation = version.relation(score.relation) if score.relation else None
     measure = resolve_measure(score, version.kind, relation)
-    source, target = (F.col(_column(version.family, end)) for end in ENDS)
+    source, target = F.col(_column(version.family, "source")), F.col(_column(other.family, "target"))
     if relation is None:
         return measure_function(measure)(source, target)
     function = measure_function(measure, (relation.operator, np.array(relation.parameters, np.float32)))

@@ -14,7 +14,7 @@ from twhin_spark.representations.ann_index import AnnIndex, index_path, read_ids
 from twhin_spark.representations.errors import first_line
 from twhin_spark.representations.published_family import DEFAULT_FAMILY
 from twhin_spark.serving.ann_neighbours import ApproximateNeighbours
-from twhin_spark.serving.exact_neighbours import NeighbourIndex
+from twhin_spark.serving.exact_neighbours import ExactNeighbours, NeighbourIndex
 from twhin_spark.serving.neighbours import exact_index
 from twhin_spark.serving.stored_version import StoredType, StoredVersion
 from twhin_spark.serving.web.observability import log_event
@@ -37,6 +37,8 @@ class AnnIndexes:
     def __call__(self, version: StoredVersion, entity_type: str, measure: str, source_kind: str) -> NeighbourIndex:
         """Return the index for a search, as an `IndexLookup`."""
         exact = exact_index(version, entity_type, measure, source_kind)
+        if not isinstance(exact, ExactNeighbours):
+            return exact
         stored = version.types[entity_type]
         indexes = self._open.setdefault(stored, {})
         key = (measure, source_kind)

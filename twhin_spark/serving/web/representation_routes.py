@@ -93,9 +93,10 @@ def representation_routes(state: ServiceState) -> APIRouter:
         if body.k > state.settings.max_neighbours:
             raise RequestError(f"k is {body.k:,}; at most {state.settings.max_neighbours:,} are allowed")
         version = state.store.version(body.version, family=body.family)
-        query = search.NeighbourQuery(**body.model_dump(exclude={"family", "version"}))
+        of = None if body.target_family is None else state.store.version(family=body.target_family)
+        query = search.NeighbourQuery(**body.model_dump(exclude={"family", "version", "target_family"}))
         neighbours = await state.search(
-            lambda deadline: search.find_neighbours(version, query, deadline, state.index_lookup)
+            lambda deadline: search.find_neighbours(version, query, deadline, state.index_lookup, of=of)
         )
         return json_response({"family": body.family, "model_version": version.name, **vars(neighbours)})
 

@@ -63,6 +63,9 @@ class NeighboursRequest(FamilyRequest):
 
     entity: Entity | None = Field(None, description="Entity whose neighbours are returned; it is never one of them")
     vector: list[Component] | None = Field(None, description="A vector of the family's dimension, instead of an entity")
+    target_family: str | None = Field(
+        None, description="Family that the neighbours are of, of the same kind, in its current version; null: `family`"
+    )
     target_type: str | None = Field(None, description="Type of the neighbours; null: the relation's, or the entity's")
     relation: str | None = Field(None, description="Relation that leads to the neighbours; null: plain similarity")
     measure: str | None = Field(None, description="cosine or dot; null: the relation's comparator, else cosine")

@@ -42,7 +42,7 @@ def serve(settings: ServingConfig, output: str, ann: AnnConfig) -> None:
     families = published_families(settings, output)
     for family in families:
         if not (root / family.name).exists():
-            latest_commit(family.table)  # raises if no version is published either, before the service listens
+            latest_commit(family.polled)  # raises if no version is published either, before the service listens
     index_lookup = exact_index if is_uri(output) else AnnIndexes(Path(output), ann)
     app = create_app(settings, root, families, token=read_token(settings), index_lookup=index_lookup)
     listener = _listen(settings)

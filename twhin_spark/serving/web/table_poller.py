@@ -84,8 +84,8 @@ class TablePoller:
 
     def _latest_commits(self) -> list[int]:
         """Return the latest commits of the family's table and, if versions are served by name, of their table."""
-        tables = [self._family.table]
-        if self._state.settings.versions and self._family.versions:
+        tables = [self._family.polled]
+        if self._state.settings.versions and self._family.versions and not self._family.pinned:
             tables.append(self._family.versions)
         return [latest_commit(table) for table in tables]
 
