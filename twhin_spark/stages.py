@@ -105,6 +105,8 @@ class CommunitiesSummary(Summary):
         The version that was published.
     resolution, objective
         Resolution of the search, and the objective that it reached.
+    recall
+        Recall of validation edges by resolution, if there were several.
     counts
         Number of producers, consumers, edges, cut edges, similarities and communities, and of rows by representation.
     drift
@@ -114,6 +116,7 @@ class CommunitiesSummary(Summary):
     model_version: str = ""
     resolution: float = 0.0
     objective: float = 0.0
+    recall: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     drift: dict[str, int] = field(default_factory=dict)
 
@@ -345,28 +348,17 @@ def build_communities(spark: SparkSession, config: Config, *, progress: Progress
     result = publish_communities(spark, config, progress)
     store = TableStore(spark, config.output)
     tables = {**result.version.tables, "community_versions": result.table_version}
-    recall = f"recall@{config.communities.known_for.recall_at}" if config.communities else ""
     return CommunitiesSummary(
         job="communities",
         run_id=result.version.model_version,
         seconds=round(time.monotonic() - started, 1),
         rows={name: result.graph.rows[name] for name in _ROW_COUNTS},
         tables={name: {"path": store.path(_table(name)), "version": version} for name, version in tables.items()},
-        metrics=[
-            {
-                "relation": f"validation, resolution {resolution:g}",
-                "average": None,
-                "model": "communities",
-                "metric": recall,
-                "value": value,
-                "queries": result.counts["validation_consumers"],
-            }
-            for resolution, value in result.recall.items()
-        ],
         stages=dict(result.seconds),
         model_version=result.version.model_version,
         resolution=result.resolution,
         objective=result.quality,
+        recall={f"{resolution:g}": recall for resolution, recall in result.recall.items()},
         counts=dict(result.counts),
         drift=dict(result.drift),
     )

@@ -250,6 +250,7 @@ def sql(run: CommandRun, query: str, rows: int) -> None:
     help="Clusters of content; default: the root of the number of its vectors.",
 )
 @click.option("--show", default=5, type=click.IntRange(min=1), help="Clusters that are shown, and members of each.")
+@click.option("--communities", is_flag=True, help="Use the entity's communities instead of clusters of vectors.")
 def describe(
     run: CommandRun,
     entity: tuple[str, str],
@@ -257,9 +258,15 @@ def describe(
     content_type: str | None,
     clusters: int | None,
     show: int,
+    communities: bool,
 ) -> Result:
-    """Say what an entity is about: the nearest clusters of content, with their most typical members."""
+    """Say what an entity is about: the nearest clusters of content, with their most typical members.
+
+    With --communities: its communities, with the members that are known for them.
+    """
     config = run.config
+    if communities:
+        return _describe_by_communities(run, entity, show)
     from twhin_spark.cli.previews import show_clusters
     from twhin_spark.sql.content_clusters import cluster_content
 
@@ -275,6 +282,15 @@ def describe(
         "content": content.entity_type,
         "clusters": [{"cosine": cosine, **asdict(cluster)} for cosine, cluster in nearest],
     }
+
+
+def _describe_by_communities(run: CommandRun, entity: tuple[str, str], show: int) -> Result:
+    from twhin_spark.cli.previews import show_entity_communities
+    from twhin_spark.sql.entity_communities import entity_communities
+
+    described = entity_communities(run.spark, run.config, *entity, count=show)
+    show_entity_communities(described.families, run.printer)
+    return {"entity": entity, **asdict(described)}
 
 
 def _add_groups() -> None:

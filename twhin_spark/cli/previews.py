@@ -12,6 +12,7 @@ from rich.table import Table
 
 from twhin_spark.cli.console import Printer
 from twhin_spark.config import Config
+from twhin_spark.sql.entity_communities import WeightedCommunity
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import CANDIDATES, COMMUNITIES
 
@@ -127,6 +128,17 @@ def show_clusters(nearest: Sequence[tuple[float, int, Sequence[str]]], printer: 
     for cosine, size, typical in nearest:
         table.add_row(f"{cosine:.3f}", f"{size:,}", escape(" ".join(typical)))
     printer.table(table)
+
+
+def show_entity_communities(families: Mapping[str, Sequence[WeightedCommunity]], printer: Printer) -> None:
+    """Print the communities of an entity by family."""
+    columns = ("community", "weight", "share", "size")
+    for family, communities in families.items():
+        table = _table(family, *columns, "first members", right=columns)
+        for found in communities:
+            numbers = (f"{found.community}", f"{found.weight:.3f}", f"{found.share:.0%}", f"{found.size:,}")
+            table.add_row(*numbers, escape("  ".join(found.members)))
+        printer.table(table)
 
 
 def _table(title: str, *headings: str, right: Sequence[str] = ()) -> Table:

@@ -48,13 +48,13 @@ class CommunityTask:
         query, sources = self.finder.query, self.finder.sources(unit)
         left = self._sources(unit)
         first = first_entries(left, self.searched)
-        left = _scaled(left, query.measure)
-        best = _Best(len(sources.position), query.k)
+        left = scaled(left, query.measure)
+        best = BestSoFar(len(sources.position), query.k)
         for target in self.finder.targets():
             arrays = self._read("targets", query.target, target.partition)
             offset = self.finder.layout.first_position(query.target, target.partition)
             rows = target.candidates.position - offset
-            right = _scaled(self._matrix(arrays, arrays["weight"]), query.measure)[rows]
+            right = scaled(self._matrix(arrays, arrays["weight"]), query.measure)[rows]
             listed = self._matrix(arrays, arrays["listed"].astype(np.float64))[rows]
             listed.eliminate_zeros()
             excluded = self.finder.excluded(sources, target)
@@ -104,7 +104,7 @@ def first_entries(matrix: Sparse, count: int) -> Sparse:
     return sparse.csr_array((np.ones(len(kept)), (row[kept], matrix.indices[kept])), shape=matrix.shape)
 
 
-def _scaled(matrix: Sparse, measure: str) -> Sparse:
+def scaled(matrix: Sparse, measure: str) -> Sparse:
     """Divide rows by the norm of a measure, so that dot products are its scores."""
     if measure == "dot":
         return matrix
@@ -116,7 +116,7 @@ def _scaled(matrix: Sparse, measure: str) -> Sparse:
     return scaled
 
 
-class _Best:
+class BestSoFar:
     """The best k candidates of m sources, of parts that come one after the other."""
 
     def __init__(self, sources: int, k: int) -> None:

@@ -147,19 +147,25 @@ def _table_version(store: TableStore, table: str, family: str, name: str) -> int
     return int(find_version_row(rows, name, "model_versions")["table_version"])
 
 
-def _pinned(store: TableStore, family: str, name: str) -> int:
-    """Return the Delta version of a family's table that a version of the communities names."""
+def pinned_tables(store: TableStore, name: str) -> tuple[str, dict[str, int]]:
+    """Return a version of the communities, and the Delta version of each of its tables. Raises InputError."""
     path = store.path(COMMUNITY_VERSIONS)
     if not store.exists(COMMUNITY_VERSIONS):
         raise InputError(f"{path}: no Delta table; run `twhin-spark communities` to write it")
     rows = store.read(COMMUNITY_VERSIONS).select("model_version", "alias", "tables").collect()
     for row in rows:
         if name in (row["model_version"], row["alias"]):
-            if family not in row["tables"]:
-                raise InputError(f"{path}: version {row['model_version']} has no {family}; use {one_of(row['tables'])}")
-            return int(row["tables"][family])
+            return row["model_version"], row["tables"]
     names = one_of({CURRENT, *(row["model_version"] for row in rows)})
     raise InputError(f"{path}: version '{name}' was not published; use {names}")
+
+
+def _pinned(store: TableStore, family: str, name: str) -> int:
+    """Return the Delta version of a family's table in a version of the communities."""
+    version, tables = pinned_tables(store, name)
+    if family not in tables:
+        raise InputError(f"version {version} of the communities has no {family}; use {one_of(tables)}")
+    return tables[family]
 
 
 def _relations(store: TableStore, model_version: str) -> dict[str, PublishedRelation]:

@@ -14,10 +14,11 @@ from pyspark.sql import SparkSession
 from twhin_spark.config import Config
 from twhin_spark.kernels.pair_scores import DENSE_MEASURES, SPARSE_MEASURES
 from twhin_spark.representations.published_family import not_published
+from twhin_spark.representations.version_lookup import CURRENT
 from twhin_spark.sql.functions import measure_function, relation_function
-from twhin_spark.sql.pinned_version import pin_version
+from twhin_spark.sql.pinned_version import pin_version, pinned_tables
 from twhin_spark.tables.delta import TableStore
-from twhin_spark.tables.schemas import EMBEDDINGS, MODEL_VERSIONS, RELATIONS
+from twhin_spark.tables.schemas import COMMUNITY_TABLES, COMMUNITY_VERSIONS, EMBEDDINGS, MODEL_VERSIONS, RELATIONS
 
 FOLDER = Path(__file__).parent
 VIEWS = ("twhin_vectors", "twhin_relations", "twhin_versions")
@@ -28,7 +29,8 @@ FUNCTIONS = (*(f"twhin_{measure}" for measure in _MEASURES), "twhin_score")
 def register(spark: SparkSession, config: Config, *, space: str | None = None) -> list[str]:
     """Register views and functions in the session and return their names.
 
-    The views are those of `views.sql`, and `twhin_TYPE` for each entity type. `twhin_MEASURE(x, y)` scores two vectors,
+    The views are those of `views.sql`, `twhin_TYPE` for each entity type, and `twhin_TABLE` for each table of the
+    communities' current version, such as `twhin_known_for`, if there is one. `twhin_MEASURE(x, y)` scores two vectors,
     or two maps of community to weight. `twhin_score(source, relation, target)` is the model's score. If an argument is
     null, so is the score.
 
@@ -54,6 +56,7 @@ def register(spark: SparkSession, config: Config, *, space: str | None = None) -
     run_file(spark, FOLDER / "views.sql", {"tables": tables})
     for entity_type in config.entity_types:
         run_file(spark, FOLDER / "views_by_type.sql", {"type": entity_type})
+    views = _community_views(store)
     for measure in _MEASURES:
         spark.udf.register(f"twhin_{measure}", measure_function(measure))
     spark.udf.register("twhin_score_through", relation_function())
@@ -61,7 +64,20 @@ def register(spark: SparkSession, config: Config, *, space: str | None = None) -
         in_space = pin_version(spark, config, space=space)
         in_space.rows.createOrReplaceTempView("twhin_vectors_in_space")
     run_file(spark, FOLDER / "twhin_score.sql", {})
-    return [*VIEWS, *(f"twhin_{entity_type}" for entity_type in config.entity_types), *FUNCTIONS]
+    return [*VIEWS, *views, *(f"twhin_{entity_type}" for entity_type in config.entity_types), *FUNCTIONS]
+
+
+def _community_views(store: TableStore) -> list[str]:
+    """Create a view of each table of the communities' current version, such as `twhin_known_for`; return the names."""
+    if not store.exists(COMMUNITY_VERSIONS):
+        return []
+    _, tables = pinned_tables(store, CURRENT)
+    views = []
+    for table in COMMUNITY_TABLES:
+        if table.name in tables:
+            store.read(table, tables[table.name]).createOrReplaceTempView(f"twhin_{table.name}")
+            views.append(f"twhin_{table.name}")
+    return views
 
 
 def run_file(spark: SparkSession, path: Path, variables: Mapping[str, str]) -> None:
