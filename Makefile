@@ -6,7 +6,7 @@ SCALE ?= 1
 SEED ?= 0
 demo: OUT ?= build/demo
 higgs candidates: OUT ?= build/higgs
-higgs candidates bench-retrieval bench-daily bench-fold-in: export TWHIN_DATA_HOME ?= ../shared/data
+higgs candidates bench-retrieval bench-communities bench-daily bench-fold-in: export TWHIN_DATA_HOME ?= ../shared/data
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,7 +22,7 @@ MAKEFLAGS += --no-print-directory
 SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help fuzz setup java lint test test-all test-kills package demo higgs candidates serve notebook bench bench-serving bench-retrieval bench-daily bench-fold-in bench-plan bench-scale bench-scaling quality quality-ablations docs site clean
+.PHONY: help fuzz setup java lint test test-all test-kills package demo higgs candidates serve notebook bench bench-serving bench-retrieval bench-communities bench-daily bench-fold-in bench-plan bench-scale bench-scaling quality quality-ablations docs site clean
 # Targets use the Spark of the virtual environment, even if the caller's shell points to another.
 unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYSPARK_SUBMIT_ARGS
 
@@ -84,6 +84,9 @@ bench-retrieval: $(JARS)  ## measure exact, approximate and mixture candidates; 
 	@[ -d build/higgs/tables/model_versions ] || $(BIN)/twhin-spark higgs --out build/higgs > /dev/null
 	@[ -d build/lastfm/tables/model_versions ] || $(BIN)/twhin-spark pipeline --config conf/lastfm.yaml > /dev/null
 	@$(BIN)/python -m benchmarks.retrieval
+
+bench-communities: $(JARS)  ## measure communities beside Leiden, and candidates by them; write docs/results/communities.md
+	@$(BIN)/python -m benchmarks.communities
 
 fuzz: $(JARS)  ## read a thousand logs with random faults: is every row accounted for, and every id one that was written
 	@$(BIN)/python -m benchmarks.fuzz

@@ -1,0 +1,1 @@
+"""Measurements of communities beside Leiden, label propagation and SimClusters' own search."""
