@@ -42,7 +42,7 @@ runs, relative to the best run of Leiden with 10 iterations; time is the median 
 {planted}
 
 Label propagation optimises no objective, and all nodes of a graph may end in one community. `metropolis` is the search
-of SimClusters: four epochs of random moves.
+of SimClusters: four epochs of random moves, with weights times 10 (its α).
 
 {identity}
 {data}"""

@@ -58,9 +58,11 @@ def _ours(
     from twhin_spark.kernels.communities import find_communities, potts_graph, walk_communities
 
     count = len(indptr) - 1
-    matrix = sparse.csr_array((np.ones(len(indices)), indices, indptr), shape=(count, count))
+    # SimClusters draws moves by exp(gain), with weights that α, 10 by default, multiplies.
+    factor = 10.0 if method == "metropolis" else 1.0
+    matrix = sparse.csr_array((np.full(len(indices), factor), indices, indptr), shape=(count, count))
     started = time.process_time()
-    graph = potts_graph(matrix, resolution)
+    graph = potts_graph(matrix, factor * resolution)
     labels = find_communities(graph, seed) if method == "levels" else walk_communities(graph, seed)
     return time.process_time() - started, labels
 
