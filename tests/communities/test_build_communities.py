@@ -28,7 +28,7 @@ SETTINGS: dict[str, Any] = {
     "similarity": {"min_consumers": 3, "max_producers": 20, "neighbours": 8},
     "known_for": {"resolution": 2},
     "interested_in": {"social_proof": 2, "top": 4},
-    "producers": {"least_cosine": 0.05, "top": 3},
+    "producers": {"least_cosine": 0.05, "norm": 0.5, "top": 3},
     "items": {"relations": {"like": 1}, "min_engagements": 2, "least_weight": 0.05, "top": 3},
     "index": {"top": 10},
 }
@@ -140,7 +140,7 @@ def test_representations_are_products_of_matrices(spark: SparkSession, output: P
             for name, interest in interests.get(user, {}).items():
                 dots[name] += weight * interest
         cosines = {name: dot / norm / np.sqrt(lengths[name]) for name, dot in dots.items()}
-        producers[producer] = largest({name: norm * c for name, c in cosines.items() if c >= 0.05}, 3)
+        producers[producer] = largest({name: norm**0.5 * c for name, c in cosines.items() if c >= 0.05}, 3)
     assert_same_maps(maps_of(spark, output, "producer_embeddings", tables), producers)
 
 

@@ -39,7 +39,7 @@ def interested_in(edges: ConsumerEdges, known_for: DataFrame, settings: Interest
 def producer_embeddings(edges: ConsumerEdges, interests: DataFrame, settings: ProducersConfig) -> DataFrame:
     """Return producer, community and weight: the cosine of a producer's column of A and a community's column of U.
 
-    With `settings.norm` it is multiplied by the length of the producer's column, with the true weights.
+    It is multiplied by a power, `settings.norm`, of the length of the producer's column, with the true weights.
     """
     interests = interests.withColumnRenamed("weight", "interest")
     summed = (
@@ -52,7 +52,10 @@ def producer_embeddings(edges: ConsumerEdges, interests: DataFrame, settings: Pr
     compared = summed.join(producer_norm, "producer").join(F.broadcast(community_norm), "community")
     cosine = F.col("dot") / (F.col("producer_norm") * F.col("community_norm"))
     near = compared.withColumn("cosine", cosine).where(F.col("cosine") >= settings.least_cosine)
-    weight = F.col("cosine") * F.col("producer_norm") * F.lit(2.0**edges.exponent) if settings.norm else F.col("cosine")
+    norm = F.col("producer_norm") * F.lit(2.0**edges.exponent)
+    if settings.norm < 1:
+        norm = F.pow(norm, F.lit(settings.norm))
+    weight = F.col("cosine") * norm
     rows = near.select("producer", "community", weight.alias("weight")).where(F.col("weight") > 0)
     return first_by_weight(rows, "producer", settings.top)
 

@@ -74,8 +74,12 @@ class ProducersConfig(Section):
 
     least_cosine: NotNegative = Field(0.01, description="Least cosine that is kept.")
     top: int = Field(60, ge=1, le=10_000, description="Most communities of a producer.")
-    norm: bool = Field(
-        True, description="Multiply by the norm of the consumers' weights, so that scores grow with popularity."
+    norm: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Power of the norm of the consumers' weights that multiplies the cosines, so that scores grow with "
+        "popularity: 0 is the cosine, 1 the dot product.",
     )
 
 
