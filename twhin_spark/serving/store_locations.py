@@ -38,7 +38,8 @@ def published_families(settings: ServingConfig, output: str) -> list[PublishedFa
             raise ConfigError(f"serving.families.{name} is the name of a published family; choose another name")
     tables = absolute(f"{output.rstrip('/')}/tables")
     names = ("embeddings", "relations", "model_versions", "alignments")
-    published = PublishedFamily(DEFAULT_FAMILY, *(f"{tables}/{name}" for name in names))
+    table, relations, model_versions, alignments = (f"{tables}/{name}" for name in names)
+    published = PublishedFamily(DEFAULT_FAMILY, table, relations, model_versions, alignments)
     versions = f"{tables}/community_versions"
     sparse = [
         PublishedFamily(name, f"{tables}/{name}", versions=versions, pinned=True)
