@@ -358,7 +358,7 @@ def test_names_that_differ_by_spaces_alone_are_columns_of_their_own(ids: Reader,
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (gzip.compress(csv_of("u").encode()), "is gzip, and Spark goes by the name: let it end in .gz"),
+        (gzip.compress(csv_of("u").encode(), mtime=0), "is gzip, and Spark goes by the name: let it end in .gz"),
         (b"PK\x03\x04\x00\x08\n\x01", "is a ZIP archive, which Spark does not read: unpack it"),
         (b"PAR1\x15\x04\n", "is Parquet: set format: parquet"),
     ],
