@@ -84,6 +84,8 @@ class PlantedGraph:
                 1.0,
                 row["degree"],
                 "planted-1",
+                "trained",
+                None,
             )
             for row in seen
         ]
@@ -94,7 +96,8 @@ class PlantedGraph:
         ]
         store.overwrite(RELATIONS, spark.createDataFrame(relations, ddl(RELATIONS)))
         version = ("planted-1", 0, "planted-1", graph.graph_id, datetime.now(UTC), "current", "[]", json.dumps({}))
-        store.overwrite(MODEL_VERSIONS, spark.createDataFrame([version], ddl(MODEL_VERSIONS)))
+        later = (None,) * (len(MODEL_VERSIONS.columns) - len(version))  # tags, start, alignment and what follows
+        store.overwrite(MODEL_VERSIONS, spark.createDataFrame([(*version, *later)], ddl(MODEL_VERSIONS)))
         states = {name: RelationState({"target": p}, {"target": p}) for name, p in self.parameters.items()}
         RunFolder(str(output), "planted-1").commit(Manifest("planted-1", 1, 0, 0, True, 1, [], states, ""))
         return graph
