@@ -86,7 +86,7 @@ def test_plan_needs_no_spark_where_counts_are_given() -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert (found["entities"], found["edges"], found["slots"], found["edges_per_second"]) == (10**6, 10**7, 4, 100_000)
-    assert (found["groups"], found["rounds"], found["tasks"]) == (8, 7, 4)
+    assert (found["groups"], found["rounds"], found["tasks"]) == (8, 8, 4)
     assert found["epoch_seconds"] > 10**7 / 100_000 / 4
     assert sum(found["task_parts"].values()) == found["task_bytes"]
     for said in (

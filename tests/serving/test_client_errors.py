@@ -51,7 +51,7 @@ MANY = b'{"entities": [' + b",".join(b'["user", "%d"]' % i for i in range(1_000_
         ("neighbours", NEIGHBOURS | {"relation": "likes"}, 422, "unknown relation 'likes'; use one of favorite"),
         ("neighbours", NEIGHBOURS | {"relation": "same", "target_type": "user"}, 422, "a target of type 'tweet'"),
         ("neighbours", {"entity": ["tweet", "t1"], "relation": "same"}, 422, "requires a source of type 'user'"),
-        ("neighbours", NEIGHBOURS | {"family": "communities"}, 422, "family 'communities' is sparse"),
+        ("neighbours", NEIGHBOURS | {"family": "communities"}, 404, "user 'u1' has no representation in version s1"),
         ("scores/pairs", {"pairs": [[["user", "u1"]]]}, 422, "pairs.0.1 is required"),
         ("scores/pairs", {"pairs": [], "scores": []}, 422, "scores is [], but it must have at least 1 item"),
         ("scores/list", {"source": ["user", "u1"], "targets": [], "scores": [{"measure": "x"}]}, 422, "unknown m"),

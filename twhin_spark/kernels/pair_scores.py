@@ -93,7 +93,7 @@ def fuzzy_jaccard(x: Sparse, y: Sparse) -> Scores:
 
     min(x, y) is (x + y - |x - y|) / 2, and the maximum likewise. {a: 1, b: 2} and {a: 2, c: 1} have 1 / (2 + 2 + 1).
     """
-    difference, both = sparse_manhattan(x, y), _row_sums(x) + _row_sums(y)
+    difference, both = sparse_manhattan(x, y), _row_sums(x.astype(np.float64)) + _row_sums(y.astype(np.float64))
     return _quotient((both - difference) / 2, (both + difference) / 2)
 
 
