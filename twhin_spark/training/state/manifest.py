@@ -57,11 +57,11 @@ class Manifest:
 
         A manifest of the first schedule can be read, but training cannot go on from it.
         """
-        if "schedule" not in fields:
-            fields = {name: value for name, value in fields.items() if name != "super_groups"} | {"schedule": 1}
+        known = {"schedule": 1, **fields}
+        known.pop("super_groups", None)  # of the first schedule
         return cls(
             **{
-                **fields,
+                **known,
                 "partitions": _state_files(fields),
                 "relations": relation_states(fields["relations"]),
                 "reports": [RoundReport.from_fields(report) for report in fields["reports"]],
