@@ -92,7 +92,7 @@ class ScoresRequest(ScorerRequest):
     """A request for a weighted sum of scores."""
 
     scores: list[Score] = Field(
-        default_factory=lambda: [Score()], min_length=1, max_length=16, description="Scores to add with their weights"
+        default_factory=lambda: [Score()], min_length=1, max_length=32, description="Scores to add with their weights"
     )
     parts: bool = Field(False, description="Return each score, too")
 
