@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from twhin_spark.training.bucket_schedule import meetings
+from twhin_spark.training.planning.costs import FLOAT_BYTES
 from twhin_spark.training.relay import PIPELINED_SLICES
-
-FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)

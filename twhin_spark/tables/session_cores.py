@@ -16,6 +16,10 @@ class Cores:
     total: int
     of_executor: int
 
+    def slots(self, threads: int) -> int:
+        """Return how many tasks with some threads run at the same time."""
+        return max(self.total // threads, 1)
+
 
 def session_cores(spark: SparkSession) -> Cores:
     """Return the cores of the session's executors, as far as they have been started."""

@@ -45,7 +45,7 @@ def plan_execution(spark: SparkSession, training: TrainingConfig, work: Workload
     threads = min(task_threads(training, cores), cores.of_executor)
     seconds = training.commit_seconds
     return Execution(
-        max(cores.total // threads, 1),
+        cores.slots(threads),
         threads,
         profile_of_tasks(spark, threads),
         work.epochs_a_commit(seconds, threads),

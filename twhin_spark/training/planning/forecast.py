@@ -32,7 +32,7 @@ class Forecast:
     @property
     def slots(self) -> int:
         """Tasks that run at the same time."""
-        return max(self.cores.total // self.plan.threads, 1)
+        return self.cores.slots(self.plan.threads)
 
     def lines(self) -> Iterator[str]:
         """Yield the lines that are printed."""

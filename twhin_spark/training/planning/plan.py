@@ -98,7 +98,7 @@ def plan_run(config: Config, size: GraphSize, *, partitions: int, cores: Cores) 
     return resolve_plan(
         workload(config, size),
         partitions=partitions,
-        slots=max(cores.total // threads, 1),
+        slots=cores.slots(threads),
         threads=threads,
         task_memory_gb=training.task_memory_gb,
         groups=training.groups,
