@@ -14,7 +14,7 @@ from twhin_spark.graph.graph_version import latest_graph
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.session import open_session
 from twhin_spark.tables.session_cores import session_cores
-from twhin_spark.training.planning.forecast import Forecast, forecast
+from twhin_spark.training.planning.forecast import Cluster, Forecast, forecast
 from twhin_spark.training.planning.plan import measure_graph
 from twhin_spark.training.state.round_report import RoundReport
 from twhin_spark.training.train import train
@@ -48,7 +48,9 @@ def train_case(name: str, case: TrainingCase) -> tuple[Forecast, list[RoundRepor
     )
     store = TableStore(spark, config.output)
     sizes = measure_graph(store, latest_graph(store), config)
-    predicted = forecast(config, sizes, partitions=case.partitions, cores=session_cores(spark))
+    cores = session_cores(spark)
+    cluster = Cluster(cores.total // cores.of_executor, cores.of_executor)
+    predicted = forecast(config, sizes, partitions=case.partitions, cluster=cluster)
     run = train(spark, config, Printer().progress)
     reports = run.folder.reports()
     spark.stop()

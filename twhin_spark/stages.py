@@ -22,9 +22,9 @@ from twhin_spark.publishing.publish import publish as publish_run
 from twhin_spark.retrieval.find_candidates import find_candidates as write_candidates
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import CANDIDATES, TABLES, Table
-from twhin_spark.tables.session_cores import Cores, session_cores
+from twhin_spark.tables.session_cores import session_cores
 from twhin_spark.training import train as training
-from twhin_spark.training.planning.forecast import Forecast, forecast
+from twhin_spark.training.planning.forecast import Cluster, Forecast, forecast
 from twhin_spark.training.planning.plan import GraphSize, measure_graph
 from twhin_spark.training.start_version import choose_start, run_id_of
 from twhin_spark.training.trained_run import TrainedRun, find_run
@@ -369,14 +369,16 @@ def plan(
     *,
     entities: int | None,
     edges: int | None,
+    edges_per_second: float | None,
     machines: int | None,
     cores: int | None,
-    edges_per_second: float | None,
     open_session: Callable[[], SparkSession],
+    **bounds: float | None,
 ) -> Forecast:
     """Forecast a training. Unless both counts are given, a session is opened and the latest graph counted.
 
-    The relations of a graph that is not counted are assumed to have equally many edges.
+    The relations of a graph that is not counted are assumed to have equally many edges. bounds: other fields of
+    `Cluster`.
     """
     partitions = config.graph.partitions
     sampling = fmean(relation.sampling for relation in config.relations.values())
@@ -392,12 +394,11 @@ def plan(
         session = session_cores(spark)
         of_executor, executors = session.of_executor, session.total // session.of_executor
         spark.stop()
-    of_executor = cores or of_executor
     return forecast(
         config,
         GraphSize(entities, edges, sampling),
         partitions=partitions,
-        cores=Cores((machines or executors) * of_executor, of_executor),
+        cluster=Cluster(machines or executors, cores or of_executor, **bounds),
         edges_per_second=edges_per_second,
     )
 

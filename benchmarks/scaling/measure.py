@@ -24,6 +24,7 @@ from twhin_spark.training.state.round_report import RoundReport
 from twhin_spark.training.train import train
 
 _EMPTY_TASKS = 1000
+_NONE = {"source": "x", "target": "x", "relation": "x"}
 
 
 def measure(point: Point) -> Measurement:
@@ -93,7 +94,7 @@ def _config(point: Point) -> Config:
             "output": str(BUILD / name),
             "entity_types": ["node"],
             "relations": {"follow": {"source": "node", "target": "node"}},
-            "logs": {"none": {"path": "none", "format": "csv", "select": {"source": "x", "target": "x"}}},
+            "logs": {"none": {"path": "none", "format": "csv", "select": _NONE}},
             "split": {"by": "fraction", "validation": 0},
             "graph": {"partitions": 256},
             "training": {

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -21,8 +21,9 @@ from twhin_spark.training.planning.costs import (
     state_bytes_moved,
     task_bytes,
 )
+from twhin_spark.training.planning.forecast import Cluster, Forecast, forecast
 from twhin_spark.training.planning.layouts import configured_layout
-from twhin_spark.training.planning.plan import Plan, mean_sampling, resolve_plan
+from twhin_spark.training.planning.plan import GraphSize, Plan, mean_sampling, resolve_plan
 
 LARGE = Workload(10_000_000, 50_000_000, 128, 500, 500, 500, two_sided=False, logq=False)
 MIDDLE = replace(LARGE, entities=1_000_000, edges=10_000_000)
@@ -69,7 +70,7 @@ def test_what_is_trained_more_than_once_takes_longer_and_has_its_own_memory() ->
     layout, speed = GroupLayout(256, 4, 4), nominal_speed(MIDDLE)
     thrice, half = replace(MIDDLE, sampling=3.0), replace(MIDDLE, sampling=0.5)
     assert (thrice.trained, half.trained) == (30_000_000, 5_000_000)
-    once, more, less = (epoch_seconds(work, layout, 2, speed, 1e9) for work in (MIDDLE, thrice, half))
+    once, more, less = (epoch_seconds(work, layout, 2, speed, 1e9).total for work in (MIDDLE, thrice, half))
     assert more - once == pytest.approx(4 * (once - less))
     assert task_bytes(thrice, layout).edges > 2 * task_bytes(MIDDLE, layout).edges
     assert task_bytes(half, layout).edges > 0.5 * task_bytes(MIDDLE, layout).edges
@@ -116,6 +117,53 @@ def test_few_partitions_for_the_groups_are_warned_of() -> None:
 def test_idle_slots_are_warned_of() -> None:
     (warning,) = _plan(MIDDLE, slots=8, groups=4).warnings
     assert warning.startswith("only 2 of 8 slots have work")
+
+
+def test_buckets_with_too_few_edges_are_warned_of() -> None:
+    few = replace(MIDDLE, edges=50_000_000)
+    assert _plan(few, slots=8, partitions=512).too_many_buckets is None
+    warning = _plan(few, slots=8, partitions=2048).too_many_buckets
+    assert warning is not None
+    assert "4,194,304 buckets with 11.9 edges each" in warning
+    worth = int(warning.split("at most ")[1].split()[0])
+    assert _plan(few, slots=8, partitions=worth).too_many_buckets is None
+
+
+def _forecast(cluster: Cluster, partitions: int = 256) -> Forecast:
+    user = {"source": "user", "target": "user"}
+    config = small_config(Path("unused"), entity_types=["user"], relations={"follow": user}, training=_TRAINING)
+    size = GraphSize(LARGE.entities, LARGE.edges)
+    return forecast(config, size, partitions=partitions, cluster=cluster, edges_per_second=100_000)
+
+
+_TRAINING = {"dim": 128, "batch_size": 500, "task_memory_gb": 64}
+
+
+@pytest.mark.usefixtures("working_folder")
+def test_a_slow_link_or_store_is_waited_for() -> None:
+    fast, link, store = (_forecast(Cluster(8, 1, **bounds)) for bounds in ({}, {"network_gbit": 1}, {"store_gbit": 8}))
+    assert link.epoch.state > fast.epoch.state
+    assert link.epoch_seconds == pytest.approx(store.epoch_seconds)  # 8 machines with a link of 1 Gbit/s each
+    assert link.epoch.kernels == fast.epoch.kernels
+    assert sum(asdict(link.epoch).values()) == link.epoch_seconds
+
+
+@pytest.mark.usefixtures("working_folder")
+def test_tasks_share_the_memory_of_their_machine() -> None:
+    assert "training.task_memory_gb: 2.8 is what a machine of 4 GB has" in _forecast(Cluster(8, 1, 4)).plan.reasons
+    with pytest.raises(ConfigError, match=r"training.task_memory_gb is 0.14, but a task would hold"):
+        _forecast(Cluster(8, 1, 0.2))
+
+
+@pytest.mark.usefixtures("working_folder")
+def test_too_many_partitions_are_refused_by_a_forecast() -> None:
+    with pytest.raises(ConfigError, match=r"graph\.partitions: 2048 makes 4,194,304 buckets"):
+        _forecast(Cluster(8, 1), partitions=2048)
+
+
+@pytest.fixture
+def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
 
 
 def _refused(work: Workload, partitions: int = 256, memory: float = 1.0, groups: int | None = None) -> str:
@@ -198,4 +246,4 @@ def test_more_groups_hold_less_and_move_more(entities: int, edges: int, multiple
     fewer, more = (configured_layout(10_000, 2 * slots * n, slots) for n in (multiple, multiple + 1))
     assert task_bytes(work, more).total <= task_bytes(work, fewer).total
     assert state_bytes_moved(work, more) >= state_bytes_moved(work, fewer)
-    assert epoch_seconds(work, more, slots, nominal_speed(work)) > 0
+    assert epoch_seconds(work, more, slots, nominal_speed(work)).total > 0

@@ -148,6 +148,21 @@ def candidates(run: CommandRun) -> Result:
     help="Cores of one executor; default: those of Spark, or this machine's if Spark is not started.",
 )
 @click.option(
+    "--memory-gb",
+    type=click.FloatRange(min=0, min_open=True),
+    help="GB of memory of one machine, of which tasks get 70%; default: as training.task_memory_gb says.",
+)
+@click.option(
+    "--network-gbit",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Gbit/s of the link of one machine; default: as fast as `output` is here.",
+)
+@click.option(
+    "--store-gbit",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Gbit/s of the store, for all machines together; default: it bounds nothing.",
+)
+@click.option(
     "--edges-per-second",
     type=click.FloatRange(min=0, min_open=True),
     help="Edges that one core trains in a second; default: measured here, in about two seconds.",

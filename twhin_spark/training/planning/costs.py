@@ -196,22 +196,52 @@ def state_bytes_moved(work: Workload, layout: GroupLayout, relays: int = 1) -> i
     return 2 * round(work.model_bytes * layout.loads(relays) / layout.groups)
 
 
-def epoch_seconds(work: Workload, layout: GroupLayout, slots: int, speed: Speed, commit_seconds: float = 60.0) -> float:
+@dataclass(frozen=True)
+class EpochSeconds:
+    """Wall seconds of an epoch, by what takes them.
+
+    Attributes
+    ----------
+    kernels
+        Training itself.
+    edges
+        Sending, sorting and unpacking edges.
+    state
+        Reading and writing state: what it adds to the time of training.
+    rounds
+        Messages between the tasks of rounds.
+    commits
+        Spark jobs and their commits.
+    """
+
+    kernels: float
+    edges: float
+    state: float
+    rounds: float
+    commits: float
+
+    @property
+    def total(self) -> float:
+        return self.kernels + self.edges + self.state + self.rounds + self.commits
+
+
+def epoch_seconds(
+    work: Workload, layout: GroupLayout, slots: int, speed: Speed, commit_seconds: float = 60.0
+) -> EpochSeconds:
     """Return the wall seconds of an epoch after the first, in which Spark also reads the edges."""
     waves = layout.rounds * -(-layout.tasks // slots) if layout.groups > 1 else 1  # of tasks that run at the same time
-    kernel = work.trained * speed.edge_seconds / thread_speed(speed.threads)
     if layout.groups == 1:
         rounds, relays = 0.0, 1 / work.epochs_a_commit(commit_seconds, speed.threads)
     else:
         rounds = float(layout.rounds)
         relays = rounds / work.rounds_a_commit(layout, commit_seconds, speed.threads)
+    kernels = work.trained * speed.edge_seconds / thread_speed(speed.threads)
+    edges = work.edges * EDGE_SECONDS
     moving = state_bytes_moved(work, layout, round(relays)) / speed.state_bytes
-    sending = work.edges * EDGE_SECONDS
     if layout.slices >= PIPELINED_SLICES and slots >= layout.tasks > 1:  # what moves, moves during training
-        busy = max(kernel + sending, moving)
-    else:
-        busy = kernel + sending + moving
-    return waves * busy / layout.pairs + relays * RELAY_SECONDS + rounds * ROUND_SECONDS
+        moving = max(moving - kernels - edges, 0.0)
+    share = waves / layout.pairs
+    return EpochSeconds(kernels * share, edges * share, moving * share, rounds * ROUND_SECONDS, relays * RELAY_SECONDS)
 
 
 def format_bytes(count: int) -> str:

@@ -7,11 +7,57 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from twhin_spark.config import Config
+from twhin_spark.errors import ConfigError
 from twhin_spark.tables.session_cores import Cores
 from twhin_spark.training.planning.calibration import measure_speed
-from twhin_spark.training.planning.costs import EDGE_BYTES, Speed, epoch_seconds, format_bytes
-from twhin_spark.training.planning.plan import GraphSize, Plan, plan_run
+from twhin_spark.training.planning.costs import EDGE_BYTES, EpochSeconds, Speed, epoch_seconds, format_bytes
+from twhin_spark.training.planning.plan import GraphSize, Plan, plan_run, task_threads
 from twhin_spark.training.settings import relation_settings, train_settings
+
+TASK_SHARE = 0.7  # of a machine's memory for its tasks; the rest is for the JVM and the system
+_GBIT = 1e9 / 8  # bytes
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster of equal machines with one executor each. None: it does not bound the training.
+
+    Attributes
+    ----------
+    machines, cores
+        Number of machines, and of cores of each.
+    memory_gb
+        Memory of a machine.
+    network_gbit
+        Bandwidth of the link of a machine, which carries all that it reads and writes.
+    store_gbit
+        Bandwidth of the store, for all machines together.
+    """
+
+    machines: int
+    cores: int
+    memory_gb: float | None = None
+    network_gbit: float | None = None
+    store_gbit: float | None = None
+
+    @property
+    def all_cores(self) -> Cores:
+        return Cores(self.machines * self.cores, self.cores)
+
+    def task_memory_gb(self, threads: int) -> float | None:
+        """Return the memory that a task with some threads may use, or None."""
+        if self.memory_gb is None:
+            return None
+        return round(self.memory_gb * TASK_SHARE / max(self.cores // threads, 1), 2)
+
+    def bounded(self, speed: Speed, tasks: int) -> Speed:
+        """Return the speed of each of some tasks, which share the links and the store."""
+        bounds = [speed.state_bytes]
+        if self.network_gbit is not None:
+            bounds.append(self.network_gbit * _GBIT / max(-(-tasks // self.machines), 1))
+        if self.store_gbit is not None:
+            bounds.append(self.store_gbit * _GBIT / max(tasks, 1))
+        return replace(speed, state_bytes=min(bounds))
 
 
 @dataclass(frozen=True)
@@ -26,8 +72,12 @@ class Forecast:
     epochs: int
 
     @property
-    def epoch_seconds(self) -> float:
+    def epoch(self) -> EpochSeconds:
         return epoch_seconds(self.plan.work, self.plan.layout, self.slots, self.speed, self.commit_seconds)
+
+    @property
+    def epoch_seconds(self) -> float:
+        return self.epoch.total
 
     @property
     def slots(self) -> int:
@@ -55,6 +105,8 @@ class Forecast:
             f"{self.epoch_seconds * self.epochs:,.0f} s; a core trains "
             f"{1 / self.speed.edge_seconds:,.0f} edges/s ({source})"
         )
+        parts = ", ".join(f"{name} {seconds:,.1f} s" for name, seconds in asdict(self.epoch).items())
+        yield f"of that: {parts}"
         yield from (f"warning: {warning}" for warning in plan.warnings)
 
     def as_dict(self) -> dict[str, Any]:
@@ -79,6 +131,7 @@ class Forecast:
             "edges_per_second": round(1 / self.speed.edge_seconds),
             "state_bytes_per_second": round(self.speed.state_bytes),
             "epoch_seconds": round(self.epoch_seconds, 2),
+            "epoch_parts": {name: round(seconds, 2) for name, seconds in asdict(self.epoch).items()},
             "epochs": self.epochs,
             "reasons": plan.reasons,
             "warnings": plan.warnings,
@@ -86,7 +139,7 @@ class Forecast:
 
 
 def forecast(
-    config: Config, size: GraphSize, *, partitions: int, cores: Cores, edges_per_second: float | None = None
+    config: Config, size: GraphSize, *, partitions: int, cluster: Cluster, edges_per_second: float | None = None
 ) -> Forecast:
     """Plan a config's run and forecast its time.
 
@@ -98,17 +151,25 @@ def forecast(
         The size of the graph.
     partitions
         The number of the graph's partitions.
-    cores
-        The cores that the training may use.
+    cluster
+        The machines that the training may use. Their memory, if known, takes the place of `training.task_memory_gb`.
     edges_per_second
         The edges that the kernels train on one core; None measures them here, in a second or two.
 
     Raises
     ------
     ConfigError
-        A task would need more memory than it may use.
+        A task would need more memory than it may use, or buckets would have too few edges to be worth finding.
     """
+    cores = cluster.all_cores
+    memory = cluster.task_memory_gb(task_threads(config.training, cores))
+    if memory is not None:
+        config = config.model_copy(update={"training": config.training.model_copy(update={"task_memory_gb": memory})})
     plan = plan_run(config, size, partitions=partitions, cores=cores)
+    if memory is not None:
+        plan.reasons.append(f"training.task_memory_gb: {memory:g} is what a machine of {cluster.memory_gb:g} GB has")
+    if plan.too_many_buckets is not None:
+        raise ConfigError(plan.too_many_buckets)
     layout = plan.layout
     entities = size.entities if layout.groups == 1 else 2 * size.entities // layout.groups  # of a task
     relation = next(
@@ -127,7 +188,7 @@ def forecast(
         plan,
         cores,
         config.training.commit_seconds,
-        replace(speed, threads=plan.threads),
+        replace(cluster.bounded(speed, layout.tasks), threads=plan.threads),
         edges_per_second is None,
         config.training.epochs,
     )

@@ -5,6 +5,7 @@ It is made once, and its numbers are stored with the run.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -31,6 +32,9 @@ from twhin_spark.training.planning.layouts import DEALS, configured_layout, layo
 from twhin_spark.training.planning.memory_errors import memory_error
 from twhin_spark.training.settings import train_settings
 
+MANY_BUCKETS = 512**2  # from which on buckets must have edges enough to be worth finding
+FEW_EDGES = 100
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -46,6 +50,11 @@ class Plan:
     @property
     def state_bytes_moved(self) -> int:
         return state_bytes_moved(self.work, self.layout)
+
+    @property
+    def too_many_buckets(self) -> str | None:
+        """What is wrong with the number of partitions, if buckets have too few edges to be worth finding."""
+        return _too_many_buckets(self.work, self.layout.partitions)
 
     @property
     def edges_sent(self) -> int:
@@ -179,7 +188,7 @@ def resolve_plan(
     memory = task_bytes(work, layout)
     if memory.total > limit:
         raise memory_error(work, layout, slots, limit, groups)
-    return Plan(work, layout, threads, memory, [reason], list(_warnings(layout, slots)))
+    return Plan(work, layout, threads, memory, [reason], list(_warnings(work, layout, slots)))
 
 
 def _choose(work: Workload, partitions: int, slots: int, threads: int, limit: int) -> tuple[GroupLayout, str] | None:
@@ -189,7 +198,7 @@ def _choose(work: Workload, partitions: int, slots: int, threads: int, limit: in
     if task_bytes(work, whole).total <= limit:
         if slots == 1:
             return whole, "1 group: it fits the memory of the only task"
-        alone, together = (epoch_seconds(work, layout, slots, speed) for layout in (whole, parallel))
+        alone, together = (epoch_seconds(work, layout, slots, speed).total for layout in (whole, parallel))
         if alone <= max(together, SMALL_EPOCH_SECONDS):
             return whole, (
                 f"1 group: the graph is small, one task takes about {alone:.1f} s an epoch, {parallel.rounds} rounds "
@@ -205,7 +214,7 @@ def _choose(work: Workload, partitions: int, slots: int, threads: int, limit: in
     return None
 
 
-def _warnings(layout: GroupLayout, slots: int) -> Iterator[str]:
+def _warnings(work: Workload, layout: GroupLayout, slots: int) -> Iterator[str]:
     if layout.groups > 1 and layout.partitions < DEALS * layout.groups:
         yield (
             f"{layout.partitions} partitions are few for {layout.groups} groups: the same entities meet again and "
@@ -213,3 +222,16 @@ def _warnings(layout: GroupLayout, slots: int) -> Iterator[str]:
         )
     if layout.groups > 1 and layout.tasks < slots:
         yield f"only {layout.tasks} of {slots} slots have work: more groups would use them, at most graph.partitions"
+    if (error := _too_many_buckets(work, layout.partitions)) is not None:
+        yield error
+
+
+def _too_many_buckets(work: Workload, partitions: int) -> str | None:
+    buckets = partitions**2
+    if buckets <= MANY_BUCKETS or work.edges >= buckets * FEW_EDGES:
+        return None
+    worth = math.isqrt(max(work.edges // FEW_EDGES, MANY_BUCKETS))
+    return (
+        f"graph.partitions: {partitions} makes {buckets:,} buckets with {work.edges / buckets:.1f} edges each, and "
+        f"finding them takes longer than training them; at most {worth} partitions are worth it"
+    )
