@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from twhin_spark.training.bucket_schedule import Round, rounds_of_epoch
 from twhin_spark.training.state.run_folder import RunFolder
 from twhin_spark.training.state.state_files import EntityState, StateFile, state_name
-from twhin_spark.training.workers.edge_blocks import Block, edges_in_buffer
+from twhin_spark.training.workers.edge_blocks import Blocks, edges_in_buffer
 from twhin_spark.training.workers.partition_buffer import PartitionBuffer
 
 TYPES, DIM = ("user", "tweet"), 3
@@ -109,9 +109,10 @@ def test_edges_point_at_the_rows_of_their_entities(tmp_path: Path) -> None:
     buffer.settle(seat.resident)
     buffer.attend(*training_round.visiting_slices(seat), side=0)
     blocks = deque(
-        Block(
-            source,
-            target,
+        Blocks(
+            np.array([source]),
+            np.array([target]),
+            counts=np.array([files[source].rows[0]]),
             source=np.arange(files[source].rows[0], dtype=np.int32),
             target=np.zeros(files[source].rows[0], np.int32),
             relation=np.zeros(files[source].rows[0], np.int16),

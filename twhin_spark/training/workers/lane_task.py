@@ -23,7 +23,7 @@ from twhin_spark.training.bucket_schedule import Seat
 from twhin_spark.training.relay import Relay
 from twhin_spark.training.run_settings import RunSettings
 from twhin_spark.training.state.state_files import StateFile, state_files
-from twhin_spark.training.workers.edge_blocks import Block, blocks_by_position
+from twhin_spark.training.workers.edge_blocks import Blocks, blocks_by_position
 from twhin_spark.training.workers.pair_result import PairResult, relations_after
 from twhin_spark.training.workers.task_core import StartState, TaskCore, task_generator
 
@@ -100,7 +100,7 @@ class _Lane:
         self._exchange, self._exchanges = exchange, task.relay.messages - 1  # after the last message all is written
         self._relations = task.start.relations
         self._steps = blocks_by_position(batch for batch in batches if batch.num_rows)
-        self._next: tuple[int, deque[Block]] | None = None
+        self._next: tuple[int, deque[Blocks]] | None = None
         self._result = LaneResult()
         rounds = task.relay.rounds
         self._core = TaskCore(task.run, task.start, rounds[0], task.threads)

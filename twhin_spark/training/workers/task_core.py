@@ -17,7 +17,7 @@ from twhin_spark.training.state.relation_state import RelationState, from_kernel
 from twhin_spark.training.state.round_report import TaskUsage
 from twhin_spark.training.state.run_folder import RunFolder
 from twhin_spark.training.state.state_files import StateFile, state_name
-from twhin_spark.training.workers.edge_blocks import Block, edges_in_buffer
+from twhin_spark.training.workers.edge_blocks import Blocks, edges_in_buffer
 from twhin_spark.training.workers.partition_buffer import PartitionBuffer
 from twhin_spark.training.workers.task_metrics import StopWatch, peak_rss_bytes
 
@@ -59,7 +59,7 @@ class TaskCore:
         position = f"e{self._round.epoch:05d}-r{self._round.number:05d}"
         return state_name(partition, self._claim, f"{prefix}{position}-{self._attempt}")
 
-    def edges(self, blocks: deque[Block]) -> Edges:
+    def edges(self, blocks: deque[Blocks]) -> Edges:
         """Return the edges of some blocks in rows of the model; empties the deque."""
         return edges_in_buffer(blocks, self.buffer, self._run.relation_ends)
 
