@@ -53,6 +53,7 @@ def test_a_small_config_has_defaults_and_takes_overrides(config_file: Path) -> N
             "relations.follow.source=usr",
             "relations.follow.source is 'usr', but must be one of entity_types: user, tweet",
         ),
+        ("window.from=20260501", "window.from is 20260501, but must be a time such as 2026-05-01 or 2026-05-01T12"),
         ("training.dim=abc", "training.dim is 'abc', but must be an integer"),
         ("training.dim=0", "training.dim is 0, but must be greater than or equal to 1"),
         ("training.learning_rate=.nan", "training.learning_rate is nan, but must be a finite number"),
@@ -216,6 +217,15 @@ def test_odd_yaml_is_an_error_and_no_trace(tmp_path: Path, text: str) -> None:
         load_config(tmp_path / "odd.yaml")
 
 
+def test_a_value_that_yaml_cannot_read_is_named_with_its_line(config_file: Path) -> None:
+    config_file.write_text(SMALL + "graph:\n  latest: 2030-13-45\n")
+    with pytest.raises(ConfigError, match=r":14: not valid YAML: '2030-13-45' is no timestamp \(month must be in 1"):
+        load_config(config_file)
+    config_file.write_text(SMALL.replace("small", "[" * 3000 + "]" * 3000, 1))
+    with pytest.raises(ConfigError, match=r"not valid YAML: its lists and sections lie too deep in each other$"):
+        load_config(config_file)
+
+
 def test_home_and_variables_in_locations(config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.setenv("BUCKET", "s3://logs")
@@ -227,6 +237,7 @@ def test_home_and_variables_in_locations(config_file: Path, monkeypatch: pytest.
         "output=$NOTHING/x": r"output is '\$NOTHING/x', but must be a location without \$NOTHING, which is not set",
         "logs.a.path=~nobody-here/x": r"logs\.a\.path\.0 is '~nobody-here/x', but must be a location whose",
         "output=a%20b": r"output is 'a%20b', but must be a location without % and two hexadecimal digits",
+        r"output='a\b'": r"output is 'a\\\\b', but must be a location without backslashes and control characters",
     }.items():
         with pytest.raises(ConfigError, match=line):
             load_config(config_file, [override])

@@ -36,7 +36,8 @@ class Printer:
 
     def error(self, message: str) -> None:
         for line in message.splitlines():
-            click.echo(click.style("error: ", fg="red") + line, err=True)
+            shown = "".join(sign if sign.isprintable() else "?" for sign in line)
+            click.echo(click.style("error: ", fg="red") + shown, err=True)
 
     @cached_property
     def _console(self) -> Console:

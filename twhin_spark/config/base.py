@@ -16,11 +16,19 @@ def _utc(value: datetime) -> datetime:
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+def _not_a_day(value: Any) -> Any:
+    """Refuse a number that is a day without its dashes: as Unix seconds, 20260501 is a time in 1970."""
+    digits = str(value)
+    if isinstance(value, (int, float, str)) and re.fullmatch(r"[12]\d{7}|[12]\d{5}|[12]\d{3}", digits):
+        raise ValueError("a time such as 2026-05-01 or 2026-05-01T12:00:00Z")
+    return value
+
+
 def _listed(value: Any) -> Any:
     return value if isinstance(value, (list, tuple)) else [value]
 
 
-def _expanded(location: str) -> str:
+def expanded(location: str) -> str:
     """Replace `~` and `$NAME` in a path or URI, unless a file has the name as it is written."""
     if Path(location).exists():
         return location
@@ -39,8 +47,8 @@ _T = TypeVar("_T")
 Measure = Literal["dot", "cosine"]  # how two vectors make a score
 SparseFamily = Literal["interested_in", "producer_embeddings", "item_embeddings"]
 Name = Annotated[str, Field(min_length=1)]
-Location = Annotated[Name, AfterValidator(_expanded)]  # a path, or a URI
-Time = Annotated[datetime, AfterValidator(_utc)]
+Location = Annotated[Name, AfterValidator(expanded)]  # a path, or a URI
+Time = Annotated[datetime, BeforeValidator(_not_a_day), AfterValidator(_utc)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]

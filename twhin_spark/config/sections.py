@@ -22,13 +22,15 @@ Repeats = Literal["sum", "log", "cap"]
 Metric = Literal["mrr", "hits@1", "hits@3", "hits@10", "recall@10", "recall@20", "ndcg@10", "ndcg@20"]
 
 
-def _without_percent(location: str) -> str:
-    if re.search("%[0-9A-Fa-f]{2}", location):
+def _readable_by_all(location: str) -> str:
+    if re.search(r"%[0-9A-Fa-f]{2}", location):
         raise ValueError("a location without % and two hexadecimal digits, which some readers of Delta decode")
+    if re.search(r"[\\\x00-\x1f\x7f]", location):
+        raise ValueError("a location without backslashes and control characters, which some readers of Delta replace")
     return location
 
 
-OutputLocation = Annotated[Location, AfterValidator(_without_percent)]
+OutputLocation = Annotated[Location, AfterValidator(_readable_by_all)]
 MAX_PARTITIONS = 32_768  # of every entity type
 
 

@@ -36,6 +36,15 @@ class Loader(yaml.SafeLoader):
                 keys.add(key.value)
         return node
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Return the value of a node; a value such as 2026-13-45 is an error with its place."""
+        try:
+            return super().construct_object(node, deep=deep)
+        except (ValueError, OverflowError) as error:
+            text = node.value if isinstance(node, yaml.ScalarNode) else "a value"
+            problem = f"'{text}' is no {node.tag.rpartition(':')[2]} ({error}); write text in quotes"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from None
+
 
 def parse_yaml(text: str, path: Sequence[str] = ()) -> tuple[Any, yaml.Node | None]:
     """Return the value of a YAML text and its node. path: the keys of the config under which the text stands."""
@@ -46,6 +55,8 @@ def parse_yaml(text: str, path: Sequence[str] = ()) -> tuple[Any, yaml.Node | No
             return None, None
         _keep_option_text(node, tuple(path))
         return loader.construct_document(node), node
+    except RecursionError:
+        raise yaml.YAMLError("its lists and sections lie too deep in each other") from None
     finally:
         loader.dispose()
 
