@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+from contextlib import ExitStack
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from tests.support.configs import SELECT, JudgeLog, accepted, small_config
+from twhin_spark.logs.clean import check_logs
 from twhin_spark.logs.expressions import check_expressions
 from twhin_spark.logs.reader import KIND, RAW, RawLog
 from twhin_spark.logs.relations import by_relation, edge_relation
@@ -242,6 +245,16 @@ def test_an_explode_makes_events_of_the_items_and_keeps_malformed_lines(judge_lo
     ]  # fmt: skip
     assert len({row["raw_row"] for row in rows}) == 2
     assert _reasons(judged) == {'u1,"a,b,,a"': "missing_target_id", "u4": "malformed_line"}
+
+
+def test_rows_that_an_explode_makes_nothing_of_are_counted(spark: SparkSession, scratch: Path) -> None:
+    (scratch / "log.csv").write_text("user,items\nu1,\nu2,\n")
+    select = {"relation": "'like'", "source": "user", "target": "explode(split(items, ','))"}
+    log = {"path": str(scratch / "log.csv"), "format": "csv", "options": {"header": True}, "select": select}
+    config = small_config(logs={"events": log}, split={"by": "fraction"})
+    with ExitStack() as caches:
+        counts = check_logs(spark, config, caches, lambda line: None).counts["events"]
+    assert (counts.read, counts.left_out["where"]) == (0, 2)
 
 
 def test_values_of_1500_relations_are_looked_up_without_recursion(spark: SparkSession) -> None:

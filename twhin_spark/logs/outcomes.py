@@ -51,15 +51,15 @@ def count_outcomes(
     """
     try:
         named_nothing = F.count_if(F.col("source_id").isin(*_NOTHING) | F.col("target_id").isin(*_NOTHING))
-        counted = rows.groupBy("log", OUTCOME, REASON).agg(F.count("*"), F.max(RAW_ROW), named_nothing).collect()
+        counted = rows.groupBy("log", OUTCOME, REASON).agg(F.count("*"), named_nothing).collect()
     except FAILURES as error:
         raise _read_failure(error, raw, expressions, config) from None
     outcomes = Outcomes()
-    for log, outcome, reason, number, _, nothing in counted:
+    for log, outcome, reason, number, nothing in counted:
         outcomes.rows[log, outcome, reason] = number
         if outcome == "accepted" and nothing:
             outcomes.named_nothing[log] += nothing
-    for name in {log for log, *_, raw_row, _ in counted if raw_row is not None}:  # the select multiplies rows
+    for name in (name for name, of_log in expressions.items() if of_log.multiplies):
         of_log = rows.where((F.col("log") == name) & F.col(RAW_ROW).isNotNull())
         sound = raw[name].rows.where(F.col(KIND) == "row")
         outcomes.rows[name, "left_out", "where"] = sound.count() - of_log.select(RAW_ROW).distinct().count()
