@@ -146,6 +146,7 @@ def test_set_takes_every_path_that_an_error_prints(config_file: Path) -> None:
     gates = "publishing.gates=[{relation: like, metric: mrr}, {relation: like, metric: mrr, at_least: 0.1}]"
     config = load_config(config_file, [gates, "publishing.gates.0.beats=popularity", "publishing.gates.1.at_least=0.2"])
     assert [(gate.beats, gate.at_least) for gate in config.publishing.gates] == [("popularity", None), (None, 0.2)]
+    assert load_config(config_file, ["logs.a.path.0=b.csv"]).logs["a"].path == ["b.csv"]
     for override, line in {
         "publishing.gates.2.beats=als": "--set publishing.gates.2.beats: 'publishing.gates' is a list of 2; use",
         "publishing.gates.x=1": "--set publishing.gates.x: 'publishing.gates' is a list of 2; use a number below that",
@@ -189,6 +190,7 @@ def test_options_keep_what_is_written(config_file: Path) -> None:
         ),
         ("name: small", "name: 007", "name is 7, .* reads an unquoted 007 as the number 7: write '007' in quotes"),
         ("  like:", "  on:", "relations has the key True, .* reads an unquoted on as true: write 'on' in quotes"),
+        ("  like:", "  2026-05-01:", "relations has the key 2026-05-01, but a key .*: write '2026-05-01' in quotes"),
         ("source: s", "source: 2026-01-01", ".* reads an unquoted 2026-01-01 as a time: write '2026-01-01' in quotes"),
     ],
 )

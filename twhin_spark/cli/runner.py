@@ -75,6 +75,7 @@ class CommandRun:
             check_inputs(use_dataframes(self.config, ()))
         _require_writable(self.config.output)
         spark = self.spark
+        _require_file_system(spark, self.config.output)
         from twhin_spark import stages
         from twhin_spark.cli.previews import show_summary
 
@@ -133,6 +134,22 @@ def _require_writable(output: str) -> None:
         (Path(output) / "spark.log").open("a").close()
     except OSError as error:
         raise TwhinError(f"output: cannot write to '{output}': {error.strerror}") from None
+
+
+def _require_file_system(spark: SparkSession, output: str) -> None:
+    """Check that Spark has a file system for the URI of an output."""
+    from twhin_spark.tables.error_causes import cause_line
+
+    if not is_uri(output):
+        return
+    try:
+        assert spark._jvm is not None
+        spark._jvm.org.apache.hadoop.fs.Path(output).getFileSystem(spark._jsc.hadoopConfiguration())
+    except Exception as error:
+        raise TwhinError(
+            f"output is '{output}', for which Spark has no file system: {cause_line(error)}; add its jars with "
+            "spark.jars.packages, or give another output"
+        ) from None
 
 
 def _silence_libraries() -> None:

@@ -87,14 +87,19 @@ def _set(document: dict[str, Any], override: str) -> None:
     if not equals or not all(keys):
         raise ConfigError(f"--set is '{override}', but must be a.b=value")
     parent: Any = document
+    position: Any = None
+    holder: Any = None
     for depth, key in enumerate(keys):
         path = ".".join(keys[:depth])
+        if key == "0" and not isinstance(parent, (list, dict, type(None))):
+            parent = holder[position] = [parent]  # one value stands for a list of one
         if isinstance(parent, list):
             if not (key.isdecimal() and int(key) < len(parent)):
                 raise ConfigError(f"--set {dotted}: '{path}' is a list of {len(parent)}; use a number below that")
         elif not isinstance(parent, dict):
             raise ConfigError(f"--set {dotted}: '{path}' is {_shown(parent)}, but must be a section with keys")
-        position: Any = int(key) if isinstance(parent, list) else key
+        position = int(key) if isinstance(parent, list) else key
+        holder = parent
         if depth < len(keys) - 1:
             parent = parent[position] if isinstance(parent, list) else parent.setdefault(position, {})
     try:
@@ -124,7 +129,9 @@ def _explain(detail: ErrorDetails, node: yaml.Node | None) -> str:
         is_key = "[key]" in detail["loc"]
         text = written(node, location, key=is_key) or str(detail["input"])
         if is_key:
-            line = f"{dotted.rpartition('.')[0]} has the key {_shown(detail['input'])}, but a key must be text"
+            parent = ".".join(str(part) for part in location[:-1])
+            shown = text if isinstance(detail["input"], date) else _shown(detail["input"])
+            line = f"{parent} has the key {shown}, but a key must be text"
         line += f"; YAML reads an unquoted {text} as {_yaml_word(detail['input'])}: write '{text}' in quotes"
     return line
 
