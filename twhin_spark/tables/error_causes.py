@@ -30,6 +30,7 @@ _FILE = re.compile(r"(?:reading file|rows to|Cannot create) (\S+?)\.?(?=\s|$)")
 _LOST = re.compile(r"ExecutorLostFailure \(.*?\)(?: Reason: (.+))?")
 _FETCH = re.compile(r"failed the maximum allowable number of times: (\d+)[\s\S]*FetchFailed")
 _MODULE = re.compile(r"^ModuleNotFoundError: No module named '(.+)'", re.MULTILINE)
+_INDEX = re.compile(r"Index \d+ out of bounds for length \d+")
 _HEAP = re.compile(r"OutOfMemoryError: (.+)")
 # Lines of a JVM that does not start, before or after the one with the reason.
 _SAYS_NOTHING = (
@@ -106,6 +107,8 @@ def _known_cause(error: BaseException, texts: Sequence[str], joined: str, folder
             "a Python worker crashed or was killed, as the system does when memory is used up; give it more memory, or "
             "run fewer tasks at once"
         )
+    if file and (broken := _INDEX.search(joined)):
+        return f"{file}: the file is damaged ({broken[0]})"
     if heap := _HEAP.search(joined):
         return f"a JVM of Spark has no memory left ({heap[1]}); raise spark.driver.memory or spark.executor.memory"
     if re.search(r"^MemoryError\b", joined, re.MULTILINE):
