@@ -10,6 +10,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from tests.support.configs import SELECT, JudgeLog, small_config
+from tests.support.log_files import Reader
 from twhin_spark.logs.expressions import check_expressions
 from twhin_spark.logs.reader import read_log
 from twhin_spark.logs.row_checks import check_rows
@@ -48,3 +49,8 @@ def judge_log(spark: SparkSession, scratch: Path) -> JudgeLog:
         return check_rows(raw, check_expressions(raw, "events", config.logs["events"]), config)
 
     return run
+
+
+@pytest.fixture
+def ids(spark: SparkSession) -> Reader:
+    return Reader(spark)

@@ -181,3 +181,20 @@ def test_hadoops_file_systems_find_nothing_where_nothing_is(spark: SparkSession,
     assert HadoopLister(spark).find(f"{tree}/missing") is None
     with pytest.raises(NoFileError):
         find_files([f"{tree}/*.tsv"], lambda _: HadoopLister(spark))
+
+
+def test_a_name_that_is_not_utf_8_gives_text(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path) + b"/s=caf\xe9"
+    os.mkdir(folder)  # noqa: PTH102
+    with open(folder + b"/a.csv", "w") as file:  # noqa: PTH123
+        file.write("x")
+    assert [file.folder_values for file in find(tmp_path).read] == [{"s": "caf\\xe9"}]
+
+
+def test_a_base_path_that_no_file_lies_below(tree: Path) -> None:
+    with pytest.raises(ValueError, match=r"^a folder above the files of the log, such as .*a\.csv"):
+        find(tree / "a.csv", base=str(tree / "2026"))
+
+
+def test_braces_in_a_glob_of_names(tree: Path) -> None:
+    assert len(find(tree, names="{a,b}.*").read) == 3

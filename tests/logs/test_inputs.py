@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import json
+import os
 import random
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,51 +16,13 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.support.configs import SELECT, JudgeLog, accepted, small_config
+from tests.support.configs import SELECT, JudgeLog, accepted
+from tests.support.log_files import HEADER, Reader, csv_of, table
 from twhin_spark.errors import ConfigError, InputError
-from twhin_spark.logs.expressions import check_expressions
-from twhin_spark.logs.reader import read_log
-from twhin_spark.logs.row_checks import check_rows
 from twhin_spark.logs.spark_errors import one_line
 
-HEADER = "action,source,target,time\n"
 GERMAN = {"relation": "was", "source": "wer", "target": "`was noch`", "timestamp": "wann"}
 DAY = datetime(2026, 5, 2, tzinfo=UTC)
-
-
-class Reader:
-    """Reads logs of files that a test has written, and returns the ids of the sources by outcome."""
-
-    def __init__(self, spark: SparkSession) -> None:
-        self._spark = spark
-
-    def __call__(self, path: str | Path, **log: Any) -> dict[str, list[str | None]]:
-        settings = {"path": str(path), "format": "csv", "select": SELECT, **log}
-        if settings["format"] == "csv":
-            settings.setdefault("options", {"header": True})
-        config = small_config(logs={"events": settings})
-        raw = read_log(self._spark, "events", config.logs["events"])
-        rows = check_rows(raw, check_expressions(raw, "events", config.logs["events"]), config).collect()
-        result: dict[str, list[str | None]] = {}
-        for row in rows:
-            if row["outcome"] != "header":
-                result.setdefault(row["reason"] or row["outcome"], []).append(row["source_id"])
-        return {reason: sorted(ids, key=str) for reason, ids in result.items()}
-
-
-@pytest.fixture
-def ids(spark: SparkSession) -> Reader:
-    return Reader(spark)
-
-
-def csv_of(*sources: str) -> str:
-    return HEADER + "".join(f"like,{source},i,2026-05-02\n" for source in sources)
-
-
-def table(**columns: Any) -> pa.Table:
-    rows = len(next(iter(columns.values())))
-    plain = {"action": ["like"] * rows, "target": ["i"] * rows, "time": ["2026-05-02"] * rows}
-    return pa.table({**plain, **columns})
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1", "cp1252", "utf-8-sig"])
@@ -156,12 +119,8 @@ def test_numbers_of_json_that_are_none(ids: Reader, scratch: Path, multiline: bo
     (scratch / "log.json").write_text("[" + ",".join(rows) + "]" if multiline else "\n".join(rows))
     columns = "action STRING, source STRING, target STRING, time STRING, n INT" if typed else None
     found = ids(scratch / "log.json", format="json", options={"multiLine": multiline}, columns=columns)
-    if multiline:  # where Spark does not tell NaN from "NaN"
-        assert found["accepted"] == ["u"]
-        assert found["missing_source_id"] == [None, None]
-    else:
-        assert found["accepted"] == ["NaN", "u"]
-        assert found["missing_source_id"] == [None]
+    assert found["accepted"] == ["NaN", "u"]
+    assert found["missing_source_id"] == [None]
     assert len(found["inexact_source_id"]) == 2
 
 
@@ -217,6 +176,25 @@ def test_a_file_whose_name_spark_does_not_read_is_read(ids: Reader, scratch: Pat
     for name in ("_x.csv", ".y.csv", "2026-05-01T10:00:00 a[b]{c}*?.csv"):
         (scratch / name).write_text(csv_of("u"))
         assert ids(scratch / name) == {"accepted": ["u"]}
+
+
+@pytest.mark.parametrize("file_format", ["csv", "parquet"])
+def test_a_name_that_is_not_utf_8_is_read(ids: Reader, scratch: Path, file_format: str) -> None:
+    name = os.fsencode(scratch) + b"/caf\xe9." + file_format.encode()
+    if file_format == "parquet":
+        pq.write_table(table(source=["u"]), scratch / "a")
+    else:
+        (scratch / "a").write_text(csv_of("u"))
+    os.rename(scratch / "a", name)  # noqa: PTH104
+    assert ids(scratch, format=file_format) == {"accepted": ["u"]}
+
+
+def test_a_base_path_is_expanded(ids: Reader, scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(scratch))
+    (scratch / "dt=1").mkdir()
+    (scratch / "dt=1" / "a.csv").write_text(csv_of("u"))
+    options = {"header": True, "basePath": "~"}
+    assert ids("~/dt=1", options=options, select={**SELECT, "source": "dt"}) == {"accepted": ["1"]}
 
 
 def test_parquet_files_of_several_types(ids: Reader, scratch: Path) -> None:

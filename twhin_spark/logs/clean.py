@@ -150,6 +150,11 @@ def _report_files(name: str, raw: RawLog, progress: Callable[[str], None]) -> No
     parts += _lacking(raw)[:_NAMED_FILES]
     if parts:
         progress(f"log {name}: {', '.join(parts)}")
+    for column in files.shadowed:
+        progress(
+            f"warning: log {name}: column {column} is that of the files, not the one that the names of their folders "
+            f"give ({column}=...)"
+        )
 
 
 def _number_of_files(number: int) -> str:
@@ -203,6 +208,8 @@ def _check_counts(config: Config, checked: CheckedLogs, store: TableStore) -> No
     whole = counts.total(checked.counts.values())
     if whole.accepted == 0:
         causes = "".join(_cause(config, checked, name) for name in checked.counts)
+        if whole.files["empty"] and not whole.files["read"]:
+            causes += f"; {_number_of_files(whole.files['empty'])} without content"
         raise InputError(
             f"logs: there is no event in {', '.join(checked.counts)} ({whole.summary()}){causes}; check the "
             "paths, `where` and the window"

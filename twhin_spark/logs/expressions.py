@@ -13,9 +13,10 @@ from pyspark.sql import types as T
 from twhin_spark.config.sections import LogConfig
 from twhin_spark.errors import ConfigError
 from twhin_spark.logs.likely_causes import wrong_separator
-from twhin_spark.logs.reader import RawLog, quoted
+from twhin_spark.logs.reader import RAW, RawLog, quoted
 from twhin_spark.logs.spark_errors import REFUSALS, one_line
 
+_SHOWN = 200
 # Types that a field may have. VOID is the type of a bare NULL.
 _NUMBERS = (T.NumericType, T.StringType, T.NullType)
 _TIMES = (*_NUMBERS, T.TimestampType, T.TimestampNTZType, T.DateType)
@@ -64,7 +65,7 @@ def check_expressions(raw: RawLog, name: str, log: LogConfig) -> Expressions:
     try:
         types = _types(rows, wanted)
     except REFUSALS as error:
-        if (cause := wrong_separator(log, rows.columns)) is not None:
+        if (cause := wrong_separator(log, rows.columns) or _missing_header(raw, log)) is not None:
             raise ConfigError(f"logs.{name}.{cause}") from None
         problems = [  # each by itself tells more
             problem for path, text in wanted.items() if (problem := _problem(rows, raw, path, text)) is not None
@@ -76,6 +77,20 @@ def check_expressions(raw: RawLog, name: str, log: LogConfig) -> Expressions:
         raise ConfigError("\n".join(f"logs.{name}.{problem}" for problem in problems))
     types_by_field = {path.removeprefix("select."): data_type for path, data_type in types.items()}
     return Expressions(fields, types_by_field, log.where, _has_generator(rows, list(fields.values())))
+
+
+def _missing_header(raw: RawLog, log: LogConfig) -> str | None:
+    """Return an error if the first line of a CSV log names what the select takes for columns, but is read as a row."""
+    if log.format != "csv" or raw.columns[:1] != ["_c0"]:
+        return None
+    if (row := raw.rows.select(RAW).first()) is None:
+        return None
+    first: str = row[0]
+    words = re.findall(r"\w+", first.lower())
+    texts = [text for text in log.select.model_dump().values() if text is not None]
+    if not any(word in words for text in texts for word in re.findall(r"\w+", text.lower())):
+        return None
+    return f"options.header is not set, but the first line is '{first[:_SHOWN]}'; set options.header: true"
 
 
 def _types(rows: DataFrame, wanted: dict[str, str]) -> dict[str, T.DataType]:
@@ -94,6 +109,9 @@ def _refuse_bare_function(rows: DataFrame, text: str) -> None:
     if name.isidentifier() and name not in (*[column.lower() for column in rows.columns], "null", "true", "false"):
         spaced = next((column for column in rows.columns if column.strip().lower() == name), None)
         more = "" if spaced is None else f", but `{spaced}`: options.ignoreLeadingWhiteSpace: true removes such spaces"
+        numbered = [column for column in rows.columns if re.fullmatch(rf"{re.escape(name)}\d+", column.lower())]
+        if len(numbered) > 1:
+            more = f", but {' and '.join(numbered)}: the header names it more than once, so they are numbered"
         raise AnalysisException(f"there is no column `{text.strip()}`{more}")
 
 

@@ -14,6 +14,24 @@ from twhin_spark.logs.files import spark_path
 from twhin_spark.logs.spark_errors import FAILURES, one_line
 
 _THREADS = 16
+_SHOWN_BYTES = 16
+# What files of other formats begin with.
+_SIGNATURES = (
+    (rb"\x1f\x8b\x08", "gzip, and Spark goes by the name: let it end in .gz"),
+    (rb"BZh[1-9](1AY&SY|\x17rE8P)", "bzip2, and Spark goes by the name: let it end in .bz2"),
+    (rb"\x28\xb5\x2f\xfd", "Zstandard, and Spark goes by the name: let it end in .zst"),
+    (rb"\xfd7zXZ\x00", "xz, which Spark does not read: compress it with gzip or zstd, or unpack it"),
+    (rb"\x04\x22\x4d\x18", "LZ4, which Spark does not read: compress it with gzip or zstd, or unpack it"),
+    (rb"\xff\x06\x00\x00sNaPpY", "Snappy, which Spark does not read: compress it with gzip or zstd, or unpack it"),
+    (rb"PK(\x03\x04|\x05\x06)", "a ZIP archive, which Spark does not read: unpack it"),
+    (rb"7z\xbc\xaf\x27\x1c", "a 7z archive, which Spark does not read: unpack it"),
+    (rb"PAR1[\x00-\x1f]", "Parquet: set format: parquet"),
+    (rb"Obj\x01", "Avro: convert it to Parquet"),
+    (rb"ORC[\x00-\x08\x0e-\x1f]", "ORC: convert it to Parquet"),
+    (rb"SQLite format 3\x00", "an SQLite database: export its rows"),
+)
+_FRAMED = (".lz4", ".snappy", ".lzo")  # Hadoop's forms of these are not those that other programs write
+_ZSTD = (".zst", ".zstd")
 _BZIP2 = re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)")  # and a first block, or the end of a stream without any
 _T = TypeVar("_T")
 
@@ -40,15 +58,28 @@ class FileHeads:
             path = self.jvm.org.apache.hadoop.fs.Path(spark_path(location))
             stream = path.getFileSystem(self._conf).open(path)
             try:
-                codec = self._codecs.getCodec(path) if unpacked else None
+                codec = self._codecs.getCodec(path) if unpacked and not location.endswith(_ZSTD) else None
                 plain = stream if codec is None else codec.createInputStream(stream)
+                if unpacked and location.endswith(_ZSTD):  # Hadoop's own codec needs a library of the system
+                    plain = self.jvm.com.github.luben.zstd.ZstdInputStream(stream)
                 return bytes(self.jvm.java.io.DataInputStream(plain).readNBytes(size))
             finally:
                 stream.close()
         except FAILURES as error:
+            if unpacked and location.endswith(_FRAMED):  # any bytes may be the size of a block
+                raise InputError(
+                    f"logs.{self._name}.path: {location} cannot be unpacked: Spark reads what Hadoop has written under "
+                    "such a name, but not the usual form; compress it with gzip or zstd, or unpack it"
+                ) from None
             raise InputError(
                 f"logs.{self._name}.path: cannot read {location}: {one_line(error)}; check the file"
             ) from None
+
+    def check_format(self, locations: Sequence[str]) -> None:
+        """Raise InputError if a file begins as one of another format does, or cannot be unpacked."""
+        for location, head in in_threads(lambda location: self.read(location, _SHOWN_BYTES, unpacked=True), locations):
+            if (advice := other_format(head)) is not None:
+                raise InputError(f"logs.{self._name}.path: {location} is {advice}")
 
     def check_bzip2(self, locations: Sequence[str]) -> None:
         """Raise InputError if a file is not bzip2, though its name says so: Hadoop would find no row in it."""
@@ -59,6 +90,11 @@ class FileHeads:
                     f"logs.{self._name}.path: {location} is not a bzip2 file, though its name ends in .bz2; remove it "
                     "or write it again"
                 )
+
+
+def other_format(head: bytes) -> str | None:
+    """Return which format other than text a file is of that begins so, and what to do about it, or None."""
+    return next((advice for signature, advice in _SIGNATURES if re.match(signature, head)), None)
 
 
 def in_threads(function: Callable[[str], _T], locations: Sequence[str]) -> Iterator[tuple[str, _T]]:

@@ -10,7 +10,8 @@ A path is a file, a folder or a glob, and is matched folder by folder from its r
   that begins so itself names it. A folder such as `_day=1` is not hidden.
 - An empty file is left out and counted.
 - Folders `name=value` give a column `name`, whose value is text as it is written: those below `options.basePath`, by
-  default those from the first glob sign on or below the path.
+  default those from the first glob sign on or below the path. Names that differ by case are one column. If the files
+  have a column of the name, it is theirs, as it says more than the folder.
 
 For example, `logs/**/*.csv` reads `logs/a.csv` and `logs/2026/05/b.csv`, but not `logs/_tmp/c.csv`, and `logs/dt=*/`
 reads `logs/dt=01/a.csv` with the column dt = '01'.
@@ -20,11 +21,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
+from twhin_spark.config.base import expanded
 from twhin_spark.config.sections import LogConfig
 from twhin_spark.errors import InputError
 from twhin_spark.locations import absolute, is_uri
@@ -49,6 +51,7 @@ class LogFiles:
     read: tuple[LogFile, ...] = ()
     hidden: tuple[str, ...] = ()
     empty: tuple[str, ...] = ()
+    shadowed: tuple[str, ...] = ()  # names of folders' columns that the files have themselves
 
     @property
     def locations(self) -> list[str]:
@@ -59,12 +62,28 @@ class LogFiles:
         """Return the names of the columns that folders give, in the order of the folders."""
         return list(dict.fromkeys(name for file in self.read for name in file.folder_values))
 
+    def besides(self, columns: Iterable[str]) -> LogFiles:
+        """Return the files without the columns of folders that are among the files' own columns."""
+        own = {column.lower() for column in columns}
+        shadowed = [name for name in self.folder_columns if name.lower() in own]
+        if not shadowed:
+            return self
+        read = [
+            replace(file, folder_values={n: v for n, v in file.folder_values.items() if n not in shadowed})
+            for file in self.read
+        ]
+        return replace(self, read=tuple(read), shadowed=(*self.shadowed, *shadowed))
+
     def counts(self) -> dict[str, int]:
         return {"read": len(self.read), "hidden": len(self.hidden), "empty": len(self.empty)}
 
 
 class NoFileError(Exception):
     """A path matches no file. The message is the path."""
+
+
+class TableError(Exception):
+    """Files are those of a table, among them some that no longer belong to it. The message is the table's folder."""
 
 
 def log_files(name: str, log: LogConfig, uri_lister: Lister | None) -> LogFiles:
@@ -85,6 +104,7 @@ def log_files(name: str, log: LogConfig, uri_lister: Lister | None) -> LogFiles:
         A path matches no file.
     """
     options = {option.lower(): str(value) for option, value in log.options.items()}
+    name_glob, base_path = options.get("pathglobfilter"), options.get("basepath")
 
     def lister_of(location: str) -> Lister:
         return uri_lister if is_uri(location) and uri_lister is not None else LocalLister()
@@ -93,13 +113,21 @@ def log_files(name: str, log: LogConfig, uri_lister: Lister | None) -> LogFiles:
         return find_files(
             [path for path in log.path if uri_lister is not None or not is_uri(local_path(path))],
             lister_of,
-            base_path=options.get("basepath"),
-            name_glob=options.get("pathglobfilter"),
+            base_path=None if base_path is None else expanded(base_path),
+            name_glob=name_glob,
         )
+    except ValueError as error:
+        raise InputError(f"logs.{name}.options.basePath is '{base_path}', but must be {error}") from None
     except NoFileError as error:
+        named = "" if name_glob is None else f" with a name such as {name_glob} (options.pathGlobFilter)"
         raise InputError(
-            f"logs.{name}.path: no file is at '{error}' (seen from {Path.cwd()}); give a file, a folder with files, a "
-            "glob or a URI, and spell out names that begin with _ or a dot"
+            f"logs.{name}.path: no file{named} is at '{error}' (seen from {Path.cwd()}); give a file, a folder with "
+            "files, a glob or a URI, and spell out names that begin with _ or a dot"
+        ) from None
+    except TableError as error:
+        raise InputError(
+            f"logs.{name}.path: {error} is a Delta table, whose files also hold rows that were deleted or replaced; "
+            f"set logs.{name}.format: delta, and the path to this folder"
         ) from None
 
 
@@ -127,23 +155,36 @@ def find_files(
     ------
     NoFileError
         A path matches no file, hidden and empty ones included.
+    TableError
+        A file lies in the folder of a Delta table.
+    ValueError
+        No file lies below the base path.
     """
     read: dict[str, LogFile] = {}
     hidden: dict[str, None] = {}
     empty: dict[str, None] = {}
+    is_below_base = base_path is None
+    spellings: dict[str, str] = {}  # of the folders' columns, by their names in lower case
     for path in paths:
         location = local_path(path)
         search = _Search(lister_of(location), name_glob)
         matches = [match for pattern in search.patterns(location) for match in search.match(pattern)]
         if not matches:
             raise NoFileError(path)
+        if (table := _table_of(matches, lister_of(location))) is not None:
+            raise TableError(table)
         base = None if base_path is None else _Pattern.of(local_path(base_path)).root_and_parts()
         for match in matches:
             if match.size == 0:
                 empty[match.location] = None
             else:
-                read[match.location] = LogFile(match.location, match.folder_values(base))
+                values = match.folder_values(base)
+                spelled = {spellings.setdefault(name.lower(), name): value for name, value in values.items()}
+                read[match.location] = LogFile(match.location, spelled)
+            is_below_base = is_below_base or match.is_below(base)
         hidden.update(dict.fromkeys(search.hidden))
+    if read and not is_below_base:
+        raise ValueError(f"a folder above the files of the log, such as {next(iter(read))}")
     return LogFiles(tuple(read.values()), tuple(name for name in hidden if name not in read), tuple(empty))
 
 
@@ -172,17 +213,26 @@ class _Match:
     def location(self) -> str:
         return _join(self.root, self.parts)
 
+    def is_below(self, base: tuple[str, tuple[str, ...]] | None) -> bool:
+        return base is None or (self.root == base[0] and self.parts[: len(base[1])] == base[1])
+
     def folder_values(self, base: tuple[str, tuple[str, ...]] | None) -> dict[str, str | None]:
         first = self.fixed
         if base is not None:
-            root, parts = base
-            first = len(parts) if (root, parts) == (self.root, self.parts[: len(parts)]) else len(self.parts)
+            first = len(base[1]) if self.is_below(base) else len(self.parts)
         values: dict[str, str | None] = {}
         for part in self.parts[first:-1]:
             name, equals, value = part.partition("=")
             if name and equals:
-                values[unquote(name)] = None if value == _NULL_FOLDER else unquote(value)
+                values[_decoded(name)] = None if value == _NULL_FOLDER else _decoded(value)
         return values
+
+
+def _table_of(matches: Iterable[_Match], lister: Lister) -> str | None:
+    """Return the folder of a Delta table in which one of the files lies, or None."""
+    folders = {(match.root, match.parts[:depth]) for match in matches for depth in range(len(match.parts))}
+    logs = ((_join(root, folder), _join(root, (*folder, "_delta_log"))) for root, folder in sorted(folders))
+    return next((folder for folder, log in logs if (entry := lister.find(log)) is not None and entry.is_folder), None)
 
 
 @dataclass(frozen=True)
@@ -200,6 +250,14 @@ class _Pattern:
 
     def root_and_parts(self) -> tuple[str, tuple[str, ...]]:
         return self.root, self.parts
+
+
+def _decoded(text: str) -> str:
+    """Replace %XX in the name of a folder, as Hive writes it, unless this gives no UTF-8: then it is text."""
+    try:
+        return unquote_to_bytes(text).decode()
+    except UnicodeError:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _parts(path: str) -> tuple[str, ...]:
@@ -282,7 +340,7 @@ class _Search:
     def _files(self, root: str, parts: tuple[str, ...], entry: Entry) -> Iterator[tuple[tuple[str, ...], int]]:
         """Yield the files of a match: itself, or those in the folder and in its subfolders."""
         if not entry.is_folder:
-            if self._name_glob is None or fnmatchcase(entry.name, self._name_glob):
+            if self._name_glob is None or any(fnmatchcase(entry.name, glob) for glob in expand_braces(self._name_glob)):
                 yield parts, entry.size
             return
         for inner in self._visible(root, parts, self.hidden, "*"):

@@ -20,25 +20,15 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from twhin_spark.config.sections import LogConfig
 from twhin_spark.errors import InputError
-from twhin_spark.logs.file_heads import FileHeads, in_threads
+from twhin_spark.logs.file_heads import FileHeads, in_threads, other_format
 from twhin_spark.logs.files import LogFiles
-from twhin_spark.logs.raw_log import encoding_of, is_true, is_wide, options_of
+from twhin_spark.logs.raw_log import MOST_FIELDS, encoding_of, is_true, is_wide, options_of, separator_of
 
 _HEAD_BYTES = 1 << 16
 _MOST_BYTES = 1 << 24  # a first line that is longer is read up to here
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _REPLACEMENT = "\ufffd"  # what a decoder writes for bytes that are not of its encoding
 _SHOWN = 200
-# What files of other formats begin with.
-_SIGNATURES = {
-    b"\x1f\x8b": "gzip, and Spark goes by the name: let it end in .gz",
-    b"BZh": "bzip2, and Spark goes by the name: let it end in .bz2",
-    b"\x28\xb5\x2f\xfd": "Zstandard, and Spark goes by the name: let it end in .zst",
-    b"PK\x03\x04": "a ZIP archive, which Spark does not read: unpack it",
-    b"PAR1": "Parquet: set format: parquet",
-    b"Obj\x01": "Avro: convert it to Parquet",
-    b"ORC": "ORC: convert it to Parquet",
-}
 
 
 @dataclass(frozen=True)
@@ -157,6 +147,7 @@ def _words(names: Sequence[str]) -> list[str]:
 def _names(spark: SparkSession, log: LogConfig, first: str) -> list[str]:
     """Return the names that Spark gives the columns of a file with this first line."""
     options = {name: text for name, text in options_of(log).items() if name not in ("encoding", "charset", "comment")}
+    options["maxColumns"] = str(MOST_FIELDS)
     return spark.read.options(**options).csv(spark.createDataFrame([(first,)], "value STRING")).columns
 
 
@@ -202,19 +193,28 @@ class _FirstLine:
 
     def _is_filled(self, line: str) -> bool:
         comment = self._options.get("comment")
-        is_separator = line == f"sep={self._options['sep']}"  # for Excel
+        is_separator = line == f"sep={separator_of(self._options)}"  # for Excel
         return bool(line.strip(" ")) and not is_separator and not (comment and line.startswith(comment))
 
     def _checked(self, location: str, line: str, head: bytes) -> str:
-        for signature, advice in _SIGNATURES.items():
-            if head.startswith(signature) and not line.isprintable():
-                raise InputError(f"logs.{self._name}.path: {location} is {advice}")
+        if (advice := other_format(head)) is not None:
+            raise InputError(f"logs.{self._name}.path: {location} is {advice}")
+        if is_wide(self._encoding) and _is_swapped(line):
+            raise InputError(
+                f"logs.{self._name}.path: the bytes of {location} have the other order than options.encoding, "
+                f"{self._encoding}, gives them; set it to UTF-16LE or UTF-16BE (UTF-32LE or UTF-32BE)"
+            )
         if _REPLACEMENT in line:
             raise InputError(
                 f"logs.{self._name}.path: the first line of {location} is not text in {self._encoding or 'UTF-8'}; set "
                 "options.encoding to the encoding of the file, such as UTF-16 or ISO-8859-1"
             )
         return line
+
+
+def _is_swapped(line: str) -> bool:
+    """Return True for a line of ASCII whose bytes were read in the wrong order: `a` as U+6100."""
+    return 2 * sum(ord(sign) > 0xFF and ord(sign) & 0xFF == 0 for sign in line) > len(line)
 
 
 def _joined(lines: list[str], quote: str) -> list[str]:

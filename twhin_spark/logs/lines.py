@@ -1,7 +1,8 @@
-"""Reading of logs whose rows are lines: CSV, JSON and text.
+"""Reading of logs whose rows are text: CSV, JSON and text.
 
-Each line is parsed by itself, so that the quarantine gets it as it was written and so that it can be sealed: a field
-or a brace of our own is added behind its end before it is parsed. A line that is broken swallows the seal:
+Each row, which is a line unless `multiLine` says that it may have several, is parsed by itself, so that the quarantine
+gets it as it was written and so that it can be sealed: a field or a brace of our own is added behind its end before it
+is parsed. A row that is broken swallows the seal:
 
     like,u1,"i1         becomes   like,u1,"i1,.            the open quote takes the last field, so one is missing
     {"a": 1} {"a": 2}   becomes   {"object":{"a": 1} {"a": 2}}    not valid JSON
@@ -11,7 +12,7 @@ Without the seal, Spark would take the first line as u1, i1 and the second as a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
 
@@ -26,31 +27,35 @@ from twhin_spark.logs.raw_log import (
     CORRUPT,
     FILE,
     KIND,
+    MOST_FIELDS,
     RAW,
     READER_OPTIONS,
+    USUAL_FIELDS,
     RawLog,
     alike_names,
     encoding_of,
-    file_reader,
     is_true,
-    is_wide,
     lacking_columns,
     options_of,
     quoted,
     reader_of,
+    separator_of,
     spark_paths,
     union,
-    with_file,
     with_folder_columns,
 )
+from twhin_spark.logs.row_texts import LINE, VALID, row_texts
 from twhin_spark.tables.session_settings import spark_setting
 
-_LINE, _VALID, _PARSED, _SEAL = "__line", "__valid", "__parsed", "__seal"
+_PARSED, _SEAL = "__twhin_parsed", "__twhin_seal"
 _FLOAT = r"[0-9](\.[0-9]|[eE])|[:,\[\s]-0"  # a number that Spark may write anew
-# Anything but numbers and strings, whole strings, then a number. The quantifiers are possessive, as Java would
-# recurse for others and overflow its stack on a long line.
-_NUMBER = r'\G((?:[^"0-9-]++|-(?![0-9])|"(?:[^"\\]++|\\.)*+")*+)(-?[0-9][0-9.eE+-]*+)'
-_REPLACEMENT = "\ufffd"  # what a decoder writes for bytes that are not of its encoding
+# Signs, words, whole strings and comments, then a number. The quantifiers are possessive, as Java would recurse for
+# others and overflow its stack on a long line.
+_NUMBER = (
+    r"""\G((?:[^"'0-9A-Za-z_$/-]++|[A-Za-z_$][A-Za-z0-9_$]*+|-(?![0-9])"""
+    r"""|"(?:[^"\\]++|\\.)*+"|'(?:[^'\\]++|\\.)*+'COMMENTS)*+)(-?[0-9][0-9.eE+-]*+)"""
+)
+_COMMENTS = r"|/\*(?:[^*]++|\*(?!/))*+\*/|//[^\r\n]*+"
 
 
 def read_csv_lines(
@@ -58,6 +63,7 @@ def read_csv_lines(
 ) -> RawLog:
     """Read the lines of CSV files; those whose columns are in another order, by the names in their headers."""
     groups = headed_files(spark, name, log, files, declared)
+    files = files.besides(column for group in groups for column in group.columns.names)
     parts = [_read_headed(spark, log, files, group) for group in groups]
     rows = reduce(union, [part.rows for part in parts])
     columns = [column for column in rows.columns if column not in (KIND, RAW)]
@@ -66,40 +72,44 @@ def read_csv_lines(
 
 
 def _read_headed(spark: SparkSession, log: LogConfig, files: LogFiles, group: HeadedFiles) -> RawLog:
-    lines = _filled(_text(spark, log, files, group.locations), log)
-    parsed = lines.withColumn(_PARSED, _parse_csv(F.col(_LINE), group.columns, options_of(log)))
-    malformed = F.col(f"{_PARSED}.{CORRUPT}").isNotNull() | ~F.col(_VALID)
+    lines = _filled(row_texts(spark, log, files, group.locations), log)
+    parsed = lines.withColumn(_PARSED, _parse_csv(F.col(LINE), group.columns, options_of(log)))
+    malformed = F.col(_PARSED).isNull() | F.col(f"{_PARSED}.{CORRUPT}").isNotNull() | ~F.col(VALID)
     kind = F.when(malformed, "malformed").otherwise("row")
     if group.headers:  # Excel takes a first line such as sep=; for the separator
-        named = [*group.headers, f"sep={options_of(log)['sep']}"]
-        kind = F.when(F.col(_LINE).isin(*named), "header").otherwise(kind)
-    return _raw_log(parsed, kind, F.make_valid_utf8(_LINE), group.columns, _PARSED, files)
+        named = [*group.headers, f"sep={separator_of(options_of(log))}"]
+        line = F.regexp_replace(LINE, "\r\n?", "\n") if is_true(log, "multiline") else F.col(LINE)
+        kind = F.when(line.isin(*named), "header").otherwise(kind)
+    return _raw_log(parsed, kind, F.make_valid_utf8(LINE), group.columns, _PARSED, files)
 
 
 def read_json_lines(spark: SparkSession, log: LogConfig, files: LogFiles, schema: StructType | None) -> RawLog:
-    lines = _filled(_text(spark, log, files, files.locations), log)
+    lines = _filled(row_texts(spark, log, files, files.locations), log)
     options = {**options_of(log), **READER_OPTIONS}
     unreadable: dict[str, str] = {}
+    inferred = schema is None
     if schema is None:
-        if encoding_of(log) is None:
+        if encoding_of(log) is None and not is_true(log, "multiline"):
             reader = reader_of(spark, log).options(**READER_OPTIONS)
             schema, unreadable = inferred_json(spark, lambda: reader.json(spark_paths(files.locations)))
         else:
             of_text = spark.read.options(**{**options, "encoding": "UTF-8"})
-            schema, unreadable = inferred_json(spark, lambda: of_text.json(lines.select(_LINE)))
+            schema, unreadable = inferred_json(spark, lambda: of_text.json(lines.select(LINE)))
+    if inferred:  # else a column may be named in `columns` that no row has
+        files = files.besides(schema.names)
     # Without any key to read, from_json still requires a field; no line can have this one.
     content = schema if len(schema) else StructType([StructField(_SEAL, StringType())])
     all_text = _is_text(schema)
-    line = _with_quoted_numbers(F.col(_LINE), is_true(log, "allownumericleadingzeros")) if all_text else F.col(_LINE)
+    line = _with_quoted_numbers(F.col(LINE), log) if all_text else F.col(LINE)
     # An extra brace would close the outer object before its seal.
-    sealed = F.concat(F.lit('{"object":'), line, F.lit(f',"{_SEAL}":"."}}'))
+    sealed = F.concat(F.lit('{"object":'), line, F.lit(f'\n,"{_SEAL}":"."}}'))  # behind a comment, too
     fields = StructType([StructField("object", content), *(StructField(n, StringType()) for n in (_SEAL, CORRUPT))])
     parsed = lines.withColumn(_PARSED, F.from_json(sealed, fields, {**options, "encoding": "UTF-8"}))
     unsealed = F.col(f"{_PARSED}.object").isNull() | F.col(f"{_PARSED}.{_SEAL}").isNull()
-    broken = F.col(f"{_PARSED}.{CORRUPT}").isNotNull() | unsealed | ~F.col(_VALID)
+    broken = F.col(f"{_PARSED}.{CORRUPT}").isNotNull() | unsealed | ~F.col(VALID)
     kind = F.when(broken, "malformed").otherwise("row")
-    raw = _raw_log(parsed, kind, F.make_valid_utf8(_LINE), schema, f"{_PARSED}.object", files)
-    return replace(raw, unreadable=unreadable, nan='"NaN"', rewrites_numbers=not all_text)
+    raw = _raw_log(parsed, kind, F.make_valid_utf8(LINE), schema, f"{_PARSED}.object", files)
+    return replace(raw, unreadable=unreadable, nan='"NaN"', rewrites_numbers=not all_text, has_escapes=True)
 
 
 def inferred_json(spark: SparkSession, read: Callable[[], DataFrame]) -> tuple[StructType, dict[str, str]]:
@@ -112,10 +122,11 @@ def inferred_json(spark: SparkSession, read: Callable[[], DataFrame]) -> tuple[S
 
 
 def read_text_lines(spark: SparkSession, log: LogConfig, files: LogFiles) -> RawLog:
-    lines = with_folder_columns(_text(spark, log, files, files.locations), files)
-    kind = F.when(F.col(_VALID), "row").otherwise("malformed")
-    folders = [column for column in files.folder_columns if column != "value"]
-    value, raw = F.col(_LINE).alias("value"), F.make_valid_utf8(_LINE).alias(RAW)
+    files = files.besides(["value"])
+    lines = with_folder_columns(row_texts(spark, log, files, files.locations), files)
+    kind = F.when(F.col(VALID), "row").otherwise("malformed")
+    folders = files.folder_columns
+    value, raw = F.col(LINE).alias("value"), F.make_valid_utf8(LINE).alias(RAW)
     return RawLog(
         lines.select(kind.alias(KIND), raw, value, *map(quoted, folders)),
         ["value", *folders],
@@ -124,43 +135,27 @@ def read_text_lines(spark: SparkSession, log: LogConfig, files: LogFiles) -> Raw
     )
 
 
-def _text(spark: SparkSession, log: LogConfig, files: LogFiles, locations: Sequence[str]) -> DataFrame:
-    """Read lines: `_LINE`, `_VALID`, which is false if a line's bytes are not of the encoding, and FILE if needed."""
-    file = [F.col(FILE)] if files.folder_columns else []
-
-    def named(rows: DataFrame) -> DataFrame:
-        return with_file(rows) if file else rows
-
-    encoding, paths = encoding_of(log), spark_paths(locations)
-    options = {name: value for name, value in options_of(log).items() if name == "linesep"}
-    text = file_reader(spark).options(**options).format("text")
-    if encoding is None:
-        lines = named(text.load(paths)).withColumnRenamed("value", _LINE)
-        return lines.select(_LINE, *file, F.is_valid_utf8(_LINE).alias(_VALID))
-    with spark_setting(spark, "spark.sql.legacy.codingErrorAction", "true"):  # else one bad byte ends the job
-        if is_wide(encoding):  # the text reader would look for line breaks of one byte
-            whole = text.options(wholetext="true").load(paths)
-            content = F.decode(F.col("value").cast("binary"), encoding)
-            content = F.regexp_replace(content, r"^\ufeff|\r?\n\z", "")
-            lines = named(whole).select(F.explode(F.split(content, r"\r\n|\n|\r")).alias(_LINE), *file)
-        else:
-            line = F.decode(F.col("value").cast("binary"), encoding)
-            lines = named(text.load(paths)).select(line.alias(_LINE), *file)
-    return lines.withColumn(_VALID, ~F.contains(_LINE, F.lit(_REPLACEMENT)))
-
-
 def _filled(lines: DataFrame, log: LogConfig) -> DataFrame:
     """Leave out comments and blank lines."""
     if comment := options_of(log).get("comment"):
-        lines = lines.where(~F.col(_LINE).startswith(comment))
-    return lines.where(F.length(F.trim(_LINE)) > 0)
+        lines = lines.where(~F.col(LINE).startswith(comment))
+    return lines.where(F.length(F.trim(LINE)) > 0)
 
 
 def _parse_csv(line: Column, content: StructType, options: dict[str, str]) -> Column:
-    sealed = F.concat(line, F.lit(options["sep"].replace("\\t", "\t")), F.lit("."))
+    """Parse a row; null for one with more separators than any row has, which Spark's parser would not survive."""
+    separator = separator_of(options)
+    sealed = F.concat(line, F.lit(separator), F.lit("."))
     ddl = [f"{quoted(field.name)} {field.dataType.simpleString()}" for field in content]
     schema = ", ".join([*ddl, f"{_SEAL} STRING", f"{CORRUPT} STRING"])
-    return F.from_csv(sealed, schema, {**options, **READER_OPTIONS})
+
+    def parsed(most_fields: int) -> Column:
+        return F.from_csv(sealed, schema, {**options, **READER_OPTIONS, "maxColumns": str(most_fields)})
+
+    usual = max(USUAL_FIELDS, len(content) + 2)
+    separators = F.length(line) - F.length(F.replace(line, F.lit(separator), F.lit("")))
+    fits = separators < MOST_FIELDS * len(separator) - 2
+    return F.when(F.octet_length(line) < usual - 2, parsed(usual)).when(fits, parsed(MOST_FIELDS))
 
 
 def _is_text(data_type: DataType) -> bool:
@@ -172,22 +167,26 @@ def _is_text(data_type: DataType) -> bool:
     return isinstance(data_type, StringType)
 
 
-def _with_quoted_numbers(line: Column, always: bool) -> Column:
+def _with_quoted_numbers(line: Column, log: LogConfig) -> Column:
     """Put the numbers of a JSON line in quotes, if some are no plain integers: Spark would write 1.10 anew, as 1.1.
 
-    always: whether integers alone are a reason, too, as those with leading zeros are.
+    Integers alone are a reason, too, if they may have leading zeros.
 
     For example, {"id": 1e5, "at": "at 1.5"} becomes {"id": "1e5", "at": "at 1.5"}.
     """
-    quoted_numbers = F.regexp_replace(line, _NUMBER, '$1"$2"')
-    return quoted_numbers if always else F.when(line.rlike(_FLOAT), quoted_numbers).otherwise(line)
+    comments = _COMMENTS if is_true(log, "allowcomments") else ""
+    quoted_numbers = F.regexp_replace(line, _NUMBER.replace("COMMENTS", comments), '$1"$2"')
+    return (
+        quoted_numbers
+        if is_true(log, "allownumericleadingzeros")
+        else F.when(line.rlike(_FLOAT), quoted_numbers).otherwise(line)
+    )
 
 
 def _raw_log(parsed: DataFrame, kind: Column, raw: Column, schema: StructType, parent: str, files: LogFiles) -> RawLog:
     """Select the columns of the struct `parent`, and add those of the folders."""
-    folders = files.folder_columns
-    own = [F.col(f"{parent}.{quoted(f.name)}").alias(f.name) for f in schema if f.name not in folders]
-    rows = parsed.select(kind.alias(KIND), raw.alias(RAW), *own, *([F.col(FILE)] if folders else []))
-    columns = [*[f.name for f in schema if f.name not in folders], *folders]
-    rows = with_folder_columns(rows, files).select(KIND, RAW, *map(quoted, columns))
-    return RawLog(rows, columns, files, is_valid_text=True)
+    own = [F.col(f"{parent}.{quoted(name)}").alias(name) for name in schema.names]
+    rows = parsed.select(kind.alias(KIND), raw.alias(RAW), *own, *([F.col(FILE)] if files.folder_columns else []))
+    rows = with_folder_columns(rows, files).drop(FILE)
+    columns = [column for column in rows.columns if column not in (KIND, RAW)]
+    return RawLog(rows.select(KIND, RAW, *map(quoted, columns)), columns, files, is_valid_text=True)

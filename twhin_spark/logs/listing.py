@@ -65,3 +65,12 @@ def _entry(status: Any) -> Entry:
 def is_hidden(name: str) -> bool:
     """Return True for a name that Spark does not see in a folder."""
     return (name.startswith("_") and "=" not in name) or name.startswith(".") or name.endswith("._COPYING_")
+
+
+def is_utf8(location: str) -> bool:
+    """Return True if a location, whose bytes may be any on this machine, can be passed on as text."""
+    try:
+        location.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,22 +1,13 @@
 """Reading of Parquet logs, whose files may have different columns and types.
 
-Files with the same columns and types are read together, and the groups are merged by the names of the columns: what a
-file does not have is null there. A column of several types becomes
-
-- BIGINT, if all are integers: of INT in one file and BIGINT in another;
-- DOUBLE, if all are floating-point numbers;
-- TIMESTAMP, if all are timestamps; those of nanoseconds are rounded down to microseconds;
-- STRING, if all are STRING or BINARY;
-- the type that `columns` gives it.
-
-Any other mixture, or a type that Spark does not have, makes the column unreadable, which matters only if it is used.
+Files with the same columns and types are read together, and `merging` puts the groups together by the names of their
+columns. Timestamps of nanoseconds are rounded down to microseconds, and UUIDs are text. A type that Spark does not have
+makes the column unreadable, which matters only if it is used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import reduce
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,6 +19,7 @@ from pyspark.sql import types as T
 from twhin_spark.config.sections import LogConfig
 from twhin_spark.errors import ConfigError, InputError
 from twhin_spark.logs.files import LogFiles
+from twhin_spark.logs.merging import ColumnNames, merge_tables
 from twhin_spark.logs.raw_log import (
     FILE,
     KIND,
@@ -47,22 +39,31 @@ from twhin_spark.tables.session_settings import spark_setting
 _THREADS = 16
 _UNSUPPORTED = (T.TimeType, T.AnsiIntervalType, T.CalendarIntervalType)  # Spark cannot write them as JSON or text
 _NANOS_PER_MICRO = 1000
-_FAMILIES: list[tuple[tuple[type[T.DataType], ...], str]] = [
-    ((T.ByteType, T.ShortType, T.IntegerType, T.LongType), "bigint"),
-    ((T.FloatType, T.DoubleType), "double"),
-    ((T.TimestampType, T.TimestampNTZType), "timestamp"),
-    ((T.StringType, T.BinaryType), "string"),
-]
+_UUID_PARTS = r"^(.{8})(.{4})(.{4})(.{4})(.{12})$"
+# Types of Arrow that Spark has under another name. An unsigned number takes the next larger type.
+_ALIASES = {
+    pa.string_view(): pa.string(),
+    pa.binary_view(): pa.binary(),
+    pa.uint8(): pa.int16(),
+    pa.uint16(): pa.int32(),
+    pa.uint32(): pa.int64(),
+    pa.uint64(): pa.decimal128(20, 0),
+    pa.uuid(): pa.binary(),
+}
 
 
 def read_parquet(
     spark: SparkSession, name: str, log: LogConfig, files: LogFiles, declared: T.StructType | None
 ) -> RawLog:
     groups = _groups(name, files)
-    names = _Names([] if declared is None else declared.names)
+    names = ColumnNames([] if declared is None else declared.names)
     read = {locations[0]: names.rename(_read_group(spark, log, schema, locations)) for schema, locations in groups}
-    types = _types_by_column(read)
-    unreadable = _conflicts(types)
+    own = [names.of(column) for schema, _ in groups for column in schema.names]
+    files = files.besides(own)
+    if declared is not None:  # the type of a folder's column is text
+        folders = {column.lower() for column in files.folder_columns}
+        declared = T.StructType([field for field in declared if field.name.lower() not in folders])
+    unreadable: dict[str, str] = {}
     for schema, locations in groups:
         alike = alike_names(schema.names)
         unreadable |= alike
@@ -71,35 +72,20 @@ def read_parquet(
                 unreadable[names.of(field.name)] = (
                     f"column {field.name} of {locations[0]} is of the type {field.type}, unknown to Spark"
                 )
-    wanted = {column: _common_type(by_file.values()) for column, by_file in types.items()}
-    if declared is not None:
-        wanted = {field.name: field.dataType.simpleString() for field in declared}
-        unreadable = {column: reason for column, reason in unreadable.items() if column not in types}
-    casts = {column: data_type for column, data_type in wanted.items() if data_type is not None}
     try:
-        converted = [_convert(rows, casts) for rows in read.values()]
+        merged, conflicts = merge_tables(read, declared)
     except REFUSALS as error:
         raise ConfigError(
             f"logs.{name}.columns is '{log.columns}', but must have types that those of the files can be cast to; "
             f"Spark says: {one_line(error)}"
         ) from None
-    rows = with_folder_columns(reduce(DataFrame.unionByName, converted), files)
+    unreadable |= conflicts
+    if declared is not None:
+        unreadable = {column: reason for column, reason in unreadable.items() if column not in merged.columns}
+    rows = with_folder_columns(merged, files)
     columns = [column for column in rows.columns if column not in (KIND, RAW, FILE)]
     lacking = lacking_columns((list(map(names.of, schema.names)), locations) for schema, locations in groups)
     return RawLog(rows.select(KIND, RAW, *map(quoted, columns)), columns, files, unreadable, lacking)
-
-
-class _Names:
-    """One spelling for each column, however the files spell it: that of `columns`, or of the first file."""
-
-    def __init__(self, declared: Iterable[str]) -> None:
-        self._by_lower = {name.lower(): name for name in declared}
-
-    def of(self, column: str) -> str:
-        return self._by_lower.setdefault(column.lower(), column)
-
-    def rename(self, rows: DataFrame) -> DataFrame:
-        return rows.select(*[F.col(quoted(column)).alias(self.of(column)) for column in rows.columns])
 
 
 def _groups(name: str, files: LogFiles) -> list[tuple[pa.Schema, list[str]]]:
@@ -116,12 +102,20 @@ def _groups(name: str, files: LogFiles) -> list[tuple[pa.Schema, list[str]]]:
 def _schema_of(name: str, location: str) -> pa.Schema:
     filesystem, path = fs.FileSystem.from_uri(location)
     try:
-        return pq.read_schema(path, filesystem=filesystem).remove_metadata()
+        with filesystem.open_input_file(path) as stream:
+            return _with_int96(pq.ParquetFile(stream)).remove_metadata()
     except pa.ArrowInvalid as error:
         raise InputError(
             f"logs.{name}.path: {location} is not a Parquet file: {str(error).splitlines()[0]}; remove the file or "
             "write it again"
         ) from None
+
+
+def _with_int96(file: pq.ParquetFile) -> pa.Schema:
+    """Return the schema of a file, in which timestamps of the old type INT96, which Spark reads, are no nanoseconds."""
+    schema, columns = file.schema_arrow, file.schema
+    old = {column.path for column in map(columns.column, range(len(columns))) if column.physical_type == "INT96"}
+    return pa.schema([field.with_type(pa.timestamp("us")) if field.name in old else field for field in schema])
 
 
 def _read_group(spark: SparkSession, log: LogConfig, schema: pa.Schema, locations: list[str]) -> DataFrame:
@@ -130,70 +124,41 @@ def _read_group(spark: SparkSession, log: LogConfig, schema: pa.Schema, location
         try:
             rows = reader_of(spark, log).parquet(*spark_paths(locations))
         except REFUSALS:
-            from pyspark.sql.pandas.types import from_arrow_type
-
-            fields, alike = [], alike_names(schema.names)
-            for field in schema:
-                if field.name in alike:
-                    continue
-                try:
-                    data_type = from_arrow_type(field.type)
-                except Exception:  # of several classes
-                    continue
-                if not isinstance(data_type, _UNSUPPORTED):
-                    fields.append(T.StructField(field.name, data_type))
+            alike = alike_names(schema.names)
+            types = {field.name: _spark_type(field.type) for field in schema if field.name not in alike}
+            fields = [T.StructField(name, data_type) for name, data_type in types.items() if data_type is not None]
             rows = reader_of(spark, log).schema(T.StructType(fields)).parquet(*spark_paths(locations))
-    columns = [field.name for field in rows.schema if not isinstance(field.dataType, _UNSUPPORTED)]
-    rows = with_file(rows)
-    nanos = {field.name for field in schema if pa.types.is_timestamp(field.type) and field.type.unit == "ns"}
-    own = [_from_nanos(column) if column in nanos else F.col(quoted(column)) for column in columns]
-    return rows.select(*own, FILE)
+    fields = [field for field in rows.schema if not isinstance(field.dataType, _UNSUPPORTED)]
+    arrow = {field.name: field.type for field in schema}
+    return with_file(rows).select(*[_as_spark_value(field, arrow[field.name]) for field in fields], FILE)
+
+
+def _spark_type(data_type: pa.DataType) -> T.DataType | None:
+    """Return Spark's type for a type of Arrow, None if it has none."""
+    from pyspark.sql.pandas.types import from_arrow_type
+
+    if pa.types.is_dictionary(data_type):
+        data_type = data_type.value_type
+    if "timestamp[ns" in str(data_type):  # a number, as of `nanosAsLong`
+        return T.LongType() if pa.types.is_timestamp(data_type) else None
+    try:
+        found = from_arrow_type(_ALIASES.get(data_type, data_type))
+    except Exception:  # of several classes
+        return None
+    return None if isinstance(found, (*_UNSUPPORTED, T.NullType)) else found
+
+
+def _as_spark_value(field: T.StructField, of_file: pa.DataType) -> Column:
+    value = F.col(quoted(field.name))
+    is_nanos = pa.types.is_timestamp(of_file) and of_file.unit == "ns"
+    if is_nanos:
+        return _from_nanos(field.name)
+    if isinstance(of_file, pa.UuidType):
+        return F.regexp_replace(F.lower(F.hex(value)), _UUID_PARTS, "$1-$2-$3-$4-$5").alias(field.name)
+    return value
 
 
 def _from_nanos(column: str) -> Column:
     nanos = F.col(quoted(column))
     micros = F.call_function("div", nanos - F.pmod(nanos, F.lit(_NANOS_PER_MICRO)), F.lit(_NANOS_PER_MICRO))
     return F.timestamp_micros(micros).alias(column)
-
-
-def _types_by_column(read: Mapping[str, DataFrame]) -> dict[str, dict[str, T.DataType]]:
-    """Return the types of each column by the first file that has it so."""
-    types: dict[str, dict[str, T.DataType]] = {}
-    for location, rows in read.items():
-        for field in rows.schema:
-            if field.name != FILE:
-                types.setdefault(field.name, {})[location] = field.dataType
-    return types
-
-
-def _common_type(types: Collection[T.DataType]) -> str | None:
-    names = {data_type.simpleString() for data_type in types}
-    if len(names) == 1:
-        return names.pop()
-    return next((name for family, name in _FAMILIES if all(isinstance(t, family) for t in types)), None)
-
-
-def _conflicts(types: Mapping[str, Mapping[str, T.DataType]]) -> dict[str, str]:
-    """Return the columns whose types do not go together, with the reason."""
-    conflicts = {}
-    for column, by_file in types.items():
-        if _common_type(by_file.values()) is None:
-            places = " and ".join(f"{data_type.simpleString()} in {file}" for file, data_type in by_file.items())
-            conflicts[column] = f"column {column} is {places}; give its type in columns, such as '{column} STRING'"
-    return conflicts
-
-
-def _convert(rows: DataFrame, wanted: Mapping[str, str]) -> DataFrame:
-    """Add KIND and RAW, and convert to the wanted columns; a value that cannot be converted makes its row malformed."""
-    types = {field.name: field.dataType.simpleString() for field in rows.schema if field.name != FILE}
-    values, malformed = [], F.lit(False)
-    for column, data_type in wanted.items():
-        value = F.col(quoted(column)) if column in types else F.lit(None)
-        if types.get(column) != data_type:
-            cast = value.cast(data_type)
-            malformed = malformed | (value.isNotNull() & cast.isNull())
-            value = cast
-        values.append(value.alias(column))
-    raw = F.to_json(F.struct(*map(quoted, types))) if types else F.lit("{}")
-    kind = F.when(malformed, "malformed").otherwise("row")
-    return rows.select(kind.alias(KIND), F.make_valid_utf8(raw).alias(RAW), *values, FILE)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, DataFrameReader, SparkSession
@@ -11,16 +12,21 @@ from pyspark.sql import functions as F
 from twhin_spark.config.sections import LogConfig
 from twhin_spark.logs.files import LogFiles, spark_path
 
-KIND = "__kind"  # row, malformed, or header: a line that names the columns
-RAW = "__raw"
-FILE = "__file"  # URI of the row's file
-CORRUPT = "__corrupt"
+KIND = "__twhin_kind"  # row, malformed, or header: a line that names the columns
+RAW = "__twhin_raw"
+FILE = "__twhin_file"  # URI of the row's file
+CORRUPT = "__twhin_corrupt"
 
 READER_OPTIONS = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": CORRUPT}
+_ESCAPES = {r"\t": "\t", r"\r": "\r", r"\b": "\b", r"\f": "\f", r"\"": '"', r"\'": "'", r"\\": "\\"}  # of separators
 _DEFAULT_OPTIONS = {
     "csv": {"sep": ",", "quote": '"', "escape": '"'},  # RFC 4180: a quote in a quoted field is doubled
     "json": {"primitivesasstring": "true"},  # `select` says the meaning of a value, not the rows of the day
 }
+# Fields of a row of CSV: up to which Spark's parser has room by default, and of the longest row that is parsed.
+USUAL_FIELDS, MOST_FIELDS = 20_480, 1 << 20
+# What ends a job if a row is larger: rows of any size are read.
+_LIMITS = ("maxcolumns", "maxcharspercolumn")
 # Options that `files` has carried out.
 _PATH_OPTIONS = ("basepath", "pathglobfilter", "recursivefilelookup")
 
@@ -35,6 +41,7 @@ class RawLog:
     is_valid_text: all text is known to be UTF-8, as the lines have been checked.
     nan: text that JSON's NaN has become, and Infinity likewise. In lines it is in quotes, which no text "NaN" has.
     rewrites_numbers: an unquoted number may have been parsed and written anew, as 1e5 to 100000.0.
+    has_escapes: text may be written with JSON's escapes, of which half a surrogate pair has become a question mark.
     """
 
     rows: DataFrame
@@ -45,6 +52,7 @@ class RawLog:
     is_valid_text: bool = False
     nan: str | None = None
     rewrites_numbers: bool = False
+    has_escapes: bool = False
 
 
 def options_of(log: LogConfig) -> dict[str, str]:
@@ -52,8 +60,19 @@ def options_of(log: LogConfig) -> dict[str, str]:
     given = {option.lower(): value for option, value in log.options.items()}
     if "delimiter" in given:
         given["sep"] = given.pop("delimiter")
-    texts = {option: str(value).lower() if isinstance(value, bool) else str(value) for option, value in given.items()}
+    texts = {
+        option: str(value).lower() if isinstance(value, bool) else str(value)
+        for option, value in given.items()
+        if option not in _LIMITS
+    }
+    if "sep" in texts:
+        texts["sep"] = re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), texts["sep"])
     return {**_DEFAULT_OPTIONS.get(log.format, {}), **texts}
+
+
+def separator_of(options: Mapping[str, str]) -> str:
+    r"""Return the separator that Spark reads in an option: of `\t`, a tab."""
+    return _ESCAPES.get(options["sep"], options["sep"])
 
 
 def is_true(log: LogConfig, option: str) -> bool:
@@ -94,11 +113,15 @@ def spark_paths(locations: Sequence[str]) -> list[str]:
 
 def with_file(rows: DataFrame) -> DataFrame:
     """Add FILE to rows that come straight from files."""
-    return rows.withColumn(FILE, F.col("_metadata.file_path"))
+    return rows.withColumn(FILE, rows.metadataColumn("_metadata").getField("file_path"))
 
 
 def with_folder_columns(rows: DataFrame, files: LogFiles) -> DataFrame:
-    """Add the columns that folders give. rows: with FILE, if there are such columns."""
+    """Add the columns that folders give. rows: with FILE, if there are such columns.
+
+    A column that the rows have, too, as `columns` names it without saying whether a file has it, is theirs where it is
+    not null.
+    """
     columns = files.folder_columns
     if not columns:
         return rows
@@ -112,8 +135,18 @@ def with_folder_columns(rows: DataFrame, files: LogFiles) -> DataFrame:
         for file in files.read
     ]
     schema = ", ".join(f"{quoted(name)} STRING" for name in (FILE, *columns))
-    kept = [F.col(quoted(name)) for name in rows.columns if name not in columns]
-    return rows.select(*kept).join(F.broadcast(rows.sparkSession.createDataFrame(values, schema)), FILE, "left")
+    of_folders = F.broadcast(rows.sparkSession.createDataFrame(values, schema))
+    own = {field.name.lower(): field for field in rows.schema if field.name != FILE}
+    both = {name: own.pop(name.lower()) for name in columns if name.lower() in own}
+    given = {
+        name: F.coalesce(rows[quoted(field.name)], of_folders[quoted(name)].cast(field.dataType)).alias(field.name)
+        for name, field in both.items()
+    }
+    return rows.join(of_folders, FILE, "left").select(
+        rows[FILE],
+        *[rows[quoted(field.name)] for field in own.values()],
+        *[given.get(name, of_folders[quoted(name)]) for name in columns],
+    )
 
 
 def with_json(rows: DataFrame) -> DataFrame:
@@ -132,6 +165,8 @@ def alike_names(names: Iterable[str]) -> dict[str, str]:
         by_lower.setdefault(name.lower(), []).append(name)
     return {
         name: f"the columns {' and '.join(alike)} differ only by case; name one of them in columns"
+        if len(set(alike)) == len(alike)
+        else f"there are {len(alike)} columns {name}; write the files with a name of its own for each column"
         for alike in by_lower.values()
         for name in alike
         if len(alike) > 1

@@ -6,42 +6,33 @@ import atexit
 import shutil
 import tempfile
 from dataclasses import replace
-from functools import reduce
 from pathlib import Path
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructField, StructType
+from pyspark.sql.types import CharType, StructField, StructType, VarcharType
 
 from twhin_spark.config.sections import LogConfig
 from twhin_spark.errors import ConfigError, InputError
 from twhin_spark.locations import is_uri
 from twhin_spark.logs.file_heads import FileHeads
 from twhin_spark.logs.files import LogFile, LogFiles, local_path, log_files, spark_path
-from twhin_spark.logs.headers import HeadedFiles, headed_files
-from twhin_spark.logs.lines import inferred_json, read_csv_lines, read_json_lines, read_text_lines
-from twhin_spark.logs.listing import HadoopLister, is_hidden
+from twhin_spark.logs.lines import read_csv_lines, read_json_lines, read_text_lines
+from twhin_spark.logs.listing import HadoopLister, is_hidden, is_utf8
+from twhin_spark.logs.merging import ColumnNames, merge_tables
 from twhin_spark.logs.parquet import read_parquet
 from twhin_spark.logs.raw_log import (
-    CORRUPT,
     KIND,
     RAW,
-    READER_OPTIONS,
     RawLog,
     encoding_of,
     is_true,
-    is_wide,
     lacking_columns,
     options_of,
     quoted,
-    reader_of,
-    spark_paths,
-    union,
-    with_file,
-    with_folder_columns,
     with_json,
 )
+from twhin_spark.logs.reader_options import check_options
 from twhin_spark.logs.spark_errors import FAILURES, REFUSALS, one_line
 
 __all__ = ["KIND", "RAW", "RawLog", "quoted", "read_log"]
@@ -61,6 +52,7 @@ def read_log(spark: SparkSession, name: str, log: LogConfig, dataframe: DataFram
         rows = with_json(dataframe)
         return RawLog(rows, [column for column in rows.columns if column not in (KIND, RAW)])
     declared = _declared(spark, name, log)
+    check_options(spark, name, log)
     _check_encoding(spark, name, log)
     try:
         if log.format == "delta":
@@ -70,11 +62,12 @@ def read_log(spark: SparkSession, name: str, log: LogConfig, dataframe: DataFram
             return RawLog(spark.createDataFrame([], f"{KIND} STRING, {RAW} STRING"), [], files)
         if log.format == "parquet":
             return read_parquet(spark, name, log, files, declared)
-        FileHeads(spark, name).check_bzip2(files.locations)
+        heads = FileHeads(spark, name)
+        heads.check_bzip2(files.locations)
+        if not (log.format == "csv" and is_true(log, "header")):  # whose first lines are read anyway
+            heads.check_format(files.locations)
         if log.format == "text":
             return read_text_lines(spark, log, files)
-        if is_true(log, "multiline"):
-            return _read_multiline(spark, name, log, files, declared)
         if log.format == "csv":
             return read_csv_lines(spark, name, log, files, declared)
         return read_json_lines(spark, log, files, declared)
@@ -95,57 +88,31 @@ def _spark_files(spark: SparkSession, name: str, log: LogConfig) -> LogFiles:
 
 def _visible(spark: SparkSession, name: str, file: LogFile) -> LogFile:
     file_name = Path(file.location).name
-    if not (is_hidden(file_name) or (":" in file_name and not is_uri(file.location))):
+    if not is_utf8(file.location) and not is_uri(file.location):
+        file_name = file_name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    elif not (is_hidden(file_name) or (":" in file_name and not is_uri(file.location))):
         return file
     if is_uri(file.location) or not str(spark.sparkContext.master).startswith("local"):
         raise InputError(
-            f"logs.{name}.path: Spark does not read {file.location}, as its name has a colon, or begins with _ or "
-            "a dot; rename the file"
+            f"logs.{name}.path: Spark does not read {file.location}, as its name has a colon, is not UTF-8, or begins "
+            "with _ or a dot; rename the file"
         )
     folder = Path(tempfile.mkdtemp(prefix="twhin-spark-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    link = folder / f"named{file_name.replace(':', '_')}"
+    link = folder / f"named{file_name.replace(':', '_')}"  # with the suffix, which names the compression
     link.symlink_to(file.location)
     return replace(file, location=str(link))
 
 
 def _read_delta(spark: SparkSession, log: LogConfig) -> RawLog:
-    reader = spark.read.format("delta").options(**options_of(log))
-    tables = [reader.load(spark_path(local_path(path))) for path in log.path]
-    rows = with_json(reduce(union, tables))
-    return RawLog(rows, [column for column in rows.columns if column not in (KIND, RAW)])
-
-
-def _read_multiline(
-    spark: SparkSession, name: str, log: LogConfig, files: LogFiles, declared: StructType | None
-) -> RawLog:
-    """Read CSV or JSON whose rows may have several lines, file by file."""
-    unreadable: dict[str, str] = {}
-    if log.format == "csv":
-        groups = headed_files(spark, name, log, files, declared)
-    else:
-        if declared is None:
-            reader = reader_of(spark, log).options(**READER_OPTIONS)
-            declared, unreadable = inferred_json(spark, lambda: reader.json(spark_paths(files.locations)))
-        groups = [HeadedFiles(tuple(files.locations), (), declared)]
-    rows = reduce(union, [_read_documents(spark, log, files, group) for group in groups])
+    reader, names = spark.read.format("delta").options(**options_of(log)), ColumnNames()
+    tables = {path: names.rename(reader.load(spark_path(local_path(path)))) for path in log.path}
+    rows, unreadable = merge_tables(tables, None)
+    advice = "give tables of other types a log of their own"
+    unreadable = {column: f"{reason.partition('; ')[0]}; {advice}" for column, reason in unreadable.items()}
     columns = [column for column in rows.columns if column not in (KIND, RAW)]
-    lacking = lacking_columns((group.columns.names, group.locations) for group in groups)
-    return RawLog(rows, columns, files, unreadable, lacking, nan="NaN" if log.format == "json" else None)
-
-
-def _read_documents(spark: SparkSession, log: LogConfig, files: LogFiles, group: HeadedFiles) -> DataFrame:
-    wanted = StructType([*group.columns.fields, StructField(CORRUPT, StringType())])
-    # The headers have been checked; pruned columns would hide rows with too few fields.
-    strict = {**READER_OPTIONS, "enforceSchema": "true", "columnPruning": "false"}
-    reader = reader_of(spark, log).options(**strict).format(log.format).schema(wanted)
-    rows = reader.load(spark_paths(group.locations))
-    columns = [F.col(quoted(column)) for column in rows.columns]
-    parsed = with_json(with_folder_columns(with_file(rows).select(*columns, "__file"), files))
-    if log.format == "csv" and not is_wide(encoding_of(log)):  # bytes of another encoding have become this sign
-        kind = F.when(F.contains(RAW, F.lit("\ufffd")), "malformed").otherwise(F.col(KIND))
-        parsed = parsed.withColumn(KIND, kind)
-    return parsed
+    lacking = lacking_columns((table.columns, [path]) for path, table in tables.items())
+    return RawLog(rows, columns, LogFiles(), unreadable, lacking)
 
 
 def _check_encoding(spark: SparkSession, name: str, log: LogConfig) -> None:
@@ -172,4 +139,11 @@ def _declared(spark: SparkSession, name: str, log: LogConfig) -> StructType | No
             f"logs.{name}.columns is '{log.columns}', but must be Spark DDL such as `id STRING, n INT`; Spark says: "
             f"{one_line(error)}"
         ) from None
-    return schema if isinstance(schema, StructType) else StructType([StructField("value", schema)])
+    if not isinstance(schema, StructType):
+        return StructType([StructField("value", schema)])
+    words = [column.lower() for column in schema.names]
+    if twice := next((column for column in schema.names if words.count(column.lower()) > 1), None):
+        raise ConfigError(f"logs.{name}.columns is '{log.columns}', but must name '{twice}' once")
+    if fixed := next((field for field in schema if isinstance(field.dataType, (CharType, VarcharType))), None):
+        raise ConfigError(f"logs.{name}.columns gives '{fixed.name}' a length; text of any length is STRING")
+    return schema

@@ -7,8 +7,9 @@ applies:
                             does not fit the type that `columns` gives it, bytes that are not of the encoding
     missing_source_id       null, empty, blank or NaN
     missing_target_id
-    inexact_source_id       a floating-point number that is no whole number up to 2^53, or an unquoted JSON number
-    inexact_target_id       that is written in another way than it would be read: 1e5, 1.10
+    inexact_source_id       a floating-point number that is no whole number up to 2^53 (FLOAT: 2^24); an unquoted JSON
+    inexact_target_id       number that is written in another way than it would be read: 1e5, 1.10; half an escaped
+                            surrogate pair of JSON
     unknown_relation        not under `relations`, nor an `undone_by`; null and empty too
     unparsable_timestamp    null, or neither a time nor a number
     timestamp_out_of_range  before graph.earliest, or from graph.latest on
@@ -42,7 +43,12 @@ FIELDS = ("event_id", "relation", "source_id", "target_id", "timestamp", "weight
 MAX_WEIGHT = 1e9
 _IDS = ("source_id", "target_id", "event_id")
 _JAVA_DOUBLE = r"^-?[0-9]+\.[0-9]+(E-?[0-9]+)?$"
-_MAX_WHOLE = 2.0**53  # up to here a double holds every whole number
+_MAX_WHOLE = {T.FloatType: 2.0**24, T.DoubleType: 2.0**53}  # up to here a type holds every whole number
+# An escape of JSON for one half of a surrogate pair without the other, which Spark reads as a question mark.
+_HALF_PAIR = (
+    r"(?<!\\)(?:\\\\)*+(?:\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
+    r"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F])"
+)
 SPLITS = ("train", "validation", "test")
 
 # Whole seconds before year 1 and after year 9999: representable, and outside every range that a config can give.
@@ -118,7 +124,10 @@ def _typed(selected: DataFrame, expressions: Expressions, raw: RawLog) -> DataFr
         read = {"timestamp": _timestamp, "weight": _weight}.get(field, _text)
         fields[name] = read(value, data_type)
         if name in _IDS:
-            inexact[name] = _is_inexact(value, data_type, raw.rewrites_numbers) | infinite
+            inexact[name] = _is_inexact(value, data_type, raw) | infinite
+            if raw.has_escapes and isinstance(data_type, T.StringType):
+                broken = F.contains(value, F.lit("?")) & F.col(RAW).rlike(_HALF_PAIR)
+                inexact[name] |= F.coalesce(broken, F.lit(False))
         if read is _text and isinstance(data_type, (T.StringType, T.BinaryType)) and not raw.is_valid_text:
             malformed = malformed | ~F.coalesce(F.is_valid_utf8(value.cast("string")), F.lit(True))
     kind = F.when(malformed & (F.col(KIND) == "row"), "malformed").otherwise(F.col(KIND))
@@ -153,13 +162,15 @@ def _text(value: Column, data_type: T.DataType) -> Column:
     return value.cast("string")
 
 
-def _is_inexact(value: Column, data_type: T.DataType, rewrites_numbers: bool) -> Column:
+def _is_inexact(value: Column, data_type: T.DataType, raw: RawLog) -> Column:
     """Return a condition, never null: different ids of the input may have become this value."""
     if isinstance(data_type, (T.FloatType, T.DoubleType)):
         number = value.cast("double")
-        exact = F.isnan(number) | ((F.abs(number) <= _MAX_WHOLE) & (F.floor(number) == number))
+        size, most = F.abs(number), _MAX_WHOLE[type(data_type)]
+        in_range = size < most if raw.is_valid_text else size <= most  # the text of the next number is read as `most`
+        exact = F.isnan(number) | (in_range & (F.floor(number) == number))
         return ~F.coalesce(exact, F.lit(True))
-    if not (rewrites_numbers and isinstance(data_type, T.StringType)):
+    if not (raw.rewrites_numbers and isinstance(data_type, T.StringType)):
         return F.lit(False)
     # Spark writes the floating-point numbers of JSON anew, so 1.10 and 1.1 are the same text unless they are quoted.
     quoted_text = F.contains(RAW, F.concat(F.lit('"'), value, F.lit('"')))
