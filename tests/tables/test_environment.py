@@ -29,9 +29,9 @@ def python(folder: Path, version: tuple[int, int], missing: list[str]) -> str:
     return str(command)
 
 
-def test_a_clean_environment_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert prepare(monkeypatch, SPARK_CONF_DIR="/own/conf") == (
-        {"LANG": "en_GB.UTF-8", "SPARK_CONF_DIR": "/own/conf"},
+def test_a_clean_environment_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert prepare(monkeypatch, SPARK_CONF_DIR=str(tmp_path)) == (
+        {"LANG": "en_GB.UTF-8", "SPARK_CONF_DIR": str(tmp_path)},
         [],
     )
 
@@ -72,10 +72,12 @@ def test_a_python_that_cannot_run_the_workers_is_one_line(
         prepare(monkeypatch, PYSPARK_PYTHON=python(tmp_path, version, missing))
 
 
-def test_a_python_that_is_not_there_is_one_line_unless_it_is_the_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_python_that_is_not_there_is_one_line_unless_it_is_the_clusters(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     with pytest.raises(TwhinError, match="PYSPARK_PYTHON is /none/python, which is not a Python that can be run; "):
         prepare(monkeypatch, PYSPARK_PYTHON="/none/python")
-    assert prepare(monkeypatch, PYSPARK_PYTHON="/none/python", SPARK_CONF_DIR="/cluster/conf")[1] == []
+    assert prepare(monkeypatch, PYSPARK_PYTHON="/none/python", SPARK_CONF_DIR=str(tmp_path))[1] == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="macOS has UTF-8 file names in every locale")
@@ -93,3 +95,19 @@ def test_a_user_without_a_name_gets_one(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(environment.os, "getuid", lambda: 12345)
     left, _ = prepare(monkeypatch, JAVA_TOOL_OPTIONS="-Xint")
     assert left["JAVA_TOOL_OPTIONS"].startswith("-Xint -Duser.name=uid12345 -Duser.home=/")
+
+
+def test_folders_that_cannot_be_used_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for variable, folder, message in (
+        ("SPARK_CONF_DIR", "nowhere", "SPARK_CONF_DIR is .*nowhere, which is no folder; correct or unset it"),
+        (
+            "SPARK_LOCAL_DIRS",
+            "file/x",
+            "SPARK_LOCAL_DIRS is .*file/x, but must be a folder that Spark can write to: Not",
+        ),
+    ):
+        with pytest.raises(TwhinError, match=f"^{message}"):
+            prepare(monkeypatch, **{variable: str(tmp_path / folder)})
+    left, _ = prepare(monkeypatch, SPARK_LOCAL_DIRS=f"{tmp_path}/a,{tmp_path}/b")
+    assert left["SPARK_LOCAL_DIRS"].endswith("/b")

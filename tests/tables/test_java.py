@@ -86,3 +86,11 @@ def test_where_there_is_none_the_error_says_what_to_install(monkeypatch: pytest.
     with pytest.raises(TwhinError, match=r"(?s)/no/such/folder.*17 or 21.*apt-get install") as raised:
         java.require_java()
     assert "\n" not in str(raised.value)
+
+
+def test_options_that_no_java_starts_with_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(java, "find_java", lambda: None)
+    monkeypatch.setattr(java.shutil, "which", lambda command: f"/usr/bin/{command}")
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-Xbogus")
+    with pytest.raises(TwhinError, match=r"^Java does not start: JAVA_TOOL_OPTIONS is -Xbogus, which every Java takes"):
+        java.require_java()

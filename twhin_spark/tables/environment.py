@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from twhin_spark.errors import TwhinError
 
@@ -35,11 +36,12 @@ def prepare_environment(progress: Callable[[str], None]) -> None:
     Raises
     ------
     TwhinError
-        The Python of PYSPARK_PYTHON cannot run the workers.
+        The Python of PYSPARK_PYTHON cannot run the workers, or a folder that a variable names cannot be used.
     """
     for name in _OTHER_SPARKS:
         if value := os.environ.pop(name, None):
             progress(f"ignoring {name}={value}: jobs run on the Spark of {sys.prefix}")
+    _check_folders()
     python = os.environ.get("PYSPARK_PYTHON", sys.executable)
     if python != sys.executable:
         _check_python(python)
@@ -59,6 +61,21 @@ def nameless_user() -> str | None:
     except KeyError:
         return f"uid{os.getuid()}"
     return None
+
+
+def _check_folders() -> None:
+    """Check the folders of Spark's configuration and scratch: Spark would ignore the one, and end without the other."""
+    conf = os.environ.get("SPARK_CONF_DIR")
+    if conf and not Path(conf).is_dir():
+        raise TwhinError(f"SPARK_CONF_DIR is {conf}, which is no folder; correct or unset it")
+    for folder in filter(None, os.environ.get("SPARK_LOCAL_DIRS", "").split(",")):
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:
+            raise TwhinError(
+                f"SPARK_LOCAL_DIRS is {folder}, but must be a folder that Spark can write to: {error.strerror}"
+            ) from None
 
 
 def _is_utf8(environment: Mapping[str, str]) -> bool:

@@ -17,6 +17,7 @@ from twhin_spark.errors import TwhinError
 
 VERSIONS = (17, 21)
 _VECTOR_MODULE = "jdk.incubator.vector"  # Spark's launcher adds it to every JVM; a Java without it does not start
+_OPTIONS = ("JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS")
 _TIMEOUT_SECONDS = 30
 _JVM_FOLDERS = ("/usr/lib/jvm", "/usr/java", "/opt/java")
 
@@ -40,6 +41,12 @@ def require_java() -> Path:
     """
     home = find_java()
     if home is None:
+        options = {name: text for name in _OPTIONS if (text := os.environ.get(name))}
+        if options and shutil.which("java") is not None:
+            raise TwhinError(
+                f"Java does not start: {' and '.join(f'{name} is {text}' for name, text in options.items())}, which "
+                "every Java takes as options; correct or unset it"
+            )
         raise TwhinError(
             f"no Java that Spark runs on was found by JAVA_HOME ({os.environ.get('JAVA_HOME') or 'not set'}), on "
             f"the PATH or in {', '.join(_JVM_FOLDERS)}; install Java {' or '.join(map(str, VERSIONS))} with the module "
