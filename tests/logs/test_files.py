@@ -198,3 +198,14 @@ def test_a_base_path_that_no_file_lies_below(tree: Path) -> None:
 
 def test_braces_in_a_glob_of_names(tree: Path) -> None:
     assert len(find(tree, names="{a,b}.*").read) == 3
+
+
+def test_a_file_that_links_lead_to_is_read_once(tree: Path) -> None:
+    (tree / "0-latest").symlink_to(tree / "2026")
+    (tree / "z.csv").symlink_to(tree / "a.csv")
+    files = find(tree)
+    assert len(files.read) == len({Path(location).resolve() for location in files.locations})
+    assert {str(Path(location).relative_to(tree)) for location in files.linked} == {
+        "0-latest/b.csv", "0-latest/05/c.csv", "0-latest/05/01/d.csv", "z.csv",
+    }  # fmt: skip
+    assert [Path(location).name for location in find(tree / "z.csv").locations] == ["z.csv"]

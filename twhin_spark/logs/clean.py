@@ -142,7 +142,7 @@ def write_row_counts(store: TableStore, rows: list[RowCount]) -> int:
 def _report_files(name: str, raw: RawLog, progress: Callable[[str], None]) -> None:
     files = raw.files
     parts = [_number_of_files(len(files.read))] if files.read else []
-    for locations, reason in ((files.hidden, "hidden"), (files.empty, "empty")):
+    for locations, reason in ((files.hidden, "hidden"), (files.empty, "empty"), (files.linked, "linked")):
         if locations:
             names = ", ".join(location.rsplit("/", 1)[-1] for location in locations[:_NAMED_FILES])
             more = ", ..." if len(locations) > _NAMED_FILES else ""

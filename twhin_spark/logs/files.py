@@ -8,7 +8,7 @@ A path is a file, a folder or a glob, and is matched folder by folder from its r
 - A folder is read whole, with its subfolders.
 - A name that begins with `_` or a dot is hidden: it is left out of folders and globs, and counted. A part of the path
   that begins so itself names it. A folder such as `_day=1` is not hidden.
-- An empty file is left out and counted.
+- An empty file is left out and counted. A file that several paths lead to by links is read once.
 - Folders `name=value` give a column `name`, whose value is text as it is written: those below `options.basePath`, by
   default those from the first glob sign on or below the path. Names that differ by case are one column. If the files
   have a column of the name, it is theirs, as it says more than the folder.
@@ -19,6 +19,7 @@ reads `logs/dt=01/a.csv` with the column dt = '01'.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -51,6 +52,7 @@ class LogFiles:
     read: tuple[LogFile, ...] = ()
     hidden: tuple[str, ...] = ()
     empty: tuple[str, ...] = ()
+    linked: tuple[str, ...] = ()  # other paths, by links, of files that are read
     shadowed: tuple[str, ...] = ()  # names of folders' columns that the files have themselves
 
     @property
@@ -185,7 +187,26 @@ def find_files(
         hidden.update(dict.fromkeys(search.hidden))
     if read and not is_below_base:
         raise ValueError(f"a folder above the files of the log, such as {next(iter(read))}")
-    return LogFiles(tuple(read.values()), tuple(name for name in hidden if name not in read), tuple(empty))
+    linked = _other_paths(read)
+    return LogFiles(
+        tuple(file for location, file in read.items() if location not in linked),
+        tuple(name for name in hidden if name not in read),
+        tuple(empty),
+        tuple(linked),
+    )
+
+
+def _other_paths(locations: Iterable[str]) -> dict[str, None]:
+    """Return those of some locations that lead by links to the same file as another one, which is best without any."""
+    by_file: dict[str, list[str]] = {}
+    for location in locations:
+        by_file.setdefault(location if is_uri(location) else os.path.realpath(location), []).append(location)
+    return dict.fromkeys(
+        location
+        for file, same in by_file.items()
+        for location in same
+        if location != (file if file in same else same[0])
+    )
 
 
 def local_path(path: str) -> str:
