@@ -46,6 +46,16 @@ def test_a_mistake_found_before_spark_starts_is_one_line_and_exit_code_2(
     assert done.stdout == ""
 
 
+def test_a_working_directory_that_is_gone_is_named(tmp_path: Path) -> None:
+    code = "import os, sys; os.rmdir(os.getcwd()); from twhin_spark.cli.commands import main; main()"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code, "train", "--config", str(ROOT / "conf" / "demo.yaml")]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.stderr == (
+        "error: the working directory cannot be used: No such file or directory; change to another\n"
+    )
+
+
 @pytest.mark.parametrize(
     "job", ["build_graph", "candidates", "communities", "evaluate", "fold_in", "pipeline", "publish", "train"]
 )

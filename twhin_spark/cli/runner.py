@@ -45,6 +45,10 @@ class CommandRun:
         from twhin_spark.config import load_config
 
         assert self._config_file is not None
+        try:
+            Path.cwd()
+        except OSError as error:
+            raise TwhinError(f"the working directory cannot be used: {error.strerror}; change to another") from None
         return load_config(self._config_file, self.overrides)
 
     @cached_property
