@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from benchmarks.scaling.points import Measurement, Point
 from benchmarks.scaling.simulator import Costs, Training, simulate
@@ -15,7 +16,53 @@ EDGES_A_CORE = 50_000_000
 CORES_A_MACHINE = 16
 LINK_BYTES_A_CORE = 25e9 / 8 / CORES_A_MACHINE  # of one 25 Gbit/s link, which carries store and peers alike
 CORES = (2, 16, 128, 2000)
-CHUNKS_A_THREAD = 2  # of a batch, on clusters
+_WIDE_BATCH = 8000  # a batch that keeps 16 threads busy
+
+
+def summary(points: dict[Point, Measurement]) -> dict[str, Any]:
+    """Return the result: measured points with what is simulated for each, and simulated clusters."""
+    rows = []
+    for point, measurement in points.items():
+        costs = fit(points, negatives=point.negatives, batch_size=point.batch_size)
+        rows.append(
+            {
+                "edges": point.edges,
+                "entities": point.entities,
+                "groups": point.groups,
+                "threads": point.threads,
+                "lanes": point.lanes,
+                "executors": point.executors,
+                "negatives": point.negatives,
+                "batch_size": point.batch_size,
+                "held_back": point.held_back,
+                "seconds_per_edge": measurement.seconds_per_edge,
+                "state_bytes_per_edge": measurement.state_bytes_per_edge,
+                "peak_gb": measurement.peak_gb,
+                "simulated_seconds_per_edge": predicted(point, costs),
+            }
+        )
+    wide = fit(points, batch_size=_WIDE_BATCH)
+    simulated = [
+        {"cores": cores, "edges_an_entity": density, "core_seconds_per_edge": core_seconds(cores, wide, density)}
+        for density in (100, 10)
+        for cores in CORES
+    ]
+    large = 10_000_000
+    alone, threads = points[Point(large)], points[Point(large, threads=2)]
+    lanes, one, two = (points[Point(large, groups=4, lanes=n, executors=e)] for n, e in ((2, 0), (1, 1), (2, 2)))
+    by_cores = {(row["cores"], row["edges_an_entity"]): row["core_seconds_per_edge"] for row in simulated}
+    errors = [abs(row["simulated_seconds_per_edge"] / row["seconds_per_edge"] - 1) for row in rows]
+    return {
+        "name": "scaling",
+        "points": rows,
+        "simulated": simulated,
+        "growth": by_cores[2000, 100] / by_cores[2, 100],
+        "growth_10_edges_an_entity": by_cores[2000, 10] / by_cores[2, 10],
+        "worst_error": max(errors),
+        "two_threads_over_one": alone.seconds_per_edge / threads.seconds_per_edge,
+        "two_processes_over_one": 2 * (alone.kernel / alone.edges) / (lanes.kernel / lanes.edges),  # of the kernels
+        "two_executors_over_one": one.seconds_per_edge / two.seconds_per_edge,
+    }
 
 
 def fit(measured: Mapping[Point, Measurement], *, negatives: int = 500, batch_size: int = 1000) -> Costs:
