@@ -9,7 +9,7 @@ import click
 from benchmarks.paths import PAGES
 from benchmarks.scaling.fit import summary
 from benchmarks.scaling.page import write_page
-from benchmarks.scaling.points import POINTS, load, measure_missing, measured
+from benchmarks.scaling.points import POINTS, load, measure_missing, measured, measured_machine
 from benchmarks.speed.records import rounded
 
 
@@ -21,7 +21,7 @@ def main(only_print: bool) -> None:
         measure_missing()
     if missing := [point for point in POINTS if point.name not in load()]:
         raise SystemExit(f"{len(missing)} points are not measured yet, the first one is {missing[0]}")
-    result = summary(dict(measured()))
+    result = summary(dict(measured()), measured_machine())
     write_page(result, PAGES)
     click.echo(json.dumps(rounded(result)))
 

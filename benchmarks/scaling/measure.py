@@ -1,4 +1,7 @@
-"""Measures one point in this process: `python -m benchmarks.scaling.measure '{"edges": 1000000, ...}'`."""
+"""Measures one point in this process: `python -m benchmarks.scaling.measure '{"edges": 1000000, ...}'`.
+
+`'{}'` measures the machine.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +12,29 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
+from benchmarks.machine import core_count
 from benchmarks.packed_graph import write_graph
-from benchmarks.paths import BUILD
-from benchmarks.scaling.points import Measurement, Point
+from benchmarks.scaling.points import Machine, Measurement, Point, point_config
 from twhin_spark.cli.console import Printer
-from twhin_spark.config import Config
 from twhin_spark.tables.session import open_session
+from twhin_spark.training.planning.calibration import measure_speed
+from twhin_spark.training.settings import relation_settings, train_settings
 from twhin_spark.training.state.round_report import RoundReport
 from twhin_spark.training.train import train
 
 _EMPTY_TASKS = 1000
-_NONE = {"source": "x", "target": "x", "relation": "x"}
+_REPEATS = 7
 
 
 def measure(point: Point) -> Measurement:
     """Train a point's graph, which is written before if it is not there."""
-    config = _config(point)
+    config = point_config(point)
     graph = Path(config.output)
     if not (graph / "tables" / "graph_versions").exists():
         shutil.rmtree(graph, ignore_errors=True)
@@ -39,15 +44,33 @@ def measure(point: Point) -> Measurement:
         spark.stop()
     master = f"local-cluster[{point.executors},1,4096]" if point.executors else f"local[{point.lanes * point.threads}]"
     spark = open_session("twhin-spark bench", extra={"spark.master": master})
-    empty = _empty_task_seconds(spark)
     run = train(spark, config, Printer().progress)
     reports = run.folder.reports()
     spark.stop()
     run.folder.delete()
-    return _measurement(reports, empty)
+    return _measurement(reports)
 
 
-def _measurement(reports: list[RoundReport], empty: float) -> Measurement:
+def measure_machine() -> Machine:
+    """Measure the kernels alone and beside others, and empty tasks."""
+    config = point_config(Point(1_000_000))
+    settings, relation, dim = train_settings(config), relation_settings(config, "follow"), config.training.dim
+
+    def edge_seconds(processes: int) -> float:
+        speeds = (
+            measure_speed(settings, relation, dim=dim, entities=100_000, output=config.output, slots=processes)
+            for _ in range(_REPEATS)
+        )
+        return median(speed.edge_seconds for speed in speeds)
+
+    alone, beside = edge_seconds(1), edge_seconds(core_count())
+    spark = open_session("twhin-spark bench")
+    empty = _empty_task_seconds(spark)
+    spark.stop()
+    return Machine(empty, alone, beside)
+
+
+def _measurement(reports: list[RoundReport]) -> Measurement:
     usages = [usage for report in reports for usage in report.tasks]
     edges = sum(sum(report.edges.values()) for report in reports)
     logs = [np.log([usage.kernel_seconds for usage in report.tasks]) for report in reports if len(report.tasks) > 1]
@@ -66,7 +89,6 @@ def _measurement(reports: list[RoundReport], empty: float) -> Measurement:
         read=read,
         write=write,
         spread=float(deviations.std()),
-        empty_task=empty,
     )
 
 
@@ -86,31 +108,6 @@ def _empty_task_seconds(spark: SparkSession) -> float:
     return seconds[-1]
 
 
-def _config(point: Point) -> Config:
-    name = f"scaling-{point.entities}-{point.edges}"
-    return Config.model_validate(
-        {
-            "name": name,
-            "output": str(BUILD / name),
-            "entity_types": ["node"],
-            "relations": {"follow": {"source": "node", "target": "node"}},
-            "logs": {"none": {"path": "none", "format": "csv", "select": _NONE}},
-            "split": {"by": "fraction", "validation": 0},
-            "graph": {"partitions": 256},
-            "training": {
-                "epochs": 1,
-                "dim": 128,
-                "loss": "softmax",
-                "batch_size": point.batch_size,
-                "in_batch_negatives": point.negatives,
-                "uniform_negatives": point.negatives,
-                "groups": point.groups,
-                "task_threads": point.threads,
-                "task_memory_gb": 20.0,
-            },
-        }
-    )
-
-
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(asdict(measure(Point(**json.loads(sys.argv[1]))))) + "\n")
+    fields = json.loads(sys.argv[1])
+    sys.stdout.write(json.dumps(asdict(measure(Point(**fields)) if fields else measure_machine())) + "\n")

@@ -11,10 +11,12 @@ from typing import Any
 
 from benchmarks.console import progress
 from benchmarks.machine import core_count, cpu_name, today
-from benchmarks.paths import RECORDS, ROOT
+from benchmarks.paths import BUILD, RECORDS, ROOT
 from benchmarks.speed.records import rounded
+from twhin_spark.config import Config
 
 STORE = RECORDS / "scaling.json"
+MACHINE = "machine"
 EDGES_AN_ENTITY = 10
 
 
@@ -46,6 +48,34 @@ class Point:
         return "-".join(map(str, values))
 
 
+def point_config(point: Point) -> Config:
+    """Return the config of a point's training."""
+    name = f"scaling-{point.entities}-{point.edges}"
+    return Config.model_validate(
+        {
+            "name": name,
+            "output": str(BUILD / name),
+            "entity_types": ["node"],
+            "relations": {"follow": {"source": "node", "target": "node"}},
+            "logs": {"none": {"path": "none", "format": "csv", "select": _NONE}},
+            "split": {"by": "fraction", "validation": 0},
+            "graph": {"partitions": 256},
+            "training": {
+                "epochs": 1,
+                "dim": 128,
+                "loss": "softmax",
+                "batch_size": point.batch_size,
+                "in_batch_negatives": point.negatives,
+                "uniform_negatives": point.negatives,
+                "groups": point.groups,
+                "task_threads": point.threads,
+                "task_memory_gb": 20.0,
+            },
+        }
+    )
+
+
+_NONE = {"source": "x", "target": "x", "relation": "x"}
 _M = 1_000_000
 POINTS = (
     Point(_M),
@@ -74,7 +104,7 @@ class Measurement:
 
     seconds_per_edge: wall time of the epoch over its edges. state_bytes_per_edge: state read and written. peak_gb:
     greatest memory of a worker. kernel, edge, read, write: seconds of all tasks together. spread: standard deviation of
-    the logarithm of the kernels' time among the tasks of a round. empty_task: driver's seconds for an empty task.
+    the logarithm of the kernels' time among the tasks of a round.
     """
 
     seconds_per_edge: float
@@ -87,18 +117,34 @@ class Measurement:
     read: float
     write: float
     spread: float
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What was measured of this machine, in seconds.
+
+    empty_task: of the driver for a task that does nothing. alone, beside: of the kernels for an edge, in one process of
+    one thread, and in each of as many independent ones as the machine has cores.
+    """
+
     empty_task: float
+    alone: float
+    beside: float
 
 
 def measure_missing() -> None:
-    """Measure the points that are not kept yet."""
-    for point in POINTS:
-        if point.name not in load():
-            progress(f"measuring {point}")
-            command = [sys.executable, "-m", "benchmarks.scaling.measure", json.dumps(asdict(point))]
+    """Measure the machine and the points that are not kept yet."""
+    for name, argument in [(MACHINE, "{}"), *((point.name, json.dumps(asdict(point))) for point in POINTS)]:
+        if name not in load():
+            progress(f"measuring {name}: {argument}")
+            command = [sys.executable, "-m", "benchmarks.scaling.measure", argument]
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
-            fields = json.loads(done.stdout.splitlines()[-1])
-            _keep(point, fields)
+            _keep(name, json.loads(done.stdout.splitlines()[-1]))
+
+
+def measured_machine() -> Machine:
+    """Return what is kept of the machine."""
+    return Machine(**{name: load()[MACHINE][name] for name in Machine.__dataclass_fields__})
 
 
 def load() -> dict[str, dict[str, Any]]:
@@ -116,9 +162,9 @@ def measured() -> Iterator[tuple[Point, Measurement]]:
             yield point, Measurement(**{name: fields[name] for name in Measurement.__dataclass_fields__})
 
 
-def _keep(point: Point, fields: dict[str, Any]) -> None:
+def _keep(name: str, fields: dict[str, Any]) -> None:
     command = ["git", "rev-parse", "--short", "HEAD"]
     commit = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout.strip()
     about = {"commit": commit, "date": today(), "cpu": cpu_name(), "cores": core_count()}
-    kept = {**load(), point.name: rounded({**fields, **about})}
+    kept = {**load(), name: rounded({**fields, **about})}
     STORE.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")

@@ -54,7 +54,8 @@ class Relay:
 
     def seats_of(self, lane: int, number: int) -> list[tuple[int, Seat]]:
         """Return the numbered seats of a lane in a round of the relay, in the order in which it trains them."""
-        return [(task, seat) for task, seat in enumerate(self.rounds[number].seats) if task % self.width == lane]
+        width = self.width
+        return [(task, seat) for task, seat in enumerate(self.rounds[number].seats) if task % width == lane]
 
     def ends_with_all_written(self, number: int) -> bool:
         """Return if a round ends with all slices written but those of residents that stay.
