@@ -11,7 +11,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,8 @@ split: {{by: fraction, test: 0.1, validation: 0.1}}
 graph: {{partitions: 4}}
 training: {{dim: 8, epochs: 1, batch_size: 32, uniform_negatives: 8}}
 evaluation: {{als: null}}
+retrieval: {{queries: {{like: {{relation: like, exclude: [like], k: 5}}}}}}
+communities: {{consumers: {{relations: {{like: 1}}}}, similarity: {{min_consumers: 1}}, known_for: {{resolution: 1}}}}
 """
 UNPRIVILEGED = ("unshare", "--user", "--map-user=12345", "--map-group=12345", "--")
 
@@ -48,9 +51,18 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = [f"u{i % 37},i{(i * i + i // 37) % 41}" for i in range(1000)]
     (folder / "likes.csv").write_text("\n".join(["user,item", *lines]))
     write_spark_conf(folder / "conf")
-    for job in ("build-graph", "train"):
-        done = run(folder, job)
-        assert done.returncode == 0, done.stderr
+    for job in ("build-graph", "train", "evaluate"):
+        succeed(folder, job)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def published(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same after all stages."""
+    folder = tmp_path_factory.mktemp("published") / "work"
+    shutil.copytree(trained, folder)
+    for job in ("publish", "communities", "candidates"):
+        succeed(folder, job)
     return folder
 
 
@@ -62,14 +74,39 @@ def folder(trained: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def before(trained: Path, published: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """Return a function of a job that copies the folder as it may be before the job, to be damaged."""
+
+    def copy(job: str) -> Path:
+        shutil.copytree(trained if job == "publish" else published, tmp_path / "work")
+        return tmp_path / "work"
+
+    return copy
+
+
+@pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     disk = tmp_path / "disk"
+    with mounted(disk, 128):
+        yield disk
+
+
+@contextmanager
+def mounted(disk: Path, kilobytes: int) -> Iterator[None]:
+    """Mount a disk of some size; without the right to, the test is skipped."""
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(disk)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("only root may mount a small disk")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def succeed(folder: Path, job: str) -> None:
+    done = run(folder, job)
+    assert done.returncode == 0, done.stderr
 
 
 def run(
@@ -88,6 +125,7 @@ def line_of(done: subprocess.CompletedProcess[str]) -> str:
     assert done.stdout == ""
     lines = [line for line in done.stderr.splitlines() if not re.match(r"\d\d:\d\d  ", line)]
     assert len(lines) == 1, done.stderr
+    sys.stdout.write(f"{lines[0]}\n")  # pytest -rP shows it
     return lines[0]
 
 
@@ -107,15 +145,32 @@ def test_a_full_disk_of_sparks_scratch(folder: Path, small_disk: Path) -> None:
     assert re.match(rf"error: No space left on device: {small_disk}", line_of(done))
 
 
+@pytest.mark.parametrize("job", ["train", "evaluate", "publish", "communities", "candidates"])
+def test_a_full_disk_under_an_output_that_grows(before: Callable[[str], Path], tmp_path: Path, job: str) -> None:
+    folder = before(job)
+    used = sum(-(-path.stat().st_size // 4096) * 4 for path in (folder / "out").rglob("*") if path.is_file())
+    disk = tmp_path / "disk"
+    with mounted(disk, used + 64):
+        shutil.copytree(folder / "out", disk / "out")
+        (disk / "filler").write_bytes(bytes(max(shutil.disk_usage(disk).free - 8192, 0)))
+        more = ("--set", "training.seed=1") if job == "train" else ()
+        line = line_of(run(folder, job, "--set", f"output={disk}/out", *more))
+    assert re.match(rf"error: .*(No space left on device|the disk is full).*{disk}/out", line)
+
+
 @pytest.mark.parametrize(
     ("job", "module"),
     [
         ("build-graph", "twhin_spark.graph.buckets"),
         ("train", "twhin_spark.training.workers.single_task"),
         ("evaluate", "twhin_spark.evaluation.ranking_task"),
+        ("publish", "twhin_spark.training.trained_vectors"),
+        ("communities", "twhin_spark.communities.similarity"),
+        ("candidates", "twhin_spark.retrieval.candidate_task"),
     ],
 )
-def test_a_killed_worker(folder: Path, job: str, module: str) -> None:
+def test_a_killed_worker(before: Callable[[str], Path], job: str, module: str) -> None:
+    folder = before(job)
     path = f"{ROOT}/tests/support/killed_worker:{ROOT}"
     done = run(folder, job, PYTHONPATH=path, TWHIN_KILL_ON=module)
     assert line_of(done).startswith("error: a Python worker crashed or was killed, as the system does when memory")
@@ -133,10 +188,35 @@ def test_lost_executors(folder: Path, tmp_path: Path) -> None:
     assert re.match(r"error: (an executor was lost: Command exited with code 137|executors were lost \d times, )", line)
 
 
-@pytest.mark.parametrize(("job", "table"), [("train", "edge_buckets"), ("evaluate", "edges"), ("publish", "entities")])
-def test_a_damaged_table(folder: Path, job: str, table: str) -> None:
-    if job == "publish":
-        assert run(folder, "evaluate").returncode == 0
+@pytest.mark.parametrize(
+    ("lacks", "says"),
+    [
+        ("scipy", "does not have scipy: install them there, or ship an environment with --archives"),
+        ("twhin_spark", "it does not have twhin_spark: add --py-files twhin_spark.zip"),
+    ],
+)
+def test_a_worker_that_cannot_run_a_job(folder: Path, tmp_path: Path, lacks: str, says: str) -> None:
+    path = str(ROOT / "tests/support/bare_worker")
+    with standalone_cluster(tmp_path, PYTHONPATH=path, TWHIN_WORKER_LACKS=lacks) as url:
+        shutil.rmtree(folder / "conf")
+        more = f"spark.master {url}\nspark.executor.memory 512m\nspark.driver.host 127.0.0.1\n"
+        write_spark_conf(folder / "conf", more)
+        line = line_of(run(folder, "build-graph"))
+    assert re.match(rf"error: worker on \S+: .*{says}", line)
+
+
+@pytest.mark.parametrize(
+    ("job", "table"),
+    [
+        ("train", "edge_buckets"),
+        ("evaluate", "edges"),
+        ("publish", "entities"),
+        ("communities", "edge_buckets"),
+        ("candidates", "embeddings"),
+    ],
+)
+def test_a_damaged_table(before: Callable[[str], Path], job: str, table: str) -> None:
+    folder = before(job)
     for file in (folder / "out" / "tables" / table).glob("**/*.parquet"):
         if "_delta_log" not in file.parts:
             file.unlink()
@@ -144,9 +224,18 @@ def test_a_damaged_table(folder: Path, job: str, table: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("job", "table"), [("build-graph", "edges"), ("train", "training_rounds"), ("evaluate", "metrics")]
+    ("job", "table"),
+    [
+        ("build-graph", "edges"),
+        ("train", "training_rounds"),
+        ("evaluate", "metrics"),
+        ("publish", "embeddings"),
+        ("communities", "known_for"),
+        ("candidates", "candidates"),
+    ],
 )
-def test_a_table_that_cannot_be_written(folder: Path, job: str, table: str) -> None:
+def test_a_table_that_cannot_be_written(before: Callable[[str], Path], job: str, table: str) -> None:
+    folder = before(job)
     path = folder / "out" / "tables" / table
     path.mkdir(exist_ok=True)
     for inner in [path, *path.rglob("*")]:

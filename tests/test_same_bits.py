@@ -22,7 +22,7 @@ from twhin_spark.graph.build import build_graph
 from twhin_spark.kernels.initial_vectors import initial_vectors
 from twhin_spark.kernels.model import Edges, EntityRows, Model
 from twhin_spark.kernels.training_pass import train_edges
-from twhin_spark.training.cpu import cpu_name
+from twhin_spark.tables.cpu import cpu_name
 from twhin_spark.training.state.relation_state import initial_state, to_kernel
 from twhin_spark.training.train import train
 

@@ -21,6 +21,7 @@ from twhin_spark.logs.path_checks import check_inputs, use_dataframes
 from twhin_spark.publishing.publish import publish as publish_run
 from twhin_spark.retrieval.find_candidates import find_candidates as write_candidates
 from twhin_spark.tables.delta import TableStore
+from twhin_spark.tables.preflight import check_workers
 from twhin_spark.tables.schemas import CANDIDATES, TABLES, Table
 from twhin_spark.tables.session_cores import session_cores
 from twhin_spark.training import train as training
@@ -309,6 +310,7 @@ def find_candidates(spark: SparkSession, config: Config, *, progress: Progress =
         There is no such version.
     """
     started = time.monotonic()
+    check_workers(spark, config.output, progress)
     written = write_candidates(spark, config, progress)
     return CandidatesSummary(
         job="candidates",
@@ -345,6 +347,7 @@ def build_communities(spark: SparkSession, config: Config, *, progress: Progress
         There is no graph, or it has no community with these settings.
     """
     started = time.monotonic()
+    check_workers(spark, config.output, progress)
     result = publish_communities(spark, config, progress)
     store = TableStore(spark, config.output)
     tables = {**result.version.tables, "community_versions": result.table_version}
@@ -410,6 +413,7 @@ class _Job:
         self.spark, self.config, self.progress = spark, config, progress
         self.store = TableStore(spark, config.output)
         self._started = time.monotonic()
+        self._cpus = check_workers(spark, config.output, progress)
         self._summary = Summary(name, "", 0.0, {})
 
     def build_graph(self, logs: Mapping[str, DataFrame]) -> None:
@@ -422,7 +426,8 @@ class _Job:
 
     def train(self, *, resume: bool, take_over: bool) -> TrainedRun:
         with self._stage("train"):
-            run = training.train(self.spark, self.config, self.progress, resume=resume, take_over=take_over)
+            cpu = " and ".join(self._cpus)
+            run = training.train(self.spark, self.config, self.progress, resume=resume, take_over=take_over, cpu=cpu)
             self._add_run(run.graph, run.run_id)
             self._add_tables({name: self._version(name) for name in ("training_claims", "training_rounds")})
         return run

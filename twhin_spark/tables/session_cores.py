@@ -25,7 +25,7 @@ def session_cores(spark: SparkSession) -> Cores:
     """Return the cores of the session's executors, as far as they have been started."""
     context = spark.sparkContext
     total = context.defaultParallelism
-    if _is_local(spark):
+    if is_local(spark):
         return Cores(total, total)
     pseudo = re.fullmatch(r"local-cluster\[\d+,\s*(\d+),.*\]", context.master or "")
     of_executor = int(pseudo[1] if pseudo else context.getConf().get("spark.executor.cores", "1") or 1)
@@ -39,7 +39,7 @@ def profile_of_tasks(spark: SparkSession, threads: int) -> ResourceProfile | Non
     executors of its own; there `spark.task.cpus` is the user's.
     """
     conf = spark.sparkContext.getConf()
-    if threads == 1 or _is_local(spark) or allocates_dynamically(spark):
+    if threads == 1 or is_local(spark) or allocates_dynamically(spark):
         return None
     if int(conf.get("spark.task.cpus", "1") or 1) >= threads:
         return None
@@ -51,5 +51,6 @@ def allocates_dynamically(spark: SparkSession) -> bool:
     return spark.sparkContext.getConf().get("spark.dynamicAllocation.enabled", "false") == "true"
 
 
-def _is_local(spark: SparkSession) -> bool:
+def is_local(spark: SparkSession) -> bool:
+    """Return if the session's tasks run in the driver's own JVM."""
     return re.match(r"local(\[|$)", spark.sparkContext.master or "") is not None

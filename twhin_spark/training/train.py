@@ -41,6 +41,7 @@ def train(
     *,
     resume: bool = False,
     take_over: bool = False,
+    cpu: str | None = None,
 ) -> TrainedRun:
     """Train the config's model on the latest graph.
 
@@ -56,6 +57,8 @@ def train(
         Continue after the last committed round of this config's run, if there is one.
     take_over
         Train although another driver has a claim on the run; that driver must be dead.
+    cpu
+        Names of the workers' CPUs, on which the bits depend; None: this machine's.
 
     Returns
     -------
@@ -89,7 +92,7 @@ def train(
     with explain_full_disk(written):
         claim = claim_run(store, folder, take_over=take_over)
     note_start(asked, graph, start)
-    context = RunContext(store, config, graph, run, folder, progress, identity, start)
+    context = RunContext(store, config, graph, run, folder, progress, identity, start, cpu)
     first = unfinished is None and claim.fence == 1
     buckets = store.read(EDGE_BUCKETS, graph.tables["edge_buckets"]).persist()
     try:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from twhin_spark.training import cpu
+from twhin_spark.tables import cpu
 
 _CORE = "processor : {}\nmodel name\t: AMD EPYC\nflags\t\t: fpu sse2 {}\n\n"
 
