@@ -155,7 +155,8 @@ def test_a_full_disk_under_an_output_that_grows(before: Callable[[str], Path], t
         (disk / "filler").write_bytes(bytes(max(shutil.disk_usage(disk).free - 8192, 0)))
         more = ("--set", "training.seed=1") if job == "train" else ()
         line = line_of(run(folder, job, "--set", f"output={disk}/out", *more))
-    assert re.match(rf"error: .*(No space left on device|the disk is full).*{disk}/out", line)
+    assert f"{disk}/out" in line
+    assert "No space left on device" in line
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ def test_a_full_disk_under_an_output_that_grows(before: Callable[[str], Path], t
         ("build-graph", "twhin_spark.graph.buckets"),
         ("train", "twhin_spark.training.workers.single_task"),
         ("evaluate", "twhin_spark.evaluation.ranking_task"),
-        ("publish", "twhin_spark.training.trained_vectors"),
+        ("publish", "twhin_spark.training.state.run_folder"),
         ("communities", "twhin_spark.communities.similarity"),
         ("candidates", "twhin_spark.retrieval.candidate_task"),
     ],
