@@ -244,7 +244,7 @@ def test_a_table_that_cannot_be_written(before: Callable[[str], Path], job: str,
             inner.chmod(0o555)
     line = line_of(unprivileged(folder, job))
     assert f"/tables/{table}" in line
-    assert re.search(r"Permission denied|Cannot create|Mkdirs failed", line)
+    assert "Permission denied" in line
 
 
 def test_an_output_that_cannot_be_written(folder: Path) -> None:

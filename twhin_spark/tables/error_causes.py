@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from py4j.protocol import Py4JError, Py4JJavaError, Py4JNetworkError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
@@ -40,6 +41,7 @@ _SAYS_NOTHING = (
     "Error: Could not create the Java Virtual Machine",
     "Error: A fatal exception has occurred",
 )
+_CREATE = re.compile(r"Cannot create (?:file:)?(/\S+)")
 # Messages that name a wrapper rather than a cause.
 _WRAPPERS = ("Job aborted", "Task failed while writing", "Unable to close resource", "Exception thrown in awaitResult")
 
@@ -93,6 +95,8 @@ def _known_cause(error: BaseException, texts: Sequence[str], joined: str, folder
     if _DENIED.search(joined):
         line = next(line for line in reversed(joined.splitlines()) if _DENIED.search(line))
         return _with_file(_clean(line), file)
+    if (created := _CREATE.search(joined)) and _may_not_write(Path(created[1])):
+        return f"{created[1]}: Permission denied"
     if isinstance(error, Py4JNetworkError) or "Answer from Java side is empty" in joined:
         return "Spark's JVM has ended: it crashed or was killed, as the system does when memory is used up"
     if lost := _LOST.search(joined):
@@ -187,6 +191,12 @@ def _full_folder(error: BaseException, file: str | None, folders: Sequence[str])
     candidates = dict.fromkeys([*([file.removeprefix("file:")] if file else []), *folders])
     full = [folder for folder in candidates if _is_full(folder)]
     return " or ".join(full[:1] or list(candidates)[:3]) or "Spark does not say where"
+
+
+def _may_not_write(path: Path) -> bool:
+    """Return if this user may not create a path, in the nearest folder above it that exists."""
+    folder = next(parent for parent in path.parents if parent.exists())
+    return not os.access(folder, os.W_OK | os.X_OK)
 
 
 def _is_full(folder: str) -> bool:
