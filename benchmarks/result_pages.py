@@ -10,14 +10,11 @@ import benchmarks.daily.page as daily_page
 import benchmarks.daily.records as daily_records
 import benchmarks.quality.page as quality_page
 import benchmarks.retrieval.page as retrieval_page
-import benchmarks.scaling.page as scaling_page
 import benchmarks.serving.page as serving_page
 import benchmarks.speed.page as speed_page
 from benchmarks.communities.records import load as load_communities
 from benchmarks.paths import PAGES, RECORDS
 from benchmarks.quality.records import load_runs
-from benchmarks.scaling.fit import summary
-from benchmarks.scaling.points import measured, measured_machine
 from benchmarks.speed.records import load
 
 
@@ -28,5 +25,4 @@ def write_pages(folder: Path = PAGES) -> None:
     quality_page.write_page(load_runs(), folder)
     retrieval_page.write_page(json.loads((RECORDS / "retrieval.json").read_text()), folder)
     daily_page.write_page(daily_records.load(), folder)
-    scaling_page.write_page(summary(dict(measured()), measured_machine()), folder)
     serving_page.write_page(serving_page.load_result(), folder / "serving.md")
