@@ -34,6 +34,7 @@ def shop(tmp_path: Path) -> Path:
     return write_shop(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_second_day_goes_on_from_it(spark: SparkSession, shop: Path) -> None:
     config = load_config(shop, ["training.start={}", "training.epochs=1", "publishing.drift=false"])
     store = TableStore(spark, config.output)

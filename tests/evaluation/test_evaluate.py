@@ -109,6 +109,7 @@ def check_report(html: str, metrics: list[dict[str, Any]]) -> None:
         assert f"{row['value']:.4f}<small>{row['low']:.4f}–{row['high']:.4f}</small>" in html
 
 
+@pytest.mark.slow
 def test_metrics_do_not_depend_on_the_number_of_partitions(spark: SparkSession, scratch: Path) -> None:
     """The vectors are real numbers, whose float products depend on the order of summation."""
     graph, metrics = RankedGraph(whole_numbers=False), []

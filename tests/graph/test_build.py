@@ -194,6 +194,7 @@ def test_columns_have_their_comments(built: Built) -> None:
         assert [(f.name, f.metadata.get("comment")) for f in fields] == [(c.name, c.comment) for c in table.columns]
 
 
+@pytest.mark.slow
 def test_a_build_that_dies_leaves_the_one_before(
     spark: SparkSession, built: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -108,6 +108,7 @@ def test_a_second_publish_repeats_the_first(shop: Shop, spark: SparkSession) -> 
     assert [r["alias"] for r in shop.store.read(MODEL_VERSIONS).orderBy("table_version").collect()] == [None, "current"]
 
 
+@pytest.mark.slow
 def test_a_gate_on_drift_stops_a_publish_unless_it_is_forced(shop: Shop, spark: SparkSession) -> None:
     gates = "publishing.gates=[{drift: cosine_p50, entity_type: user, at_most: 0.0001}]"
     config = load_config(shop.store.output.replace("/out", "/config.yaml"), [gates])  # the first day's model

@@ -118,14 +118,10 @@ class KilledError(Exception):
     """The death of a publisher."""
 
 
-STEPS = (
-    "commit_after",
-    *(pytest.param(step, marks=pytest.mark.slow) for step in ("overwrite", "require", "upsert")),
-)
+STEPS = [(step, after) for step in ("commit_after", "overwrite", "require", "upsert") for after in (True, False)]
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(("step", "after"), [STEPS[0], *(pytest.param(*s, marks=pytest.mark.slow) for s in STEPS[1:])])
 def test_a_publish_that_is_killed_leaves_a_whole_version(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
 ) -> None:

@@ -93,6 +93,7 @@ def test_what_is_drawn_is_new_known_and_as_much_as_asked_for(spark: SparkSession
         assert sorted(known) == sorted({t for s, t in targets if s == source} | {source})  # self-loops are dropped
 
 
+@pytest.mark.slow
 def test_without_validation_edges_what_asks_for_them_is_refused(spark: SparkSession, tmp_path: Path) -> None:
     logs = {"a": csv_log(tmp_path / "a.csv", "follow", "s", "t", split="p")}
     path = write_follow_config(tmp_path, [], logs=logs, split={"by": "source"})
