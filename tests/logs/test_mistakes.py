@@ -125,3 +125,15 @@ def test_zstandard_is_read_without_a_library_of_the_system(ids: Reader, scratch:
     stream.write(content.encode())
     stream.close()
     assert ids(scratch, format=file_format) == {"accepted": ["u"]}
+
+
+@pytest.mark.parametrize(
+    ("options", "why"), [({"multiLine": True}, "options.multiLine"), ({"encoding": "UTF-16"}, "the encoding UTF-16")]
+)
+def test_a_file_that_is_too_large_to_be_read_whole_is_named(
+    ids: Reader, scratch: Path, options: dict[str, Any], why: str
+) -> None:
+    with (scratch / "log.csv").open("w") as file:
+        file.truncate(3_000_000_000)  # takes no room
+    with pytest.raises(InputError, match=rf"log\.csv has 3\.0 GB, but {why} asks to read files whole, .*: split it"):
+        ids(scratch / "log.csv", options={"header": True, **options})

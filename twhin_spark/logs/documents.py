@@ -61,20 +61,9 @@ class CsvForm:
         spaces = rb"[ \t]*+" if self.skips_spaces else b""
         closed = quote + rb"(?:" + inner + rb")*+" + quote + rb"[ \t]*+(?=" + separator + rb"|" + end + rb"|\Z)"
         stray = quote + rb"(?:(?!" + end + rb")(?:" + inner + rb"))*+" + quote + to_delimiter  # within one line
-        field = (
-            rb"(?:"
-            + spaces
-            + rb"(?:"
-            + closed
-            + rb"|"
-            + stray
-            + rb")|(?!"
-            + spaces
-            + quote
-            + rb")"
-            + to_delimiter
-            + rb")"
-        )
+        quoted = spaces + rb"(?:" + closed + rb"|" + stray + rb")"
+        plain = rb"(?!" + spaces + quote + rb")" + to_delimiter
+        field = rb"(?:" + quoted + rb"|" + plain + rb")"
         return re.compile(field + rb"(?:" + separator + field + rb")*+")
 
 

@@ -39,10 +39,11 @@ _NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
 
 @dataclass(frozen=True)
 class LogFile:
-    """A file that is read. folder_values: by column, None for Hive's folder of nulls."""
+    """A file that is read. folder_values: by column, None for Hive's folder of nulls. size: its bytes."""
 
     location: str
     folder_values: dict[str, str | None] = field(default_factory=dict)
+    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ def find_files(
             else:
                 values = match.folder_values(base)
                 spelled = {spellings.setdefault(name.lower(), name): value for name, value in values.items()}
-                read[match.location] = LogFile(match.location, spelled)
+                read[match.location] = LogFile(match.location, spelled, match.size)
             is_below_base = is_below_base or match.is_below(base)
         hidden.update(dict.fromkeys(search.hidden))
     if read and not is_below_base:

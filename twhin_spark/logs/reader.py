@@ -33,6 +33,7 @@ from twhin_spark.logs.raw_log import (
     with_json,
 )
 from twhin_spark.logs.reader_options import check_options
+from twhin_spark.logs.row_texts import check_sizes
 from twhin_spark.logs.spark_errors import FAILURES, REFUSALS, one_line
 
 __all__ = ["KIND", "RAW", "RawLog", "quoted", "read_log"]
@@ -62,6 +63,7 @@ def read_log(spark: SparkSession, name: str, log: LogConfig, dataframe: DataFram
             return RawLog(spark.createDataFrame([], f"{KIND} STRING, {RAW} STRING"), [], files)
         if log.format == "parquet":
             return read_parquet(spark, name, log, files, declared)
+        check_sizes(name, log, files)
         heads = FileHeads(spark, name)
         heads.check_bzip2(files.locations)
         if not (log.format == "csv" and is_true(log, "header")):  # whose first lines are read anyway

@@ -13,6 +13,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from twhin_spark.config.sections import LogConfig
+from twhin_spark.errors import InputError
 from twhin_spark.logs.documents import CsvForm, json_documents, split_files
 from twhin_spark.logs.files import LogFiles
 from twhin_spark.logs.raw_log import (
@@ -29,7 +30,25 @@ from twhin_spark.logs.raw_log import (
 from twhin_spark.tables.session_settings import spark_setting
 
 LINE, VALID = "__twhin_line", "__twhin_valid"
+_MOST_BYTES = 2_000_000_000  # of a file that is one string of the JVM
 _REPLACEMENT = "\ufffd"  # what a decoder writes for bytes that are not of its encoding
+
+
+def check_sizes(name: str, log: LogConfig, files: LogFiles) -> None:
+    """Check that files which must be read whole are not too large for that. Raises InputError."""
+    if not (_has_rows_of_lines(log) or is_wide(encoding_of(log))):
+        return
+    if (large := next((file for file in files.read if file.size > _MOST_BYTES), None)) is not None:
+        why = "options.multiLine" if _has_rows_of_lines(log) else f"the encoding {encoding_of(log)}"
+        raise InputError(
+            f"logs.{name}.path: {large.location} has {large.size / 1e9:.1f} GB, but {why} asks to read files whole, "
+            f"which have at most {_MOST_BYTES / 1e9:g} GB: split it"
+        )
+
+
+def _has_rows_of_lines(log: LogConfig) -> bool:
+    """Return if a row may have several lines."""
+    return log.format != "text" and is_true(log, "multiline")
 
 
 def row_texts(spark: SparkSession, log: LogConfig, files: LogFiles, locations: Sequence[str]) -> DataFrame:
@@ -43,7 +62,7 @@ def row_texts(spark: SparkSession, log: LogConfig, files: LogFiles, locations: S
     line_end = options_of(log).get("linesep")
     text = file_reader(spark).format("text")
     with spark_setting(spark, "spark.sql.legacy.codingErrorAction", "true"):  # else one bad byte ends the job
-        if log.format != "text" and is_true(log, "multiline"):
+        if _has_rows_of_lines(log):
             whole = named(text.options(wholetext="true").load(paths))
             content = F.encode(_decoded(encoding), "UTF-8") if encoding else F.col("value").cast("binary")
             rows = whole.select(content.alias(LINE), *file)
