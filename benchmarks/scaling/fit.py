@@ -76,12 +76,15 @@ def fit(
     edge, beside = one.kernel / one.edges, machine.beside / machine.alone
     # Two busy threads slow each other down as two processes do; the rest of what is missing to half the time is serial.
     serial = max(0.0, 2 * two.kernel / two.edges / (edge * beside) - 1)
+    walk = measured[Point(large, groups=4, threads=2)]
+    unpack = walk.edge / walk.edges
     relay = small.seconds_per_edge * small.edges - small.kernel - small.edge - small.read - small.write
     costs = Costs(
         edge_seconds=edge,
         serial=serial,
         beside=beside,
-        unpack_seconds=one.edge / one.edges,
+        unpack_seconds=unpack,
+        send_seconds=max(one.edge / one.edges - unpack, 0.0),
         state_bytes=one.state_bytes_per_edge * one.edges / (one.read + one.write),
         message_seconds=0.0,
         relay_seconds=max(relay, 0.0),

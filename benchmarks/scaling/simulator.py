@@ -23,8 +23,8 @@ class Costs:
         The part of them that threads do not share: n threads take (serial + (1 - serial) / n) of the time.
     beside
         Factor of the kernels' time if all cores of the machine are busy, as they share its memory.
-    unpack_seconds
-        To send, sort and unpack an edge.
+    unpack_seconds, send_seconds
+        To unpack an edge; to sort it and send it to the lane, which happens during training if there are several steps.
     state_bytes
         Bytes of state that one thread of a lane reads or writes in a second.
     message_seconds, relay_seconds, task_seconds
@@ -37,6 +37,7 @@ class Costs:
     serial: float
     beside: float
     unpack_seconds: float
+    send_seconds: float
     state_bytes: float
     message_seconds: float
     relay_seconds: float
@@ -89,6 +90,7 @@ def simulate(training: Training, costs: Costs, seed: int = 0) -> float:
     if layout.groups == 1:
         lane = _Lane(training, costs, rng)
         lane.move(training.group_bytes)
+        lane.clock += training.edges * costs.send_seconds
         lane.train(training.edges)
         lane.move(training.group_bytes)
         return lane.clock + start
@@ -147,6 +149,8 @@ class _Lane:
         threads = training.threads
         edge = costs.edge_seconds * (costs.serial + (1 - costs.serial) / threads)
         self._edge = edge * (costs.beside if training.cores_busy else 1.0)
+        send = costs.send_seconds / threads if training.cores_busy and training.layout.groups > 1 else 0.0
+        self._edge_beside = costs.unpack_seconds + send
         self._byte = max(1 / (costs.state_bytes * threads), 1 / training.link_bytes)
         self._stolen = 1 / (costs.state_bytes * threads) if training.cores_busy else 0.0  # from training, by a byte
 
@@ -158,7 +162,7 @@ class _Lane:
     def train(self, edges: float, moved: float = 0.0) -> None:
         """Train some edges, while some bytes are moved."""
         noise = float(np.exp(self._rng.normal(0, self.costs.spread))) if self.costs.spread else 1.0
-        self.clock += edges * (self._edge * noise + self.costs.unpack_seconds) + moved * self._stolen
+        self.clock += edges * (self._edge * noise + self._edge_beside) + moved * self._stolen
 
     def settle(self, resident: int, *, inner: bool) -> None:
         """Read a group that stays, unless it is here, and train the edges inside it if that is due."""

@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from twhin_spark.evaluation.known_positives import unpack_blocks
 from twhin_spark.evaluation.scoring_models import FactorVectors, ScoringModel
 from twhin_spark.evaluation.scratch import Scratch
-from twhin_spark.tables.session_settings import ARROW_ROWS, spark_setting
+from twhin_spark.tables.session_settings import ARROW_BYTES, spark_setting
 
 _EDGES_IN_BLOCK = 5_000_000
 
@@ -114,7 +114,7 @@ def _edges(buckets: DataFrame, relation: int, partitions: int) -> Iterator[DataF
     edges = buckets.mapInArrow(unpacked, "source BIGINT, target BIGINT, weight FLOAT").persist()
     try:
         # A row is a block of many edges, so the default of 10,000 rows would make batches of gigabytes.
-        with spark_setting(buckets.sparkSession, ARROW_ROWS, "16"):
+        with spark_setting(buckets.sparkSession, ARROW_BYTES, str(16 << 20)):
             edges.count()
         yield edges
     finally:

@@ -7,15 +7,15 @@ from contextlib import contextmanager, suppress
 
 from pyspark.sql import SparkSession
 
-ARROW_ROWS = "spark.sql.execution.arrow.maxRecordsPerBatch"
+ARROW_BYTES = "spark.sql.execution.arrow.maxBytesPerBatch"
 
 
 @contextmanager
 def spark_setting(spark: SparkSession, name: str, value: str) -> Iterator[None]:
     """Set a property of the session for the duration of the block, then restore the value that it had before.
 
-    A row of `edge_buckets`, for example, is a block of many edges. By Spark's default, 10,000 rows would make an Arrow
-    batch of gigabytes, so `spark_setting(spark, ARROW_ROWS, "4")` surrounds what reads such rows in Python.
+    A row of `edge_buckets`, for example, is a block of up to many edges. By Spark's default, an Arrow batch of its rows
+    may be large, so `spark_setting(spark, ARROW_BYTES, "4194304")` surrounds what reads such rows in Python.
     """
     before = spark.conf.get(name, None)
     spark.conf.set(name, value)

@@ -14,7 +14,7 @@ from twhin_spark.errors import InputError, TrainingError
 from twhin_spark.graph.graph_version import latest_graph
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGE_BUCKETS
-from twhin_spark.tables.session_settings import ARROW_ROWS, spark_setting
+from twhin_spark.tables.session_settings import ARROW_BYTES, spark_setting
 from twhin_spark.training.execution import plan_execution
 from twhin_spark.training.planning.costs import GroupLayout
 from twhin_spark.training.planning.plan import GraphSize, mean_sampling, workload
@@ -32,6 +32,8 @@ from twhin_spark.training.trained_run import TrainedRun
 from twhin_spark.training.trainer import Trainer
 from twhin_spark.training.validation.early_stopping import StoppingRule
 from twhin_spark.training.validation.validator import Validator
+
+_BATCH_BYTES = str(4 << 20)  # of edges on their way from Spark
 
 
 def train(
@@ -101,9 +103,8 @@ def train(
                 manifest = begin_run(context, buckets, claim.fence)
             else:
                 manifest = resume_run(context, unfinished, claim.fence)
-            # A row of edge_buckets is a block of many edges: the default of 10,000 rows would make gigabytes a batch.
-            # The first vectors were made before, from rows that are small and many.
-            with spark_setting(spark, ARROW_ROWS, "4"):
+            # A row of edge_buckets has few edges or 65,536, so what bounds a batch of them is its bytes.
+            with spark_setting(spark, ARROW_BYTES, _BATCH_BYTES):
                 manifest = _train_rounds(context, buckets, manifest, first=first)
     except KeyboardInterrupt:
         raise _stopped_error(folder, begun_before=unfinished is not None, fence=claim.fence) from None

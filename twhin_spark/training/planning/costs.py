@@ -158,7 +158,8 @@ def task_bytes(work: Workload, layout: GroupLayout) -> TaskBytes:
         part = -(-layout.partitions // (layout.groups * layout.slices)) / layout.partitions  # of the largest slice
         entities = group + 2 * part
         edges = max(group * group, 2 * group * part)  # inside the resident, or between it and a slice
-    stored, order = EDGE_BYTES, EDGE_ORDER_BYTES + (EDGE_LOGQ_BYTES if work.logq else 0)
+    stored = EDGE_BYTES if layout.groups == 1 else 2 * EDGE_BYTES  # the next step's are read meanwhile
+    order = EDGE_ORDER_BYTES + (EDGE_LOGQ_BYTES if work.logq else 0)
     if work.sampling != 1:  # the drawn edges are copies
         stored, order = stored + EDGE_DRAW_BYTES, order + EDGE_BYTES
     scores = max(work.chunk_size * (work.chunk_size + 2 * work.uniform_negatives) * FLOAT_BYTES, SLAB_BYTES)

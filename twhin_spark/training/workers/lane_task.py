@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from typing import Self
 
@@ -100,7 +101,8 @@ class _Lane:
         self._exchange, self._exchanges = exchange, task.relay.messages - 1  # after the last message all is written
         self._relations = task.start.relations
         self._steps = blocks_by_position(batch for batch in batches if batch.num_rows)
-        self._next: tuple[int, deque[Blocks]] | None = None
+        self._next: tuple[int, deque[Blocks]] | None = None  # the blocks of the next step that has any
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="edges")
         self._result = LaneResult()
         rounds = task.relay.rounds
         self._core = TaskCore(task.run, task.start, rounds[0], task.threads)
@@ -111,7 +113,7 @@ class _Lane:
     def train(self) -> LaneResult:
         """Train all rounds; see `LaneTask.train`."""
         try:
-            self._read_blocks()
+            self._take_blocks(self._read_blocks())
             for number in range(len(self._relay.rounds)):
                 self._train_round(number)
         except _StoppedError:
@@ -120,6 +122,7 @@ class _Lane:
             self._stop_others()
             raise
         finally:
+            self._reader.shutdown()  # waits, as the worker goes on to read from Spark itself
             self._core.buffer.close()
         return self._result
 
@@ -168,6 +171,7 @@ class _Lane:
         with core.clock("edge"):
             edges = sample_edges(core.edges(self._next[1]), run.sampling, rng)
             pa.default_memory_pool().release_unused()  # what the blocks took
+            following = self._read_blocks()
         with core.clock("kernel"):
             trained = train_edges(core.model(), edges, settings, rng, self._threads)
         del edges  # before the next step's are unpacked
@@ -180,7 +184,7 @@ class _Lane:
             name = run.relations[i].name
             pair.edges[name] = pair.edges.get(name, 0) + count
             pair.loss[name] = pair.loss.get(name, 0.0) + trained.loss[i]
-        self._read_blocks()
+        self._take_blocks(following)
 
     def _invite_after(self, number: int, slices: list[int]) -> None:
         """Begin to write the slice that was trained last, and to read the one that is trained next.
@@ -200,10 +204,14 @@ class _Lane:
         else:
             self._core.buffer.dismiss()
 
-    def _read_blocks(self) -> None:
-        """Wait for the blocks of the next step that has any."""
+    def _read_blocks(self) -> Future[tuple[int, deque[Blocks]] | None]:
+        """Begin to read the blocks of the next step that has any, in a thread."""
+        return self._reader.submit(next, self._steps, None)
+
+    def _take_blocks(self, read: Future[tuple[int, deque[Blocks]] | None]) -> None:
+        """Wait for the blocks that are being read."""
         with self._core.clock("edge"):
-            self._next = next(self._steps, None)
+            self._next = read.result()
 
     def _wait_for_others(self, messages: int) -> None:
         """Take part in the exchange of messages in a round, or the rest of one, in which this lane has no steps."""
