@@ -66,6 +66,7 @@ def built(spark: SparkSession, likes: DataFrame, tmp_path_factory: pytest.TempPa
     return settings, ts.build_graph(spark, settings, logs={"likes": likes})
 
 
+@pytest.mark.slow
 def test_the_stages_one_by_one_and_what_reads_their_vectors(spark: SparkSession, built: tuple[ts.Config, Any]) -> None:
     assert ts.open_session("the session of the tests") == spark
     settings, graph = built

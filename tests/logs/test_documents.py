@@ -122,6 +122,7 @@ def test_a_row_with_more_fields_than_spark_has_room_for(ids: Reader, scratch: Pa
     assert (found["accepted"], len(found["malformed_line"])) == (["u1", "u3"], 2)
 
 
+@pytest.mark.slow
 def test_a_header_with_more_columns_than_spark_has_room_for(ids: Reader, scratch: Path) -> None:
     more = 21_000
     names = ",".join(f"c{number}" for number in range(more))

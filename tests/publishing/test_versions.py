@@ -202,6 +202,7 @@ def test_of_two_publishers_at_once_one_wins_and_the_other_is_told(shop: Shop, re
     assert current == [shop.read()[0]]
 
 
+@pytest.mark.slow
 def test_a_vacuum_keeps_what_is_needed_and_says_what_it_frees(shop: Shop) -> None:
     shop.publish(0)
     shop.publish(1)

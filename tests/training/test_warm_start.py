@@ -98,7 +98,7 @@ def _training_edges(shop: Shop, run: TrainedRun) -> list[tuple[str, str, str]]:
     return [(r["relation"], r["source_id"], r["target_id"]) for r in edges.collect()]
 
 
-@pytest.mark.parametrize("groups", [1, 4])
+@pytest.mark.parametrize("groups", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_a_warm_run_is_repeatable_and_found_again(shop: Shop, groups: int) -> None:
     options = ("start={anchor: {strength: 0.5, degree_power: 0.5}}", f"groups={groups}")
     run = shop.train(*options)
@@ -112,7 +112,7 @@ def test_a_warm_run_is_repeatable_and_found_again(shop: Shop, groups: int) -> No
     assert shop.train(*options, resume=True).manifest == again.manifest
 
 
-@pytest.mark.parametrize("groups", [1, 4])
+@pytest.mark.parametrize("groups", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_an_anchor_holds_known_vectors_near_their_start(shop: Shop, groups: int) -> None:
     def moved(*options: str) -> float:
         last = shop.vectors(shop.train(*options, f"groups={groups}"))
