@@ -129,6 +129,13 @@ def line_of(done: subprocess.CompletedProcess[str]) -> str:
     return lines[0]
 
 
+def use_cluster(folder: Path, url: str) -> None:
+    """Let the jobs of a folder run on a standalone cluster."""
+    shutil.rmtree(folder / "conf")
+    more = f"spark.master {url}\nspark.executor.memory 512m\nspark.driver.host 127.0.0.1\n"
+    write_spark_conf(folder / "conf", more)
+
+
 def unprivileged(folder: Path, job: str, *options: str) -> subprocess.CompletedProcess[str]:
     if subprocess.run([*UNPRIVILEGED, "true"], capture_output=True, check=False).returncode:
         pytest.skip("this system has no user namespaces")
@@ -182,9 +189,7 @@ def test_lost_executors(folder: Path, tmp_path: Path) -> None:
     path = f"{ROOT}/tests/support/killed_worker:{ROOT}"
     module = "twhin_spark.training.workers.single_task"
     with standalone_cluster(tmp_path, PYTHONPATH=path, TWHIN_KILL_ON=module, TWHIN_KILL="executor") as url:
-        shutil.rmtree(folder / "conf")
-        more = f"spark.master {url}\nspark.executor.memory 512m\nspark.driver.host 127.0.0.1\n"
-        write_spark_conf(folder / "conf", more)
+        use_cluster(folder, url)
         line = line_of(run(folder, "train"))
     assert re.match(r"error: (an executor was lost: Command exited with code 137|executors were lost \d times, )", line)
 
@@ -199,9 +204,7 @@ def test_lost_executors(folder: Path, tmp_path: Path) -> None:
 def test_a_worker_that_cannot_run_a_job(folder: Path, tmp_path: Path, lacks: str, says: str) -> None:
     path = str(ROOT / "tests/support/bare_worker")
     with standalone_cluster(tmp_path, PYTHONPATH=path, TWHIN_WORKER_LACKS=lacks) as url:
-        shutil.rmtree(folder / "conf")
-        more = f"spark.master {url}\nspark.executor.memory 512m\nspark.driver.host 127.0.0.1\n"
-        write_spark_conf(folder / "conf", more)
+        use_cluster(folder, url)
         line = line_of(run(folder, "build-graph"))
     assert re.match(rf"error: worker on \S+: .*{says}", line)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from twhin_spark.logs.files import LogFiles, NoFileError, find_files, local_path
+from twhin_spark.logs.files import BasePathError, LogFiles, NoFileError, find_files, local_path
 from twhin_spark.logs.glob_patterns import expand_braces, glob_regex
 from twhin_spark.logs.listing import HadoopLister, LocalLister, is_hidden
 
@@ -192,7 +192,7 @@ def test_a_name_that_is_not_utf_8_gives_text(tmp_path: Path) -> None:
 
 
 def test_a_base_path_that_no_file_lies_below(tree: Path) -> None:
-    with pytest.raises(ValueError, match=r"^a folder above the files of the log, such as .*a\.csv"):
+    with pytest.raises(BasePathError, match=r"^a folder above the files of the log, such as .*a\.csv"):
         find(tree / "a.csv", base=str(tree / "2026"))
 
 

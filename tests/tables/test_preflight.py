@@ -11,10 +11,11 @@ from pyspark.sql import SparkSession
 
 from twhin_spark import __version__
 from twhin_spark.tables.cpu import cpu_name
-from twhin_spark.tables.preflight import PACKAGES, WorkerFacts, check_workers
+from twhin_spark.tables.environment import WORKER_PACKAGES
+from twhin_spark.tables.preflight import WorkerFacts, check_workers
 from twhin_spark.tables.write_probe import write_problem
 
-VERSIONS = {**{name: ".".join(map(str, least)) for name, least in PACKAGES.items()}, "twhin_spark": __version__}
+VERSIONS = {**{name: ".".join(map(str, least)) for name, least in WORKER_PACKAGES.items()}, "twhin_spark": __version__}
 PYTHON = ".".join(map(str, sys.version_info[:2]))
 FINE = WorkerFacts("w1", PYTHON, "/usr/bin/python3", VERSIONS, "AMD EPYC", None)
 

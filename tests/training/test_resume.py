@@ -22,8 +22,8 @@ from twhin_spark.graph.build import build_graph
 from twhin_spark.graph.graph_version import GraphVersion
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import TRAINING_CLAIMS, TRAINING_ROUNDS, ddl
-from twhin_spark.training import start_run, trainer
 from twhin_spark.training import train as training
+from twhin_spark.training import trainer
 from twhin_spark.training.start_version import run_id_of
 from twhin_spark.training.state.manifest import Manifest
 
@@ -98,13 +98,10 @@ def test_resuming_with_other_settings_names_them(spark: SparkSession, config: Co
     assert training.train(spark, config, print, resume=True).manifest.complete
 
 
-def test_resuming_on_another_cpu_says_so(
-    spark: SparkSession, config: Config, whole: Manifest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resuming_on_another_cpu_says_so(spark: SparkSession, config: Config, whole: Manifest) -> None:
     train_and_stop(spark, config, 4)
-    monkeypatch.setattr(start_run, "cpu_name", lambda: "another")
     lines: list[str] = []
-    training.train(spark, config, lines.append, resume=True)
+    training.train(spark, config, lines.append, resume=True, cpu="another")
     assert f"it was begun on {whole.cpu}, this is another: the last bits may differ from those of one CPU" in lines
 
 

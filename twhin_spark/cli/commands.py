@@ -18,6 +18,8 @@ from twhin_spark.cli.console import Printer
 from twhin_spark.cli.options import EPILOG, Command, Result, with_run
 from twhin_spark.cli.runner import CommandRun
 
+_POSITIVE = click.FloatRange(min=0, min_open=True)
+
 
 def main(*arguments: str) -> None:
     """Run the command line and end the process with its exit code.
@@ -149,22 +151,22 @@ def candidates(run: CommandRun) -> Result:
 )
 @click.option(
     "--memory-gb",
-    type=click.FloatRange(min=0, min_open=True),
+    type=_POSITIVE,
     help="GB of memory of one machine, of which tasks get 70%; default: as training.task_memory_gb says.",
 )
 @click.option(
     "--network-gbit",
-    type=click.FloatRange(min=0, min_open=True),
+    type=_POSITIVE,
     help="Gbit/s of the link of one machine; default: as fast as `output` is here.",
 )
 @click.option(
     "--store-gbit",
-    type=click.FloatRange(min=0, min_open=True),
+    type=_POSITIVE,
     help="Gbit/s of the store, for all machines together; default: it bounds nothing.",
 )
 @click.option(
     "--edges-per-second",
-    type=click.FloatRange(min=0, min_open=True),
+    type=_POSITIVE,
     help="Edges that one core trains in a second; default: measured here, in about two seconds.",
 )
 def plan(run: CommandRun, **figures: Any) -> Result:
@@ -184,7 +186,7 @@ def plan(run: CommandRun, **figures: Any) -> Result:
 @cli.command(epilog=EPILOG)
 @with_run(default_config="demo.yaml")
 @click.option("--out", default="build/demo", help="Folder for logs, tables and report.")
-@click.option("--scale", default=1.0, type=click.FloatRange(min=0, min_open=True), help="Size: 1 is a million events.")
+@click.option("--scale", default=1.0, type=_POSITIVE, help="Size: 1 is a million events.")
 @_training_flags
 def demo(run: CommandRun, out: str, scale: float, **flags: bool) -> Result:
     """Generate logs with planted communities, run the pipeline on them, show what it has learned."""

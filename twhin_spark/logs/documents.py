@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 _ROWS_OF_BATCH = 4096
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _PARTNER = {b"}": b"{", b"]": b"["}
 _COMMENTS = rb"|/\*(?s:.)*?\*/|//[^\r\n]*+"
 
@@ -33,7 +33,7 @@ class CsvForm:
 
     def records(self, text: bytes) -> Iterator[bytes]:
         """Yield the records of a file, without line ends. A quote that is never closed does not go past its line."""
-        text = text.removeprefix(_BYTE_ORDER_MARK)
+        text = text.removeprefix(BYTE_ORDER_MARK)
         end = rb"\r\n|\n|\r" if self.line_end is None else re.escape(self.line_end.encode())
         if not self.quote or self.quote.encode() not in text:
             yield from re.split(end, text)
@@ -82,7 +82,7 @@ def json_documents(text: bytes, *, single_quotes: bool = True, comments: bool = 
     bytes
         A document as it is written. Of an array that is never closed, the last one is what is left of it, or "[".
     """
-    text = text.removeprefix(_BYTE_ORDER_MARK)
+    text = text.removeprefix(BYTE_ORDER_MARK)
     stack: list[bytes] = []
     begin = 0  # of the document
     in_array = False

@@ -85,6 +85,10 @@ class NoFileError(Exception):
     """A path matches no file. The message is the path."""
 
 
+class BasePathError(Exception):
+    """No file lies below the base path. The message is what it must be."""
+
+
 class TableError(Exception):
     """Files are those of a table, among them some that no longer belong to it. The message is the table's folder."""
 
@@ -119,7 +123,7 @@ def log_files(name: str, log: LogConfig, uri_lister: Lister | None) -> LogFiles:
             base_path=None if base_path is None else expanded(base_path),
             name_glob=name_glob,
         )
-    except ValueError as error:
+    except BasePathError as error:
         raise InputError(f"logs.{name}.options.basePath is '{base_path}', but must be {error}") from None
     except NoFileError as error:
         named = "" if name_glob is None else f" with a name such as {name_glob} (options.pathGlobFilter)"
@@ -160,7 +164,7 @@ def find_files(
         A path matches no file, hidden and empty ones included.
     TableError
         A file lies in the folder of a Delta table.
-    ValueError
+    BasePathError
         No file lies below the base path.
     """
     read: dict[str, LogFile] = {}
@@ -187,7 +191,7 @@ def find_files(
             is_below_base = is_below_base or match.is_below(base)
         hidden.update(dict.fromkeys(search.hidden))
     if read and not is_below_base:
-        raise ValueError(f"a folder above the files of the log, such as {next(iter(read))}")
+        raise BasePathError(f"a folder above the files of the log, such as {next(iter(read))}")
     linked = _other_paths(read)
     return LogFiles(
         tuple(file for location, file in read.items() if location not in linked),

@@ -20,14 +20,13 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from twhin_spark.config.sections import LogConfig
 from twhin_spark.errors import InputError
+from twhin_spark.logs.documents import BYTE_ORDER_MARK
 from twhin_spark.logs.file_heads import FileHeads, in_threads, other_format
 from twhin_spark.logs.files import LogFiles
-from twhin_spark.logs.raw_log import MOST_FIELDS, encoding_of, is_true, is_wide, options_of, separator_of
+from twhin_spark.logs.raw_log import MOST_FIELDS, REPLACEMENT, encoding_of, is_true, is_wide, options_of, separator_of
 
 _HEAD_BYTES = 1 << 16
 _MOST_BYTES = 1 << 24  # a first line that is longer is read up to here
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_REPLACEMENT = "\ufffd"  # what a decoder writes for bytes that are not of its encoding
 _SHOWN = 200
 
 
@@ -180,7 +179,7 @@ class _FirstLine:
 
     def _lines(self, head: bytes) -> list[str]:
         if not is_wide(self._encoding):
-            head = head.removeprefix(_BYTE_ORDER_MARK)
+            head = head.removeprefix(BYTE_ORDER_MARK)
         text = head.decode(errors="replace") if self._encoding is None else self._decode(head)
         text = text.removeprefix("\ufeff")
         if (separator := self._options.get("linesep")) is not None:
@@ -204,7 +203,7 @@ class _FirstLine:
                 f"logs.{self._name}.path: the bytes of {location} have the other order than options.encoding, "
                 f"{self._encoding}, gives them; set it to UTF-16LE or UTF-16BE (UTF-32LE or UTF-32BE)"
             )
-        if _REPLACEMENT in line:
+        if REPLACEMENT in line:
             raise InputError(
                 f"logs.{self._name}.path: the first line of {location} is not text in {self._encoding or 'UTF-8'}; set "
                 "options.encoding to the encoding of the file, such as UTF-16 or ISO-8859-1"

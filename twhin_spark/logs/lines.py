@@ -87,7 +87,6 @@ def read_json_lines(spark: SparkSession, log: LogConfig, files: LogFiles, schema
     lines = _filled(row_texts(spark, log, files, files.locations), log)
     options = {**options_of(log), **READER_OPTIONS}
     unreadable: dict[str, str] = {}
-    inferred = schema is None
     if schema is None:
         if encoding_of(log) is None and not is_true(log, "multiline"):
             reader = reader_of(spark, log).options(**READER_OPTIONS)
@@ -95,7 +94,7 @@ def read_json_lines(spark: SparkSession, log: LogConfig, files: LogFiles, schema
         else:
             of_text = spark.read.options(**{**options, "encoding": "UTF-8"})
             schema, unreadable = inferred_json(spark, lambda: of_text.json(lines.select(LINE)))
-    if inferred:  # else a column may be named in `columns` that no row has
+        # Not those of `columns`, which may name a column that no row has.
         files = files.besides(schema.names)
     # Without any key to read, from_json still requires a field; no line can have this one.
     content = schema if len(schema) else StructType([StructField(_SEAL, StringType())])
@@ -189,4 +188,4 @@ def _raw_log(parsed: DataFrame, kind: Column, raw: Column, schema: StructType, p
     rows = parsed.select(kind.alias(KIND), raw.alias(RAW), *own, *([F.col(FILE)] if files.folder_columns else []))
     rows = with_folder_columns(rows, files).drop(FILE)
     columns = [column for column in rows.columns if column not in (KIND, RAW)]
-    return RawLog(rows.select(KIND, RAW, *map(quoted, columns)), columns, files, is_valid_text=True)
+    return RawLog(rows, columns, files, is_valid_text=True)

@@ -17,6 +17,7 @@ RAW = "__twhin_raw"
 FILE = "__twhin_file"  # URI of the row's file
 CORRUPT = "__twhin_corrupt"
 
+REPLACEMENT = "\ufffd"  # what a decoder writes for bytes that are not of its encoding
 READER_OPTIONS = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": CORRUPT}
 _ESCAPES = {r"\t": "\t", r"\r": "\r", r"\b": "\b", r"\f": "\f", r"\"": '"', r"\'": "'", r"\\": "\\"}  # of separators
 _DEFAULT_OPTIONS = {

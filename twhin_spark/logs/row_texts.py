@@ -18,6 +18,7 @@ from twhin_spark.logs.documents import CsvForm, json_documents, split_files
 from twhin_spark.logs.files import LogFiles
 from twhin_spark.logs.raw_log import (
     FILE,
+    REPLACEMENT,
     encoding_of,
     file_reader,
     is_true,
@@ -31,7 +32,6 @@ from twhin_spark.tables.session_settings import spark_setting
 
 LINE, VALID = "__twhin_line", "__twhin_valid"
 _MOST_BYTES = 2_000_000_000  # of a file that is one string of the JVM
-_REPLACEMENT = "\ufffd"  # what a decoder writes for bytes that are not of its encoding
 
 
 def check_sizes(name: str, log: LogConfig, files: LogFiles) -> None:
@@ -79,7 +79,7 @@ def row_texts(spark: SparkSession, log: LogConfig, files: LogFiles, locations: S
             own = {} if line_end is None else {"lineSep": line_end}
             loaded = named(text.options(**own).load(paths))
             lines = loaded.select((_decoded(encoding) if encoding else F.col("value")).alias(LINE), *file)
-    valid = F.is_valid_utf8(LINE) if encoding is None else ~F.contains(LINE, F.lit(_REPLACEMENT))
+    valid = F.is_valid_utf8(LINE) if encoding is None else ~F.contains(LINE, F.lit(REPLACEMENT))
     return lines.withColumn(VALID, valid)
 
 

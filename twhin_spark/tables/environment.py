@@ -22,10 +22,12 @@ _OTHER_SPARKS = (
     "SPARK_API_MODE",
     "SPARK_TESTING",
 )
-_WORKER_PACKAGES = ("numpy", "scipy", "pandas", "pyarrow", "pyspark", "twhin_spark")
+# What workers import, and the least versions, as in setup.cfg.
+WORKER_PACKAGES = {"numpy": (2, 0), "scipy": (1, 16), "pandas": (2, 2, 3), "pyarrow": (18,)}
+_IMPORTED = (*WORKER_PACKAGES, "pyspark", "twhin_spark")
 _LIST_MISSING = (
     "import importlib.util as u, json, sys; sys.path.pop(0); missing = [name for name in "
-    f"{_WORKER_PACKAGES} if u.find_spec(name) is None]; json.dump([sys.version_info[:2], missing], sys.stdout)"
+    f"{_IMPORTED} if u.find_spec(name) is None]; json.dump([sys.version_info[:2], missing], sys.stdout)"
 )
 _TIMEOUT_SECONDS = 60
 

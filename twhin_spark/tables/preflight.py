@@ -20,10 +20,10 @@ from pyspark.sql import functions as F
 from twhin_spark import __version__
 from twhin_spark.errors import TwhinError
 from twhin_spark.tables.cpu import cpu_name
+from twhin_spark.tables.environment import WORKER_PACKAGES
 from twhin_spark.tables.error_causes import cause_line
 from twhin_spark.tables.session_cores import is_local, session_cores
 
-PACKAGES = {"numpy": (2, 0), "scipy": (1, 16), "pandas": (2, 2, 3), "pyarrow": (18,)}  # as in setup.cfg
 _LOOKS = 2  # tasks for each core
 _PAUSE = 0.2  # seconds that each of them takes, so that no core is free for another one's
 
@@ -47,12 +47,12 @@ class WorkerFacts:
                 f"its Python is {self.python} ({self.path}), and the driver's is {ours}: give both the same, by "
                 "spark.pyspark.python"
             )
-        if missing := [name for name in PACKAGES if name not in self.versions]:
+        if missing := [name for name in WORKER_PACKAGES if name not in self.versions]:
             return (
                 f"its Python, {self.path}, does not have {', '.join(missing)}: install them there, or ship an "
                 "environment with --archives"
             )
-        for name, least in PACKAGES.items():
+        for name, least in WORKER_PACKAGES.items():
             if _numbers(self.versions[name]) < least:
                 return f"it has {name} {self.versions[name]}, but {'.'.join(map(str, least))} or later is required"
         found = self.versions.get("twhin_spark")
@@ -105,7 +105,7 @@ def check_workers(spark: SparkSession, output: str, progress: Callable[[str], No
 
 def _look(output: str, version: str) -> Callable[[int], str]:
     """Return a function that tells what its worker has. It is shipped by value, as any package may be missing there."""
-    names, pause = (*PACKAGES, "twhin_spark"), _PAUSE
+    names, pause = (*WORKER_PACKAGES, "twhin_spark"), _PAUSE
 
     def look(number: int) -> str:
         import importlib

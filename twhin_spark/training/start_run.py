@@ -11,7 +11,6 @@ from pyspark.sql import DataFrame
 from twhin_spark.config import Config
 from twhin_spark.errors import ConfigError
 from twhin_spark.graph.graph_version import GraphVersion
-from twhin_spark.tables.cpu import cpu_name
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGES, ENTITIES
 from twhin_spark.tables.session_cores import session_cores
@@ -26,7 +25,7 @@ from twhin_spark.training.warm_start import WarmStart, read_warm_start
 
 @dataclass(frozen=True)
 class RunContext:
-    """What all steps of a training share. `start`: the model version of a warm start. `cpu`: None: this machine's."""
+    """What all steps of a training share. `start`: the model version of a warm start. `cpu`: the CPUs' names."""
 
     store: TableStore
     config: Config
@@ -36,7 +35,7 @@ class RunContext:
     progress: Callable[[str], None]
     identity: Mapping[str, Any]
     start: str | None
-    cpu: str | None = None
+    cpu: str
 
 
 def begin_run(context: RunContext, buckets: DataFrame, fence: int) -> Manifest:
@@ -92,7 +91,7 @@ def begin_run(context: RunContext, buckets: DataFrame, fence: int) -> Manifest:
         groups=layout.groups,
         partitions=initial.partitions,
         relations={relation.name: start.relation_state(relation, dim) for relation in run.relations},
-        cpu=context.cpu or cpu_name(),
+        cpu=context.cpu,
         tasks=layout.tasks,
         slices=layout.slices,
         anchors=initial.anchors,
@@ -105,7 +104,7 @@ def begin_run(context: RunContext, buckets: DataFrame, fence: int) -> Manifest:
 
 def resume_run(context: RunContext, unfinished: Manifest, fence: int) -> Manifest:
     """Commit the unfinished state under this driver's own claim, so that its earlier driver cannot continue."""
-    groups, cpu = unfinished.groups, context.cpu or cpu_name()
+    groups, cpu = unfinished.groups, context.cpu
     context.progress(f"run {context.run.run_id}: resuming after {unfinished.position}, with its {groups} groups")
     if cpu != unfinished.cpu:
         context.progress(

@@ -12,6 +12,7 @@ from twhin_spark.config import Config
 from twhin_spark.config.training import TrainingConfig
 from twhin_spark.errors import InputError, TrainingError
 from twhin_spark.graph.graph_version import latest_graph
+from twhin_spark.tables.cpu import cpu_name
 from twhin_spark.tables.delta import TableStore
 from twhin_spark.tables.schemas import EDGE_BUCKETS
 from twhin_spark.tables.session_settings import ARROW_BYTES, spark_setting
@@ -94,7 +95,7 @@ def train(
     with explain_full_disk(written):
         claim = claim_run(store, folder, take_over=take_over)
     note_start(asked, graph, start)
-    context = RunContext(store, config, graph, run, folder, progress, identity, start, cpu)
+    context = RunContext(store, config, graph, run, folder, progress, identity, start, cpu or cpu_name())
     first = unfinished is None and claim.fence == 1
     buckets = store.read(EDGE_BUCKETS, graph.tables["edge_buckets"]).persist()
     try:
